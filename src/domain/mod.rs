@@ -1,0 +1,13 @@
+//! Layer 0: values and pure rules. No I/O, no clock, no tokio.
+
+pub mod digest;
+pub mod envelope;
+pub mod fault;
+pub mod finding;
+pub mod ids;
+pub mod output;
+pub mod quantity;
+pub mod retry;
+pub mod settlement;
+pub mod step;
+pub mod time;

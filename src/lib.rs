@@ -1,0 +1,4 @@
+//! meshd: MESH mail is kept before it is acknowledged, and comes out once.
+
+pub mod domain;
+pub mod ports;

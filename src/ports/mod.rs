@@ -1,0 +1,9 @@
+//! Layer 1: what the inside asks of the outside, readable in one sitting.
+
+pub mod clock;
+pub mod disk;
+pub mod inbox;
+pub mod operations;
+pub mod outputs;
+pub mod spool;
+pub mod store;

@@ -1,0 +1,82 @@
+//! What an operator may ask of the running daemon.
+//!
+//! Nothing here changes anything, and nothing here is patient data (I8).
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::store::{Halt, MailboxOccupancy, SetAside, SetAsidePage};
+use crate::domain::ids::MailboxId;
+use crate::domain::time::Timestamp;
+
+/// An answer that may wait for the store.
+pub type Told<'a, T> = BoxFuture<'a, Result<T, Halt>>;
+
+/// The running daemon, seen by the one who asks.
+pub trait Operations: Send + Sync {
+    /// How it is.
+    fn status(&self) -> Status;
+    /// Deliveries that a person must look at.
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
+    /// The end of the journal, as `meshd journal verify --against` takes it.
+    fn journal_head(&self) -> Told<'_, String>;
+}
+
+/// How the daemon is. Its form as JSON is what `meshd status --json` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// Since when this process runs.
+    pub started_at: Timestamp,
+    /// When this was true.
+    pub now: Timestamp,
+    /// Sequence of the journal's last record.
+    pub sequence: u64,
+    /// Deliveries started and not ended by an earlier run: while there are any, they run alone.
+    pub suspects: u64,
+    /// Leases dropped unsettled: a defect if not 0.
+    pub dropped_leases: u64,
+    /// Whole days until our certificate expires; negative once it has.
+    pub certificate_days: Option<i64>,
+    /// Each mailbox, in the order of their ids.
+    pub mailboxes: Vec<MailboxStatus>,
+}
+
+/// One mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxStatus {
+    /// Its id.
+    pub id: MailboxId,
+    /// The ODS code of its organisation; absent for a mailbox no longer configured.
+    pub organisation: Option<String>,
+    /// How full it is, and what it did.
+    pub occupancy: MailboxOccupancy,
+}
+
+/// Where in its life the daemon is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Recovering, not yet fetching.
+    Starting,
+    /// Fetching and working.
+    Running,
+    /// Ending what is in hand.
+    Stopping,
+}
+
+impl Phase {
+    /// The word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+        }
+    }
+}
