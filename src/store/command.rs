@@ -1,0 +1,67 @@
+//! What the committer is asked, and what it answers.
+
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::output::OutputState;
+use crate::domain::settlement::Settlement;
+use crate::ports::store::{
+    Acceptance, Delivery, Halt, Incoming, Known, Lease, LeaseWish, Note, Refusal, SetAside, SetAsidePage,
+};
+
+/// One call of `ports::store::Store`.
+#[derive(Debug)]
+pub enum Command {
+    /// Keep a message.
+    Accept(Box<Incoming>),
+    /// What is known of these ids?
+    Known(MailboxId, Vec<MessageId>),
+    /// MESH heard that we keep it.
+    Acknowledged(DeliveryId),
+    /// A message stays at MESH.
+    Refuse(Refusal),
+    /// Work is wanted.
+    Lease(LeaseWish),
+    /// Outputs are whole in staging.
+    Staged(DeliveryId, Vec<OutputState>),
+    /// A lease ends.
+    Settle(Box<Lease>, Box<Settlement>),
+    /// The daemon did something.
+    Note(Note),
+    /// What was set aside?
+    SetAside(SetAsidePage),
+    /// Is everything before this durable?
+    Barrier,
+}
+
+/// The answer to one command.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Command::Accept`].
+    Accepted(Acceptance),
+    /// To [`Command::Known`], in the order asked.
+    Known(Vec<Known>),
+    /// To [`Command::Lease`].
+    Leases(Vec<Lease>),
+    /// To [`Command::SetAside`].
+    SetAside(Vec<SetAside>),
+    /// To every other.
+    Done,
+    /// This one command was not carried out, and left nothing behind; the store goes on.
+    Declined(Halt),
+}
+
+/// An answer that may be given once the commit is durable. What proves something is made only then (I1).
+pub(super) enum Planned {
+    Accepted { repeated: bool, mailbox: MailboxId, message: MessageId, delivery: DeliveryId },
+    NotKept(String),
+    Known(MailboxId, Vec<(MessageId, Standing)>),
+    Leases(Vec<Delivery>),
+    SetAside(Vec<SetAside>),
+    Done,
+    Declined(String),
+}
+
+/// What is known of one message.
+pub(super) enum Standing {
+    Kept(DeliveryId),
+    Other(Known),
+}

@@ -1,0 +1,212 @@
+//! What lies where in the index.
+//!
+//! The first byte of a key is its kind; numbers are big-endian, so that byte order is their order. A mailbox is one
+//! length byte and its text, so that no mailbox's keys lie between another's.
+//!
+//! | Kind | Then | Value |
+//! |---|---|---|
+//! | `A` | delivery | empty: set aside, dead or held |
+//! | `C` | mailbox text | its counters |
+//! | `D` | delivery | the delivery's row |
+//! | `M` | – | the position in the journal, and what is counted once |
+//! | `P` | time, journal sequence | what may go then |
+//! | `Q` | mailbox, due time, delivery | empty: waits for work |
+//! | `R` | mailbox, message id | a refusal |
+//! | `S` | mailbox, delivery | empty: a suspect |
+//! | `V` | volume | how many live deliveries it holds |
+//! | `W` | delivery | empty: started and not settled |
+//! | `X` | delivery | a chunk directory to remove |
+//!
+//! Values are postcard behind one version byte, [`VERSION`].
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::IndexError;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::time::Timestamp;
+
+/// First byte of every value. Another one means an index made by another version: it is rebuilt.
+pub const VERSION: u8 = 1;
+
+/// The key of the one row about the whole: journal position, and what is counted once.
+pub const META: &[u8] = b"M";
+
+/// Beyond every key.
+pub const END: &[u8] = &[0xff];
+
+/// The kinds of rows, by first byte.
+pub mod kind {
+    /// Set aside.
+    pub const ASIDE: u8 = b'A';
+    /// Counters of a mailbox.
+    pub const COUNTERS: u8 = b'C';
+    /// Deliveries.
+    pub const DELIVERY: u8 = b'D';
+    /// What may go, by time.
+    pub const PURGE: u8 = b'P';
+    /// Due deliveries.
+    pub const QUEUE: u8 = b'Q';
+    /// Refusals.
+    pub const REFUSED: u8 = b'R';
+    /// Suspects.
+    pub const SUSPECT: u8 = b'S';
+    /// Live deliveries per volume.
+    pub const VOLUME: u8 = b'V';
+    /// Started and not settled.
+    pub const WORKING: u8 = b'W';
+    /// Chunk directories to remove.
+    pub const REMOVAL: u8 = b'X';
+}
+
+/// A kind and one number.
+pub fn numbered(kind: u8, number: u64) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend(number.to_be_bytes());
+    key
+}
+
+/// A kind and a delivery.
+pub fn delivery(kind: u8, id: DeliveryId) -> Vec<u8> {
+    numbered(kind, id.0)
+}
+
+/// A kind and a mailbox: the beginning of all keys of that mailbox.
+pub fn mailbox(kind: u8, mailbox: &MailboxId) -> Vec<u8> {
+    let text = mailbox.as_str().as_bytes();
+    let mut key = vec![kind, u8::try_from(text.len()).unwrap_or(u8::MAX)];
+    key.extend(text);
+    key
+}
+
+/// The place of a delivery in its mailbox's queue.
+pub fn queued(owner: &MailboxId, due: Timestamp, id: DeliveryId) -> Vec<u8> {
+    let mut key = queued_until(owner, due);
+    key.extend(id.0.to_be_bytes());
+    key
+}
+
+/// The place in a mailbox's queue before everything due at `due` or later.
+pub fn queued_until(owner: &MailboxId, due: Timestamp) -> Vec<u8> {
+    let mut key = mailbox(kind::QUEUE, owner);
+    key.extend(ordered(due).to_be_bytes());
+    key
+}
+
+/// The due time in a queue key.
+pub fn due_of(key: &[u8]) -> Option<Timestamp> {
+    let end = key.len().checked_sub(8)?;
+    let bytes = key.get(end.checked_sub(8)?..end)?;
+    Some(Timestamp((u64::from_be_bytes(bytes.try_into().ok()?) ^ SIGN) as i64))
+}
+
+/// The number at the end of a key: a delivery or a volume.
+pub fn number_of(key: &[u8]) -> Option<u64> {
+    let bytes = key.get(key.len().checked_sub(8)?..)?;
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// The place of a suspect.
+pub fn suspect(owner: &MailboxId, id: DeliveryId) -> Vec<u8> {
+    let mut key = mailbox(kind::SUSPECT, owner);
+    key.extend(id.0.to_be_bytes());
+    key
+}
+
+/// The place of a refusal.
+pub fn refused(owner: &MailboxId, id: &MessageId) -> Vec<u8> {
+    let mut key = mailbox(kind::REFUSED, owner);
+    key.extend(id.as_str().as_bytes());
+    key
+}
+
+/// The place of a mailbox's counters.
+pub fn counters(owner: &MailboxId) -> Vec<u8> {
+    let mut key = vec![kind::COUNTERS];
+    key.extend(owner.as_str().as_bytes());
+    key
+}
+
+/// The place of something that may go at `at`.
+pub fn purge(at: Timestamp, sequence: u64) -> Vec<u8> {
+    let mut key = purge_until(at);
+    key.extend(sequence.to_be_bytes());
+    key
+}
+
+/// The place before everything that may go at `at` or later.
+pub fn purge_until(at: Timestamp) -> Vec<u8> {
+    numbered(kind::PURGE, ordered(at))
+}
+
+/// The first key after all that begin with `prefix`.
+pub fn after(prefix: &[u8]) -> Vec<u8> {
+    let mut key = prefix.to_vec();
+    while let Some(last) = key.pop() {
+        if last < u8::MAX {
+            key.push(last + 1);
+            return key;
+        }
+    }
+    END.to_vec()
+}
+
+/// `value` as it is stored.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, IndexError> {
+    postcard::to_extend(value, vec![VERSION]).map_err(|error| IndexError(format!("encode a row: {error}")))
+}
+
+/// What was stored.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, IndexError> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => {
+            postcard::from_bytes(rest).map_err(|error| IndexError(format!("decode a row: {error}")))
+        }
+        Some((version, _)) => Err(IndexError(format!("row of version {version}"))),
+        None => Err(IndexError("empty row".into())),
+    }
+}
+
+const SIGN: u64 = 1 << 63;
+
+fn ordered(at: Timestamp) -> u64 {
+    (at.0 as u64) ^ SIGN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> MailboxId {
+        MailboxId::new(text).expect("a mailbox id")
+    }
+
+    #[test]
+    fn queue_keys_sort_by_mailbox_then_time_then_delivery() {
+        let ordered = [
+            queued(&name("A"), Timestamp(-5), DeliveryId(9)),
+            queued(&name("A"), Timestamp(7), DeliveryId(1)),
+            queued(&name("A"), Timestamp(7), DeliveryId(2)),
+            queued(&name("B"), Timestamp(0), DeliveryId(1)),
+            queued(&name("AB"), Timestamp(0), DeliveryId(1)),
+        ];
+        assert!(ordered.is_sorted());
+        assert_eq!(due_of(&ordered[0]), Some(Timestamp(-5)));
+        assert_eq!(number_of(&ordered[2]), Some(2));
+    }
+
+    #[test]
+    fn a_mailbox_prefix_holds_no_other_mailbox() {
+        let prefix = mailbox(kind::QUEUE, &name("A"));
+        let other = queued(&name("AB"), Timestamp(0), DeliveryId(1));
+        assert!(other < prefix || other >= after(&prefix));
+        assert_eq!(after(&[1, 0xff]), vec![2]);
+    }
+
+    #[test]
+    fn a_row_of_another_version_is_not_read() {
+        let mut bytes = encode(&7u32).expect("encodes");
+        assert_eq!(decode::<u32>(&bytes), Ok(7));
+        bytes[0] = 2;
+        assert!(decode::<u32>(&bytes).is_err());
+    }
+}

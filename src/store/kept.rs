@@ -1,0 +1,128 @@
+//! The store as everybody else sees it: calls become commands for the committer's thread.
+//!
+//! A call is handed over when it is made, if there is room, else when its reply is first polled; a reply that is
+//! dropped does not take the command back. Replies arrive once the commit is durable.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::command::{Answer, Command};
+use super::thread::Request;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::output::OutputState;
+use crate::domain::settlement::Settlement;
+use crate::ports::store::{
+    Acceptance, Accepted, Halt, Incoming, Known, Lease, LeaseWish, Note, Occupancy, Refusal, Reply, SetAside,
+    SetAsidePage, Store,
+};
+
+/// A handle to the open store.
+#[derive(Clone)]
+pub struct Kept {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) occupancy: watch::Receiver<Arc<Occupancy>>,
+    pub(super) halted: watch::Receiver<Option<Halt>>,
+}
+
+impl Kept {
+    fn ask<T: Send + 'static>(&self, command: Command, read: fn(Answer) -> Option<T>) -> Reply<T> {
+        let (reply, answer) = oneshot::channel();
+        let waiting = match self.requests.try_send(Request { command, reply }) {
+            Ok(()) => None,
+            Err(TrySendError::Full(request) | TrySendError::Closed(request)) => Some(request),
+        };
+        let (requests, halted) = (self.requests.clone(), self.halted.clone());
+        async move {
+            if let Some(request) = waiting {
+                requests.send(request).await.map_err(|_| gone(&halted))?;
+            }
+            match answer.await {
+                Ok(Ok(Answer::Declined(why))) => Err(why),
+                Ok(Ok(answer)) => read(answer).ok_or_else(|| Halt("the committer gave another answer".into())),
+                Ok(Err(halt)) => Err(halt),
+                Err(_) => Err(gone(&halted)),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Why nobody answers any more.
+fn gone(halted: &watch::Receiver<Option<Halt>>) -> Halt {
+    halted.borrow().clone().unwrap_or_else(|| Halt("the store is closed".into()))
+}
+
+fn done(answer: Answer) -> Option<()> {
+    matches!(answer, Answer::Done).then_some(())
+}
+
+impl Store for Kept {
+    fn accept(&self, incoming: Incoming) -> Reply<Acceptance> {
+        self.ask(Command::Accept(Box::new(incoming)), |answer| {
+            if let Answer::Accepted(acceptance) = answer { Some(acceptance) } else { None }
+        })
+    }
+
+    fn known(&self, mailbox: &MailboxId, ids: Vec<MessageId>) -> Reply<Vec<Known>> {
+        self.ask(Command::Known(mailbox.clone(), ids), |answer| {
+            if let Answer::Known(known) = answer { Some(known) } else { None }
+        })
+    }
+
+    fn acknowledged(&self, accepted: &Accepted) -> Reply<()> {
+        self.ask(Command::Acknowledged(accepted.delivery()), done)
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Reply<()> {
+        self.ask(Command::Refuse(refusal), done)
+    }
+
+    fn lease(&self, wish: LeaseWish) -> Reply<Vec<Lease>> {
+        self.ask(Command::Lease(wish), |answer| if let Answer::Leases(leases) = answer { Some(leases) } else { None })
+    }
+
+    fn staged(&self, delivery: DeliveryId, outputs: Vec<OutputState>) -> Reply<()> {
+        self.ask(Command::Staged(delivery, outputs), done)
+    }
+
+    fn settle(&self, lease: Lease, settlement: Settlement) -> Reply<()> {
+        self.ask(Command::Settle(Box::new(lease), Box::new(settlement)), done)
+    }
+
+    fn note(&self, note: Note) -> Reply<()> {
+        self.ask(Command::Note(note), done)
+    }
+
+    fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>> {
+        self.ask(Command::SetAside(page), |answer| if let Answer::SetAside(page) = answer { Some(page) } else { None })
+    }
+
+    fn occupancy(&self) -> Arc<Occupancy> {
+        self.occupancy.borrow().clone()
+    }
+
+    fn watch(&self) -> watch::Receiver<Arc<Occupancy>> {
+        self.occupancy.clone()
+    }
+
+    fn barrier(&self) -> Reply<()> {
+        self.ask(Command::Barrier, done)
+    }
+
+    fn halted(&self) -> BoxFuture<'static, Halt> {
+        let mut halted = self.halted.clone();
+        async move {
+            let met = halted.wait_for(Option::is_some).await.ok().and_then(|halt| halt.clone());
+            match met {
+                Some(halt) => halt,
+                // Closed in order: it will never halt.
+                None => std::future::pending().await,
+            }
+        }
+        .boxed()
+    }
+}

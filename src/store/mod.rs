@@ -1,0 +1,90 @@
+//! Layer 3: the only code that owns stable state.
+
+pub mod disk;
+pub mod index;
+pub mod journal;
+pub mod spool;
+
+mod acceptance;
+pub mod command;
+pub mod committer;
+mod kept;
+mod plan;
+mod recovery;
+mod retention;
+mod staged;
+pub(crate) mod state;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod time;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::kept::Kept;
+pub use self::thread::{CommitterThread, open};
+
+use self::index::Index;
+use self::spool::{Appender, Spool};
+use crate::domain::digest::DigestKey;
+use crate::ports::clock::Clock;
+use crate::ports::disk::Disk;
+
+/// What the store is built from.
+pub struct StoreParts {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The key of all keyed digests in the journal.
+    pub key: DigestKey,
+    /// The opened spool.
+    pub spool: (Spool, Appender),
+    /// The index.
+    pub index: Box<dyn Index>,
+    /// The settings.
+    pub settings: StoreSettings,
+}
+
+/// How the store is run.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// The state directory; the journal lies in `journal` below it.
+    pub directory: PathBuf,
+    /// A journal segment is closed at this length, bytes.
+    pub segment_bytes: u64,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// How often the head of the journal goes to the log, so that a cut tail shows.
+    pub head_interval: Duration,
+    /// The machine's boot id (see [`boot_id`]): a death on another boot is nobody's fault.
+    pub boot: String,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Payloads of delivered and discarded messages.
+    pub delivered: Duration,
+    /// Payloads of dead letters.
+    pub dead: Duration,
+    /// Ids of messages, to recognise one that comes again.
+    pub seen: Duration,
+    /// Journal segments.
+    pub journal: Duration,
+}
+
+impl Default for Retention {
+    /// 7 days, 30 days, 45 days (MESH may put a message back until day 30 and list it five more), 8 years.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self { delivered: 7 * DAY, dead: 30 * DAY, seen: 45 * DAY, journal: 8 * 366 * DAY }
+    }
+}
+
+/// The id of the machine's present boot, as Linux gives it; empty where it does not.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned()).unwrap_or_default()
+}

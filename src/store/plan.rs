@@ -1,0 +1,329 @@
+//! What each command does: which records it makes, and what may be answered once they are durable.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::acceptance::{Decision, aside};
+use super::command::{Command, Planned, Standing};
+use super::committer::{Committer, Moment, Stop};
+use super::index::keys::{self, kind};
+use super::index::{IndexError, Order};
+use super::journal::event::{Acceptance, Event, Release};
+use super::spool::Member;
+use super::state::{Place, Row};
+use crate::domain::digest::ContentDigest;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::settlement::Settlement;
+use crate::ports::spool::{Spool as _, SpoolError};
+use crate::ports::store::{Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal, SetAside, SetAsidePage};
+
+/// No lease, page or answer holds more rows: one batch of the index must stay below 256 KB.
+const MOST_ROWS: usize = 256;
+/// A run of this age is calm: a death while one suspect is tried in it is hardly a coincidence.
+const CALM: Duration = Duration::from_secs(10);
+
+/// Where the spool put a small message of this commit.
+pub(super) enum Placed {
+    /// The command carries none.
+    Nothing,
+    /// As the commit began we had it, with this delivery; commands of one commit are as if at the same time.
+    Known(DeliveryId),
+    /// There.
+    At(Location),
+    /// There is no room; nothing was written.
+    NoRoom(String),
+}
+
+impl Committer {
+    /// Seals and writes the small messages among `commands` that are not known already. Not durable on return.
+    pub(super) fn place_small(&mut self, commands: &[Command]) -> Result<Vec<Placed>, Stop> {
+        let mut placed: Vec<Placed> = commands.iter().map(|_| Placed::Nothing).collect();
+        let mut members = Vec::new();
+        let mut places = Vec::new();
+        for (place, command) in commands.iter().enumerate() {
+            let Command::Accept(incoming) = command else { continue };
+            let IncomingBody::Small(bytes) = &incoming.body else { continue };
+            let envelope = &incoming.envelope;
+            let digest = self.key.of(bytes);
+            let decision = self.decide(&envelope.mailbox, &envelope.message_id, bytes.len() as u64, &digest)?;
+            match decision {
+                Decision::Repeated(id) => placed[place] = Placed::Known(id),
+                Decision::New { .. } => {
+                    members.push(Member { envelope, bytes });
+                    places.push(place);
+                }
+            }
+        }
+        if members.is_empty() {
+            return Ok(placed);
+        }
+        match self.appender.append(&members) {
+            Ok(locations) => {
+                for (place, location) in places.into_iter().zip(locations) {
+                    placed[place] = Placed::At(location);
+                }
+            }
+            Err(SpoolError::Failed(halt)) => return Err(halt.into()),
+            Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+                for place in places {
+                    placed[place] = Placed::NoRoom(error.to_string());
+                }
+            }
+        }
+        Ok(placed)
+    }
+
+    /// Records what `command` does.
+    pub(super) fn plan(&mut self, moment: Moment, command: Command, placed: Placed) -> Result<Planned, Stop> {
+        match command {
+            Command::Accept(incoming) => self.take_in(moment, *incoming, placed),
+            Command::Known(mailbox, ids) => {
+                let standings = ids.into_iter().map(|id| self.standing(&mailbox, id)).collect::<Result<_, _>>()?;
+                Ok(Planned::Known(mailbox, standings))
+            }
+            Command::Acknowledged(id) => {
+                let row = self.state.row(self.index.as_ref(), id)?;
+                if row.is_some_and(|row| !row.acknowledged) {
+                    self.record(moment, &Event::Acknowledged { id })?;
+                }
+                Ok(Planned::Done)
+            }
+            Command::Refuse(refusal) => self.refuse(moment, refusal),
+            Command::Lease(wish) => self.hand_out(moment, &wish),
+            Command::Staged(id, outputs) => match self.working(id)? {
+                Some(_) => self.done(moment, &Event::Staged { id, outputs }),
+                None => Ok(not_leased(id)),
+            },
+            Command::Settle(lease, settlement) => {
+                let id = lease.redeem().id;
+                match self.working(id)? {
+                    Some(_) => {
+                        let event = self.settled(moment, id, *settlement);
+                        self.done(moment, &event)
+                    }
+                    None => Ok(not_leased(id)),
+                }
+            }
+            Command::Note(note) => self.done(moment, &noted(note)),
+            Command::SetAside(page) => Ok(Planned::SetAside(self.set_aside(&page)?)),
+            Command::Barrier => Ok(Planned::Done),
+        }
+    }
+
+    fn done(&mut self, moment: Moment, event: &Event) -> Result<Planned, Stop> {
+        self.record(moment, event)?;
+        Ok(Planned::Done)
+    }
+
+    fn take_in(&mut self, moment: Moment, incoming: Incoming, placed: Placed) -> Result<Planned, Stop> {
+        let Incoming { envelope, body, verdict } = incoming;
+        let (mailbox, message) = (envelope.mailbox.clone(), envelope.message_id.clone());
+        let (length, digest) = self.measure(&body);
+        let decision = match placed {
+            Placed::Known(id) => Decision::Repeated(id),
+            Placed::Nothing | Placed::At(_) | Placed::NoRoom(_) => self.decide(&mailbox, &message, length, &digest)?,
+        };
+        let (continues, reused) = match decision {
+            Decision::New { continues, reused } => (continues, reused),
+            Decision::Repeated(id) => {
+                if let IncomingBody::Large(_) = body {
+                    self.spool.forget(&mailbox, &message).map_err(super::committer::spool_failed)?;
+                }
+                let event = Event::Repeated { id, mailbox: mailbox.clone(), message: message.clone() };
+                self.record(moment, &event)?;
+                return Ok(Planned::Accepted { repeated: true, mailbox, message, delivery: id });
+            }
+        };
+        let location = match (body, placed) {
+            (IncomingBody::Large(sealed), _) => {
+                let life = continues.map_or(0, |id| id.0);
+                match self.appender.adopt(&mailbox, &message, life) {
+                    Ok(()) => Location::Parts { parts: sealed.parts, life },
+                    Err(SpoolError::Failed(halt)) => return Err(halt.into()),
+                    Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+                        return Ok(Planned::NotKept(error.to_string()));
+                    }
+                }
+            }
+            (IncomingBody::Small(_), Placed::At(location)) => location,
+            (IncomingBody::Small(_), Placed::NoRoom(why)) => return Ok(Planned::NotKept(why)),
+            (IncomingBody::Small(_), Placed::Nothing | Placed::Known(_)) => {
+                return Ok(Planned::Declined("the message was not sealed".into()));
+            }
+        };
+        let accepted = Acceptance {
+            mailbox: mailbox.clone(),
+            message: message.clone(),
+            workflow: envelope.workflow,
+            from: envelope.from,
+            kind: envelope.kind,
+            length,
+            digest,
+            local_id: envelope.local_id.map(|id| self.key.identify(id.reveal())),
+            location,
+            due: moment.now,
+            continues,
+            aside: aside(verdict.as_ref(), reused, moment.stamp.wall.plus(self.settings.retention.dead)),
+        };
+        let sequence = self.record(moment, &Event::Accepted(Box::new(accepted)))?;
+        if reused {
+            tracing::error!(%mailbox, message_id = %message, code = "MSG-ID-REUSED", "message id came again with other content");
+        }
+        Ok(Planned::Accepted { repeated: false, mailbox, message, delivery: DeliveryId(sequence) })
+    }
+
+    fn measure(&self, body: &IncomingBody) -> (u64, ContentDigest) {
+        match body {
+            IncomingBody::Small(bytes) => (bytes.len() as u64, self.key.of(bytes)),
+            IncomingBody::Large(sealed) => (sealed.length, sealed.digest.clone()),
+        }
+    }
+
+    fn standing(&self, mailbox: &MailboxId, message: MessageId) -> Result<(MessageId, Standing), Stop> {
+        if let Some(refusal) = self.state.refusal(self.index.as_ref(), mailbox, &message)? {
+            return Ok((
+                message,
+                Standing::Other(Known::Refused { until: refusal.until, times: refusal.times, first: refusal.first }),
+            ));
+        }
+        let Some(entry) = self.seen.find(mailbox, &message)? else {
+            return Ok((message, Standing::Other(Known::New)));
+        };
+        let row = self.state.row(self.index.as_ref(), entry.delivery)?;
+        Ok(match row {
+            Some(row) if !row.acknowledged => (message, Standing::Kept(entry.delivery)),
+            Some(_) | None => (message, Standing::Other(Known::Presented)),
+        })
+    }
+
+    fn refuse(&mut self, moment: Moment, refusal: Refusal) -> Result<Planned, Stop> {
+        let Refusal { mailbox, message_id: message, reason, until } = refusal;
+        let forget = moment.stamp.wall.plus(self.settings.retention.seen);
+        self.done(moment, &Event::Refused { mailbox, message, reason, until, forget })
+    }
+
+    fn hand_out(&mut self, moment: Moment, wish: &LeaseWish) -> Result<Planned, Stop> {
+        let ids = if wish.suspects { self.due_suspect(wish)? } else { self.due(moment, wish)? };
+        if ids.is_empty() {
+            return Ok(Planned::Leases(Vec::new()));
+        }
+        self.record(moment, &Event::Working { ids: ids.clone(), alone: wish.suspects })?;
+        let delivery = |id| self.working(id)?.map(|row| row.delivery).ok_or_else(|| Stop::Index(missing(id)));
+        Ok(Planned::Leases(ids.into_iter().map(delivery).collect::<Result<_, _>>()?))
+    }
+
+    /// The next suspect of a mailbox that may be tried, if nothing else is in work (I10).
+    fn due_suspect(&self, wish: &LeaseWish) -> Result<Vec<DeliveryId>, Stop> {
+        if self.state.meta.working > 0 || wish.count == 0 {
+            return Ok(Vec::new());
+        }
+        let prefix = keys::mailbox(kind::SUSPECT, &wish.mailbox);
+        let (resting, waiting) = self.suspects(&prefix)?;
+        Ok(waiting.into_iter().find(|id| !resting.contains(id)).into_iter().collect())
+    }
+
+    /// The suspects under a prefix: those that rest, and all.
+    ///
+    /// One that has a death of its own rests until this run is calm. Whoever kills the daemon again and again kills it
+    /// soon after each start, which is when suspects are tried: two such coincidences would make a healthy message
+    /// poison. A message that really kills does so at the calm trial as well.
+    fn suspects(&self, prefix: &[u8]) -> Result<(BTreeSet<DeliveryId>, Vec<DeliveryId>), Stop> {
+        let all = self.state.scan(self.index.as_ref(), prefix, &keys::after(prefix), Order::Ascending, MOST_ROWS)?;
+        let all: Vec<DeliveryId> = all.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId).collect();
+        let mut resting = BTreeSet::new();
+        if self.time.age() < CALM {
+            for id in &all {
+                let row = self.state.row(self.index.as_ref(), *id)?.ok_or_else(|| missing(*id))?;
+                if row.delivery.solo_deaths > 0 {
+                    resting.insert(*id);
+                }
+            }
+        }
+        Ok((resting, all))
+    }
+
+    /// What is due in a mailbox, unless there are suspects to try: they run with nothing else in work.
+    fn due(&self, moment: Moment, wish: &LeaseWish) -> Result<Vec<DeliveryId>, Stop> {
+        if self.state.meta.suspects > 0 {
+            let (resting, _) = self.suspects(&[kind::SUSPECT])?;
+            if self.state.meta.suspects > resting.len() as u64 {
+                return Ok(Vec::new());
+            }
+        }
+        let from = keys::mailbox(kind::QUEUE, &wish.mailbox);
+        let to = keys::queued_until(&wish.mailbox, moment.now.plus(Duration::from_millis(1)));
+        let count = wish.count.min(MOST_ROWS);
+        let (mut ids, mut bytes) = (Vec::new(), 0u64);
+        for (key, _) in self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, count)? {
+            let Some(id) = keys::number_of(&key).map(DeliveryId) else { continue };
+            let row = self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?;
+            bytes = bytes.saturating_add(row.delivery.length);
+            if !ids.is_empty() && bytes > wish.bytes {
+                break;
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    fn settled(&self, moment: Moment, id: DeliveryId, settlement: Settlement) -> Event {
+        let retention = &self.settings.retention;
+        let wall = moment.stamp.wall;
+        let (delivered, dead) = (wall.plus(retention.delivered), wall.plus(retention.dead));
+        match settlement {
+            Settlement::Delivered(outputs) => Event::Delivered { id, outputs, keep: delivered },
+            Settlement::Discarded(reason) => Event::Discarded { id, reason, keep: delivered },
+            Settlement::Retry { after, reason } => Event::Retry { id, due: moment.now.plus(after), reason },
+            Settlement::Defer { after, reason, outputs } => {
+                Event::Deferred { id, due: moment.now.plus(after), reason, outputs }
+            }
+            Settlement::Release => Event::Released { id, due: moment.now, why: Release::Returned },
+            Settlement::Held { reason, outputs } => Event::Held { id, reason, outputs },
+            Settlement::Dead { cause, reason } => Event::Dead { id, cause, reason, keep: dead },
+        }
+    }
+
+    fn set_aside(&self, page: &SetAsidePage) -> Result<Vec<SetAside>, Stop> {
+        let ids = match (page.only, page.before) {
+            (Some(only), _) => vec![only],
+            (None, before) => {
+                let to = before.map_or(vec![kind::ASIDE + 1], |before| keys::delivery(kind::ASIDE, before));
+                let count = page.count.min(MOST_ROWS);
+                let keys = self.state.scan(self.index.as_ref(), &[kind::ASIDE], &to, Order::Descending, count)?;
+                keys.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId).collect()
+            }
+        };
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let row = self.state.row(self.index.as_ref(), id)?;
+            if let Some(Row { delivery, place: Place::Aside { kind, reason, since, .. }, .. }) = row {
+                found.push(SetAside { delivery, kind, reason, since });
+            }
+        }
+        Ok(found)
+    }
+
+    fn working(&self, id: DeliveryId) -> Result<Option<Row>, Stop> {
+        let row = self.state.row(self.index.as_ref(), id)?;
+        Ok(row.filter(|row| matches!(row.place, Place::Working { .. })))
+    }
+}
+
+fn missing(id: DeliveryId) -> IndexError {
+    IndexError(format!("delivery {id} is missing"))
+}
+
+fn not_leased(id: DeliveryId) -> Planned {
+    Planned::Declined(format!("delivery {id} is not leased"))
+}
+
+fn noted(note: Note) -> Event {
+    match note {
+        Note::Started { version } => Event::Started { version },
+        Note::Stopped => Event::Stopped,
+        Note::Handshake { mailbox } => Event::Handshake { mailbox },
+        Note::Listed { mailbox } => Event::Listed { mailbox },
+        Note::ClockStep { milliseconds } => Event::ClockStep { milliseconds },
+        Note::Configured { sha256 } => Event::Configured { sha256 },
+    }
+}

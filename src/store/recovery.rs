@@ -1,0 +1,320 @@
+//! Opening the store after whatever happened (I9, I10).
+//!
+//! 1. The journal: its torn tail is cut, the chain of its last segment checked.
+//! 2. The index: if it is empty, unreadable, of another format, from another journal, or does not agree with itself,
+//!    it is made anew from the newest checkpoint that fits; either way the records it lacks are applied.
+//!    An index that contains *more* than the journal is not made anew: records that were durable are lost, and a
+//!    person must know. Removing the index directory accepts the loss.
+//! 3. What was in work when the run before ended becomes a suspect, unless that run stopped in order. One that was in
+//!    work alone, on the same boot of the machine, in a run that the store itself did not halt, has a death of its
+//!    own; at two it is a dead letter.
+//! 4. Volumes no record names are removed: they hold only what was never acknowledged. A large message that was
+//!    taken over but never recorded is fetched again, and taken over in its place.
+//!
+//! All of it can be interrupted and done again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::committer::{Committer, Moment, Stop, halted_mark, spool_failed};
+use super::index::keys::{self, kind};
+use super::index::{Index, IndexError, Order};
+use super::journal::compress::Compressor;
+use super::journal::event::{Event, Release};
+use super::journal::record::Hash;
+use super::journal::seen::Seen;
+use super::journal::segment::Record;
+use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
+use super::spool::{Appender, Removal};
+use super::state::{Row, State, for_each};
+use super::time::StoreTime;
+use super::{StoreParts, retention};
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::DeliveryId;
+use crate::domain::settlement::{DeathCause, Reason};
+use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
+use crate::ports::disk::Disk;
+use crate::ports::store::{DroppedLeases, Halt};
+
+/// Records applied to the index in one batch of a replay.
+const REPLAY_BATCH: u64 = 128;
+/// Deaths alone that make a delivery poison.
+const POISON_AFTER: u32 = 2;
+
+impl Committer {
+    /// Opens the store and recovers. Durable on return: this run has begun.
+    pub fn open(parts: StoreParts) -> Result<Self, Halt> {
+        let StoreParts { disk, clock, key, spool: (spool, appender), mut index, settings } = parts;
+        let directory = settings.directory.join("journal");
+        let (journal, found) = Journal::open(disk.clone(), &directory, &settings.boot, clock.wall())?;
+        let (state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
+        if !state.meta.key.is_empty() && state.meta.key != key.id() {
+            let (ours, theirs) = (key.id(), &state.meta.key);
+            return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured")));
+        }
+        let time = StoreTime::new(clock, found.last.as_ref().map(|last| last_time(&state, last)));
+        let open_from = journal.open_from();
+        let oldest = time.stamp().wall.minus(settings.retention.seen);
+        let mut seen = Seen::open(disk.clone(), &directory, key.clone(), open_from, oldest)?;
+        let mut records = Records::from(disk.as_ref(), &directory, open_from)?;
+        let settled = found.last.as_ref().map_or(0, |record| record.frame.settled);
+        while let Some(record) = records.read()? {
+            seen.note(record.frame.sequence, &record.event);
+            if record.frame.sequence > settled {
+                check_payload(&appender, &record)?;
+            }
+        }
+        drop(records);
+        let compressor = Compressor::new(disk.clone(), &directory, open_from)?;
+        let retention = checkpoint_progress(disk.as_ref(), &directory)?;
+        let (occupancy, _) = watch::channel(Arc::new(state.occupancy(0, |due| time.wall_of(due))));
+        let mut committer = Self {
+            disk,
+            time,
+            key,
+            spool,
+            appender,
+            index,
+            journal,
+            seen,
+            state,
+            compressor,
+            settings,
+            retention,
+            dropped: DroppedLeases::default(),
+            dropped_leases: 0,
+            occupancy,
+            index_synced: None,
+            halted: None,
+        };
+        match committer.begin_run(found.tail_cut, rebuilt) {
+            Ok(()) => Ok(committer),
+            Err(Stop::Halt(halt)) => Err(halt),
+            Err(Stop::Index(error)) => {
+                committer.index.condemn();
+                Err(Halt(error.to_string()))
+            }
+        }
+    }
+
+    fn begin_run(&mut self, tail_cut: Option<Event>, rebuilt: Option<String>) -> Result<(), Stop> {
+        let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
+        self.remove_orphan_volumes()?;
+        if let Some(event) = tail_cut {
+            self.record(moment, &event)?;
+        }
+        if let Some(why) = rebuilt {
+            self.record(moment, &Event::Rebuilt { why })?;
+        }
+        let clean = self.state.meta.stopped;
+        let mark = halted_mark(self.journal.directory());
+        let halted = self.disk.entry(&mark).map_err(|error| Halt(format!("look for the mark of a halt: {error}")))?;
+        // Before the record that begins this run: what the last one left is judged by the boot of the last one.
+        for id in self.in_work()? {
+            let row = self
+                .state
+                .row(self.index.as_ref(), id)?
+                .ok_or_else(|| IndexError(format!("delivery {id} is missing")))?;
+            let event = if clean {
+                Event::Released { id, due: moment.now, why: Release::Stopped }
+            } else {
+                self.suspect(moment, &row, halted.is_some())
+            };
+            self.record(moment, &event)?;
+        }
+        let (run, key) = (self.journal.run().clone(), self.key.id().to_owned());
+        self.record(moment, &Event::Run { run: run.number, boot: run.boot, clean, key, time: moment.now })?;
+        self.make_durable()?;
+        if halted.is_some() {
+            self.disk
+                .remove(Step::StateDirectory, &mark)
+                .map_err(|error| Halt(format!("remove the mark of a halt: {error}")))?;
+        }
+        Ok(())
+    }
+
+    fn suspect(&self, moment: Moment, row: &Row, halted: bool) -> Event {
+        let alone = matches!(row.place, super::state::Place::Working { alone: true });
+        let died_alone = alone && !halted && self.state.meta.boot == self.settings.boot;
+        let id = row.delivery.id;
+        if died_alone && row.delivery.solo_deaths + 1 >= POISON_AFTER {
+            let reason = Reason::new(FaultCode::MsgPoison, "the daemon died twice while it was handled alone");
+            let keep = moment.stamp.wall.plus(self.settings.retention.dead);
+            return Event::Dead { id, cause: DeathCause::Poison, reason, keep };
+        }
+        Event::Suspect { id, died_alone }
+    }
+
+    fn in_work(&self) -> Result<Vec<DeliveryId>, Stop> {
+        let mut ids = Vec::new();
+        for_each(self.index.as_ref(), kind::WORKING, |key, _| {
+            ids.extend(keys::number_of(key).map(DeliveryId));
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+
+    fn remove_orphan_volumes(&mut self) -> Result<(), Stop> {
+        let open = self.appender.open_volume();
+        for volume in self.appender.volumes() {
+            let known = self.index.get(&keys::numbered(kind::VOLUME, volume))?.is_some();
+            if !known && volume != open {
+                self.appender.remove(Removal::Volume(volume)).map_err(spool_failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The store's own time when the last record was written.
+fn last_time(state: &State, last: &Record) -> Timestamp {
+    let (time, monotonic_ms) = state.meta.began;
+    let lasted =
+        if last.frame.run == state.meta.run { last.frame.monotonic_ms.saturating_sub(monotonic_ms) } else { 0 };
+    time.plus(Duration::from_millis(lasted))
+}
+
+/// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
+fn check_payload(appender: &Appender, record: &Record) -> Result<(), Halt> {
+    let Event::Accepted(accepted) = &record.event else { return Ok(()) };
+    let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location).map_err(spool_failed)?;
+    if holds {
+        return Ok(());
+    }
+    Err(Halt(format!(
+        "record {} accepts a message whose payload is not in the spool: a drive lost what it had said was durable",
+        record.frame.sequence
+    )))
+}
+
+/// The state at `head`, and why the index had to be made anew, if it had to.
+fn recover(
+    disk: &dyn Disk,
+    directory: &Path,
+    head: Head,
+    index: &mut dyn Index,
+) -> Result<(State, Option<String>), Halt> {
+    // sled panics on some damage; that is no other than an error.
+    let caught = catch_unwind(AssertUnwindSafe(|| catch_up(disk, directory, head, index)));
+    match caught.unwrap_or_else(|_| Err(IndexError("panicked".into()).into())) {
+        Ok(state) => Ok((state, None)),
+        Err(Stop::Halt(halt)) => Err(halt),
+        Err(Stop::Index(error)) if head.sequence > 0 => {
+            tracing::warn!(%error, "index is made anew from the journal");
+            let state = rebuild(disk, directory, head, index).map_err(|stop| match stop {
+                Stop::Halt(halt) => halt,
+                Stop::Index(again) => Halt(format!("the journal does not make an index: {again}")),
+            })?;
+            Ok((state, Some(error.0)))
+        }
+        Err(Stop::Index(error)) => Err(Halt(error.to_string())),
+    }
+}
+
+fn catch_up(disk: &dyn Disk, directory: &Path, head: Head, index: &mut dyn Index) -> Result<State, Stop> {
+    let Some(state) = State::load(index)? else {
+        let empty = index.scan(&[], keys::END, Order::Ascending, 1)?.is_empty();
+        return match head.sequence {
+            0 if empty => Ok(State::default()),
+            0 => Err(Halt("the journal is empty, but the index is not: records were lost".into()).into()),
+            _ => Err(IndexError("is empty".into()).into()),
+        };
+    };
+    let contained = Head { sequence: state.meta.sequence, hash: state.meta.hash };
+    if contained.sequence > head.sequence {
+        return Err(Halt(format!(
+            "the index contains record {}, but the journal ends at {}: records that were durable are lost; \
+             remove the index directory to go on without them",
+            contained.sequence, head.sequence
+        ))
+        .into());
+    }
+    if hash_at(disk, directory, contained.sequence)? != Some(contained.hash) {
+        return Err(IndexError("belongs to another journal".into()).into());
+    }
+    let state = replay(disk, directory, state, contained.sequence + 1, index)?;
+    if !state.meta.stopped {
+        state.audit(index)?;
+    }
+    Ok(state)
+}
+
+fn rebuild(disk: &dyn Disk, directory: &Path, head: Head, index: &mut dyn Index) -> Result<State, Stop> {
+    for sequence in checkpoint::list(disk, directory)? {
+        index.clear()?;
+        let loaded = checkpoint::load(disk, directory, sequence, index);
+        let fits = match &loaded {
+            Ok(from) => from.sequence <= head.sequence && hash_at(disk, directory, sequence)? == Some(from.hash),
+            Err(error) => {
+                tracing::warn!(sequence, %error, "checkpoint does not serve");
+                false
+            }
+        };
+        if fits {
+            let state = State::load(index)?.ok_or_else(|| IndexError("a checkpoint without its first row".into()))?;
+            return replay(disk, directory, state, sequence + 1, index);
+        }
+    }
+    index.clear()?;
+    match segments(disk, directory)?.first() {
+        Some(name) if name.first > 1 => Err(Halt(format!(
+            "the journal begins at record {} and no checkpoint fits: the queue cannot be made again",
+            name.first
+        ))
+        .into()),
+        Some(_) | None => replay(disk, directory, State::default(), 1, index),
+    }
+}
+
+/// Applies the records from `from` on.
+fn replay(
+    disk: &dyn Disk,
+    directory: &Path,
+    mut state: State,
+    from: u64,
+    index: &mut dyn Index,
+) -> Result<State, Stop> {
+    let mut records = Records::from(disk, directory, from)?;
+    let mut head = None;
+    while let Some(record) = records.read()? {
+        let sequence = record.frame.sequence;
+        let at = Stamp { wall: record.frame.wall, monotonic_ms: record.frame.monotonic_ms };
+        state.apply(index, sequence, at, &record.event)?;
+        head = Some(Head { sequence, hash: record.hash });
+        if sequence.is_multiple_of(REPLAY_BATCH) {
+            let batch = state.batch(index, Head { sequence, hash: record.hash })?;
+            index.apply(&batch)?;
+            head = None;
+        }
+    }
+    if let Some(head) = head {
+        let batch = state.batch(index, head)?;
+        index.apply(&batch)?;
+    }
+    Ok(state)
+}
+
+/// The hash of a record, if the journal still has it. Of record 0, the beginning: zeros.
+fn hash_at(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<Option<Hash>, Halt> {
+    if sequence == 0 {
+        return Ok(Some(Hash::default()));
+    }
+    let record = Records::from(disk, directory, sequence)?.read()?;
+    Ok(record.filter(|record| record.frame.sequence == sequence).map(|record| record.hash))
+}
+
+/// Where the rhythm of checkpoints stands. What was journalled since the last one is not measured: at worst the next
+/// checkpoint comes a few segments late.
+fn checkpoint_progress(disk: &dyn Disk, directory: &Path) -> Result<retention::Progress, Halt> {
+    let newest = checkpoint::list(disk, directory)?.first().copied();
+    let checkpoint_length = match newest {
+        Some(sequence) => checkpoint::length(disk, directory, sequence)?,
+        None => 0,
+    };
+    Ok(retention::Progress { since_checkpoint: 0, checkpoint_length })
+}

@@ -1,0 +1,140 @@
+//! What goes when its time is over, a bounded part of it at each commit.
+//!
+//! A payload that ended is purged first in the journal and the index, and leaves the spool after that was durable:
+//! its chunk directory in a later commit, its volume when no live delivery is left in it. A crash between leaves the
+//! row that says so, and the removal is done then. Nothing held ever goes by itself.
+
+use super::committer::{Committer, Moment, Stop, spool_failed};
+use super::index::Order;
+use super::index::keys::{self, kind};
+use super::journal::checkpoint;
+use super::journal::event::Event;
+use super::journal::segment::{HEADER, Name, Reader};
+use super::journal::segments;
+use super::spool::Removal;
+use super::state::{Expiring, PartsRow, Place, Row};
+use crate::domain::ids::DeliveryId;
+use crate::domain::step::Step;
+use crate::ports::store::Halt;
+
+/// Deliveries and refusals purged in one commit: faster than any commit accepts on average.
+const PURGES: usize = 64;
+/// Volumes, and chunk directories, removed in one commit: each costs up to a few milliseconds.
+const REMOVALS: usize = 4;
+
+/// How far the upkeep of the journal has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Bytes of closed segments since the last checkpoint.
+    pub(super) since_checkpoint: u64,
+    /// Length of the last checkpoint.
+    pub(super) checkpoint_length: u64,
+}
+
+impl Committer {
+    /// Purges what is due. Recorded only; the payloads leave the spool in later commits.
+    pub(super) fn purge(&mut self, moment: Moment) -> Result<(), Stop> {
+        let to = keys::purge_until(moment.stamp.wall);
+        let due = self.state.scan(self.index.as_ref(), &[kind::PURGE], &to, Order::Ascending, PURGES)?;
+        if due.is_empty() || !self.time.is_steady() {
+            return Ok(());
+        }
+        for (_, value) in due {
+            let event = match keys::decode(&value)? {
+                Expiring::Refusal(mailbox, message) => Event::Forgotten { mailbox, message },
+                Expiring::Delivery(id) => {
+                    let Some(row) = self.state.row(self.index.as_ref(), id)? else { continue };
+                    let reopened = self.would_reopen(&row)?;
+                    Event::Purged { id, mailbox: row.delivery.mailbox, message: row.delivery.message_id, reopened }
+                }
+            };
+            self.record(moment, &event)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a message, when it comes again, begins another life: its newest one was not delivered.
+    fn would_reopen(&self, row: &Row) -> Result<bool, Stop> {
+        if matches!(row.place, Place::Ended { delivered: true, .. }) {
+            return Ok(false);
+        }
+        let newest = self.seen.find(&row.delivery.mailbox, &row.delivery.message_id)?;
+        Ok(newest.is_none_or(|entry| entry.delivery == row.delivery.id))
+    }
+
+    /// Removes from the spool what earlier commits purged.
+    pub(super) fn remove_payloads(&mut self, moment: Moment) -> Result<(), Stop> {
+        let parts = self.index.scan(&[kind::REMOVAL], &[kind::REMOVAL + 1], Order::Ascending, REMOVALS)?;
+        for (key, value) in parts {
+            let Some(id) = keys::number_of(&key).map(DeliveryId) else { continue };
+            let PartsRow { mailbox, message, life } = keys::decode(&value)?;
+            let what = Removal::Parts { mailbox, message_id: message, life };
+            self.appender.remove(what).map_err(spool_failed)?;
+            self.record(moment, &Event::PartsRemoved { id })?;
+        }
+        let open = self.appender.open_volume();
+        let closed = self.state.empty_volumes().iter().copied().filter(|volume| *volume != open);
+        for volume in closed.take(REMOVALS).collect::<Vec<_>>() {
+            self.appender.remove(Removal::Volume(volume)).map_err(spool_failed)?;
+            self.record(moment, &Event::VolumeRemoved { volume })?;
+        }
+        Ok(())
+    }
+
+    /// Closes a journal segment that reached its size, with what goes beside it. Durable on return.
+    pub(super) fn roll_if_full(&mut self) -> Result<(), Stop> {
+        if self.journal.length() < self.settings.segment_bytes.max(HEADER as u64 + 1) {
+            return Ok(());
+        }
+        let (now, head) = (self.time.stamp().wall, self.journal.head());
+        let length = self.journal.length();
+        let closed = self.journal.roll(now)?;
+        self.seen.close(closed.first, head.sequence, now)?;
+        self.compressor.add(closed);
+        self.retention.since_checkpoint += length;
+        // A checkpoint costs as much as the live rows are long. Waiting until as much was journalled keeps its share
+        // of the writing bounded, however long the queue is.
+        if self.retention.since_checkpoint >= self.retention.checkpoint_length {
+            let directory = self.journal.directory();
+            self.retention.checkpoint_length =
+                checkpoint::write(self.disk.as_ref(), directory, head, self.index.as_ref())?;
+            self.retention.since_checkpoint = 0;
+        }
+        let first_live = self.index.scan(&[kind::DELIVERY], &[kind::DELIVERY + 1], Order::Ascending, 1)?;
+        let first_live = first_live.first().and_then(|(key, _)| keys::number_of(key)).map(DeliveryId);
+        if self.time.is_steady() {
+            self.seen.forget(now.minus(self.settings.retention.seen), first_live)?;
+            self.drop_old_segment()?;
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest segment if its retention is over and no rebuild would need it.
+    fn drop_old_segment(&mut self) -> Result<(), Stop> {
+        let directory = self.journal.directory().to_owned();
+        let names = segments(self.disk.as_ref(), &directory)?;
+        let [oldest, next, ..] = names.as_slice() else { return Ok(()) };
+        let checkpoints = checkpoint::list(self.disk.as_ref(), &directory)?;
+        let needed = checkpoints.last().is_none_or(|sequence| *sequence + 1 < next.first);
+        let closed = Reader::open(self.disk.as_ref(), &directory, next)
+            .map_err(|trouble| Halt(format!("read a journal header: {trouble}")))?
+            .header()
+            .wall;
+        let now = self.time.stamp().wall;
+        if needed || now.since(closed) < self.settings.retention.journal {
+            return Ok(());
+        }
+        self.remove_segment(oldest)
+    }
+
+    fn remove_segment(&mut self, name: &Name) -> Result<(), Stop> {
+        let path = name.path(self.journal.directory());
+        let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
+        let file = path.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
+        self.record(moment, &Event::SegmentRemoved { file })?;
+        self.make_durable()?;
+        self.disk
+            .remove(Step::SegmentCompress, &path)
+            .map_err(|error| Halt(format!("remove a journal segment: {error}")).into())
+    }
+}

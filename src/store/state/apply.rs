@@ -1,0 +1,306 @@
+//! Applying one journal record.
+
+use super::row::{Expiring, PartsRow, Place, RefusedRow, Row};
+use super::{Index, IndexError, State, keys, kind};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::output::OutputState;
+use crate::domain::time::Timestamp;
+use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
+use crate::store::journal::Stamp;
+use crate::store::journal::event::{Acceptance, Event};
+
+impl State {
+    /// Applies record `sequence`, written `at`. An error says that the index does not fit the journal.
+    pub(crate) fn apply(
+        &mut self,
+        index: &dyn Index,
+        sequence: u64,
+        at: Stamp,
+        event: &Event,
+    ) -> Result<(), IndexError> {
+        let wall = at.wall;
+        match event {
+            Event::Run { run, boot, key, time, .. } => {
+                self.meta.run = *run;
+                self.meta.began = (*time, at.monotonic_ms);
+                self.meta.boot.clone_from(boot);
+                self.meta.key.clone_from(key);
+                self.meta.stopped = false;
+            }
+            Event::Stopped => self.meta.stopped = true,
+            Event::Accepted(accepted) => self.accepted(index, DeliveryId(sequence), wall, accepted)?,
+            Event::Acknowledged { id } => {
+                let mut row = self.expect(index, *id)?;
+                row.acknowledged = true;
+                self.counters(&row.delivery.mailbox).acknowledged_total += 1;
+                self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
+            }
+            Event::Repeated { id, mailbox, message } => {
+                self.drop_refusal(index, mailbox, message)?;
+                if let Some(mut row) = self.row(index, *id)? {
+                    row.acknowledged = false;
+                    self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
+                }
+            }
+            Event::Refused { mailbox, message, until, forget, .. } => {
+                let before = self.drop_refusal(index, mailbox, message)?;
+                let (times, first) = before.map_or((1, wall), |before| (before.times + 1, before.first));
+                let row = RefusedRow { until: *until, times, first, forget: *forget, sequence };
+                self.put(keys::refused(mailbox, message), &row)?;
+                self.put(keys::purge(*forget, sequence), &Expiring::Refusal(mailbox.clone(), message.clone()))?;
+                self.counters(mailbox).refused += 1;
+            }
+            Event::Forgotten { mailbox, message } => {
+                self.drop_refusal(index, mailbox, message)?;
+            }
+            Event::Working { ids, alone } => {
+                self.meta.stopped = false;
+                for id in ids {
+                    self.change(index, *id, |delivery| {
+                        delivery.starts += 1;
+                        Place::Working { alone: *alone }
+                    })?;
+                }
+            }
+            Event::Suspect { id, died_alone } => {
+                self.change(index, *id, |delivery| {
+                    delivery.solo_deaths += u32::from(*died_alone);
+                    Place::Suspect
+                })?;
+            }
+            Event::Staged { id, outputs } => {
+                let mut row = self.expect(index, *id)?;
+                row.delivery.outputs.clone_from(outputs);
+                self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
+            }
+            Event::Delivered { id, outputs, keep } => {
+                let counters = self.change(index, *id, |delivery| {
+                    ended_round(delivery, outputs);
+                    Place::Ended { delivered: true, keep: *keep }
+                })?;
+                counters.delivered_total += 1;
+            }
+            Event::Discarded { id, keep, .. } => {
+                let counters = self.change(index, *id, |delivery| {
+                    ended_round(delivery, &[]);
+                    Place::Ended { delivered: false, keep: *keep }
+                })?;
+                counters.discarded_total += 1;
+            }
+            Event::Retry { id, due, .. } => {
+                self.change(index, *id, |delivery| {
+                    ended_round(delivery, &[]);
+                    delivery.attempts += 1;
+                    Place::Queued { due: *due }
+                })?;
+            }
+            Event::Deferred { id, due, outputs, .. } => {
+                self.change(index, *id, |delivery| {
+                    ended_round(delivery, outputs);
+                    Place::Queued { due: *due }
+                })?;
+            }
+            Event::Released { id, due, .. } => {
+                let alone = matches!(self.expect(index, *id)?.place, Place::Working { alone: true });
+                let back = if alone { Place::Suspect } else { Place::Queued { due: *due } };
+                self.change(index, *id, |_| back)?;
+            }
+            Event::Held { id, reason, outputs } => {
+                self.change(index, *id, |delivery| {
+                    ended_round(delivery, outputs);
+                    Place::Aside { kind: SetAsideKind::Held, reason: reason.clone(), since: wall, keep: None }
+                })?;
+            }
+            Event::Dead { id, cause, reason, keep } => {
+                self.change(index, *id, |delivery| {
+                    ended_round(delivery, &[]);
+                    let kind = SetAsideKind::Dead(*cause);
+                    Place::Aside { kind, reason: reason.clone(), since: wall, keep: Some(*keep) }
+                })?;
+            }
+            Event::Purged { id, .. } => self.purged(index, *id)?,
+            Event::VolumeRemoved { volume } => {
+                self.remove(keys::numbered(kind::VOLUME, *volume));
+                self.empty_volumes.remove(volume);
+            }
+            Event::PartsRemoved { id } => self.remove(keys::delivery(kind::REMOVAL, *id)),
+            Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
+            Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
+            Event::Started { .. }
+            | Event::TailCut { .. }
+            | Event::Rebuilt { .. }
+            | Event::SegmentRemoved { .. }
+            | Event::ClockStep { .. }
+            | Event::Configured { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn accepted(
+        &mut self,
+        index: &dyn Index,
+        id: DeliveryId,
+        wall: Timestamp,
+        accepted: &Acceptance,
+    ) -> Result<(), IndexError> {
+        let delivery = Delivery {
+            id,
+            mailbox: accepted.mailbox.clone(),
+            message_id: accepted.message.clone(),
+            workflow: accepted.workflow.clone(),
+            from: accepted.from.clone(),
+            kind: accepted.kind,
+            length: accepted.length,
+            digest: accepted.digest.clone(),
+            location: accepted.location.clone(),
+            accepted_at: wall,
+            attempts: 0,
+            starts: 0,
+            solo_deaths: 0,
+            continues: accepted.continues,
+            outputs: Vec::new(),
+        };
+        let place = match &accepted.aside {
+            None => Place::Queued { due: accepted.due },
+            Some(aside) => {
+                Place::Aside { kind: aside.kind, reason: aside.reason.clone(), since: wall, keep: aside.keep }
+            }
+        };
+        if let Location::Group { volume, .. } = delivery.location {
+            self.count_volume(index, volume, |live| live + 1)?;
+        }
+        self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
+        self.counters(&accepted.mailbox).accepted_total += 1;
+        self.enter(Row { delivery, place, acknowledged: false })
+    }
+
+    fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
+        let row = self.expect(index, id)?;
+        self.leave(&row);
+        self.remove(keys::delivery(kind::DELIVERY, id));
+        let Delivery { location, mailbox, message_id, .. } = row.delivery;
+        match location {
+            Location::Group { volume, .. } => self.count_volume(index, volume, |live| live.saturating_sub(1)),
+            Location::Parts { life, .. } => {
+                self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message: message_id, life })
+            }
+        }
+    }
+
+    fn count_volume(&mut self, index: &dyn Index, volume: u64, count: impl Fn(u64) -> u64) -> Result<(), IndexError> {
+        let key = keys::numbered(kind::VOLUME, volume);
+        let live = count(self.read(index, &key)?.unwrap_or(0u64));
+        if live == 0 {
+            self.empty_volumes.insert(volume);
+        } else {
+            self.empty_volumes.remove(&volume);
+        }
+        self.put(key, &live)
+    }
+
+    /// Removes a refusal; how often it had been refused is returned.
+    fn drop_refusal(
+        &mut self,
+        index: &dyn Index,
+        mailbox: &MailboxId,
+        message: &MessageId,
+    ) -> Result<Option<RefusedRow>, IndexError> {
+        let Some(row) = self.refusal(index, mailbox, message)? else { return Ok(None) };
+        self.remove(keys::refused(mailbox, message));
+        self.remove(keys::purge(row.forget, row.sequence));
+        let counters = self.counters(mailbox);
+        counters.refused = counters.refused.saturating_sub(1);
+        Ok(Some(row))
+    }
+
+    /// Moves a delivery to another place. Its counters are returned.
+    fn change(
+        &mut self,
+        index: &dyn Index,
+        id: DeliveryId,
+        to: impl FnOnce(&mut Delivery) -> Place,
+    ) -> Result<&mut MailboxOccupancy, IndexError> {
+        let mut row = self.expect(index, id)?;
+        self.leave(&row);
+        row.place = to(&mut row.delivery);
+        let mailbox = row.delivery.mailbox.clone();
+        self.enter(row)?;
+        Ok(self.counters(&mailbox))
+    }
+
+    fn leave(&mut self, row: &Row) {
+        let delivery = &row.delivery;
+        match &row.place {
+            Place::Queued { due } => self.remove(keys::queued(&delivery.mailbox, *due, delivery.id)),
+            Place::Working { alone } => {
+                self.remove(keys::delivery(kind::WORKING, delivery.id));
+                self.meta.working = self.meta.working.saturating_sub(1);
+                self.meta.suspects = self.meta.suspects.saturating_sub(u64::from(*alone));
+            }
+            Place::Suspect => {
+                self.remove(keys::suspect(&delivery.mailbox, delivery.id));
+                self.meta.suspects = self.meta.suspects.saturating_sub(1);
+            }
+            Place::Aside { keep, .. } => {
+                self.remove(keys::delivery(kind::ASIDE, delivery.id));
+                if let Some(keep) = keep {
+                    self.remove(keys::purge(*keep, delivery.id.0));
+                }
+            }
+            Place::Ended { keep, .. } => self.remove(keys::purge(*keep, delivery.id.0)),
+        }
+        let amount = self.amount(row);
+        amount.messages = amount.messages.saturating_sub(1);
+        amount.bytes = amount.bytes.saturating_sub(row.delivery.length);
+    }
+
+    fn enter(&mut self, row: Row) -> Result<(), IndexError> {
+        let delivery = &row.delivery;
+        let expiring = Expiring::Delivery(delivery.id);
+        match &row.place {
+            Place::Queued { due } => self.set(keys::queued(&delivery.mailbox, *due, delivery.id)),
+            Place::Working { alone } => {
+                self.set(keys::delivery(kind::WORKING, delivery.id));
+                self.meta.working += 1;
+                self.meta.suspects += u64::from(*alone);
+            }
+            Place::Suspect => {
+                self.set(keys::suspect(&delivery.mailbox, delivery.id));
+                self.meta.suspects += 1;
+            }
+            Place::Aside { keep, .. } => {
+                self.set(keys::delivery(kind::ASIDE, delivery.id));
+                if let Some(keep) = keep {
+                    self.put(keys::purge(*keep, delivery.id.0), &expiring)?;
+                }
+            }
+            Place::Ended { keep, .. } => self.put(keys::purge(*keep, delivery.id.0), &expiring)?,
+        }
+        let amount = self.amount(&row);
+        amount.messages += 1;
+        amount.bytes += row.delivery.length;
+        self.put(keys::delivery(kind::DELIVERY, row.delivery.id), &row)
+    }
+
+    fn amount(&mut self, row: &Row) -> &mut Amount {
+        let counters = self.counters(&row.delivery.mailbox);
+        match &row.place {
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => &mut counters.queued,
+            Place::Aside { kind: SetAsideKind::Held, .. } => &mut counters.held,
+            Place::Aside { kind: SetAsideKind::Dead(_), .. } => &mut counters.dead,
+            Place::Ended { .. } => &mut counters.retained,
+        }
+    }
+
+    fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
+        self.row(index, id)?.ok_or_else(|| IndexError(format!("delivery {id} is missing")))
+    }
+}
+
+/// A round of work ended with the daemon alive: the delivery is no suspect. Outputs not named keep their states.
+fn ended_round(delivery: &mut Delivery, outputs: &[OutputState]) {
+    delivery.solo_deaths = 0;
+    if !outputs.is_empty() {
+        delivery.outputs = outputs.to_vec();
+    }
+}

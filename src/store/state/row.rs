@@ -1,0 +1,113 @@
+//! The rows of the index that hold more than a key. Postcard, so the order of members and variants is the format.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::settlement::Reason;
+use crate::domain::time::Timestamp;
+use crate::ports::store::{Delivery, SetAsideKind};
+use crate::store::journal::record::Hash;
+
+/// One delivery and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// What a lease shows of it.
+    pub(crate) delivery: Delivery,
+    /// Where it stands.
+    pub(crate) place: Place,
+    /// MESH heard that we keep it.
+    pub(crate) acknowledged: bool,
+}
+
+/// Where a delivery stands. Each one has exactly one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Place {
+    /// Waits for work.
+    Queued {
+        /// Until then.
+        due: Timestamp,
+    },
+    /// Started and not settled.
+    Working {
+        /// A suspect, with nothing else in work.
+        alone: bool,
+    },
+    /// The run before ended while it was in work: waits to be worked on alone.
+    Suspect,
+    /// A person must look.
+    Aside {
+        /// Dead or held.
+        kind: SetAsideKind,
+        /// Why.
+        reason: Reason,
+        /// Since when.
+        since: Timestamp,
+        /// Its payload is kept until then; without limit when held.
+        keep: Option<Timestamp>,
+    },
+    /// The end.
+    Ended {
+        /// Published, not discarded.
+        delivered: bool,
+        /// Its payload is kept until then.
+        keep: Timestamp,
+    },
+}
+
+/// The row about the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    /// The last journal record that the index contains.
+    pub(crate) sequence: u64,
+    /// Its hash.
+    pub(crate) hash: Hash,
+    /// The machine's boot during the last run.
+    pub(crate) boot: String,
+    /// When the last run began: in the store's own time, and by the monotonic clock, milliseconds.
+    pub(crate) began: (Timestamp, u64),
+    /// Which run that was.
+    pub(crate) run: u32,
+    /// The last run ended in order.
+    pub(crate) stopped: bool,
+    /// The key the digests are made with.
+    pub(crate) key: String,
+    /// Deliveries started and not settled.
+    pub(crate) working: u64,
+    /// Suspects, waiting or in work.
+    pub(crate) suspects: u64,
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedRow {
+    /// Not fetched again before.
+    pub(crate) until: Timestamp,
+    /// How often.
+    pub(crate) times: u32,
+    /// For the first time.
+    pub(crate) first: Timestamp,
+    /// Forgotten then.
+    pub(crate) forget: Timestamp,
+    /// The record of the last refusal.
+    pub(crate) sequence: u64,
+}
+
+/// What may go when its time has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Expiring {
+    /// A delivery and its payload.
+    Delivery(DeliveryId),
+    /// A refusal.
+    Refusal(MailboxId, MessageId),
+}
+
+/// A chunk directory to remove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartsRow {
+    /// The mailbox.
+    pub(crate) mailbox: MailboxId,
+    /// The message.
+    pub(crate) message: MessageId,
+    /// Which life of it.
+    pub(crate) life: u64,
+}

@@ -1,0 +1,161 @@
+use super::*;
+use crate::ports::spool::Spool as _;
+
+fn volumes(machine: &Machine) -> usize {
+    machine.disk.list("/state/spool/volumes".as_ref()).unwrap().len()
+}
+
+/// Long enough for the clocks to be believed.
+fn settle_down(machine: &Machine, store: &mut Committer) {
+    store.commit(Vec::new()).unwrap();
+    machine.clock.pass(2 * HOUR);
+    store.commit(Vec::new()).unwrap();
+}
+
+#[test]
+fn a_delivered_payload_goes_after_seven_days_and_its_id_is_remembered() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.new_delivery("M1", "bytes");
+    store.acknowledge(id);
+    store.settle_all(&delivered());
+    machine.clock.pass(6 * DAY);
+    settle_down(&machine, &mut store);
+    assert_eq!(store.counters().retained.messages, 1);
+    machine.clock.pass(DAY);
+    settle_down(&machine, &mut store);
+    assert_eq!(store.counters().retained.messages, 0);
+    // The volume's turn comes when another one is open.
+    store.new_delivery("M2", "bytes");
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(volumes(&machine), 1, "the old volume is gone, the new one there");
+    assert_eq!(store.known("M1"), Known::Presented);
+    assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)));
+}
+
+#[test]
+fn a_purged_dead_letter_lives_again_when_it_comes_again() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let first = store.new_delivery("M1", "bytes");
+    store.acknowledge(first);
+    store.settle_all(&dead());
+    machine.clock.pass(31 * DAY);
+    settle_down(&machine, &mut store);
+    assert_eq!(store.counters().dead.messages, 0);
+    let mut store = {
+        drop(store);
+        machine.index.burn();
+        machine.open()
+    };
+    store.new_delivery("M1", "bytes");
+    assert_eq!(store.lease(1, false)[0].delivery.continues, Some(first));
+}
+
+#[test]
+fn the_purge_of_an_old_life_does_not_reopen_a_delivered_one() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let first = store.new_delivery("M1", "bytes");
+    store.acknowledge(first);
+    store.settle_all(&dead());
+    let second = store.new_delivery("M1", "bytes");
+    store.acknowledge(second);
+    store.settle_all(&delivered());
+    machine.clock.pass(31 * DAY);
+    settle_down(&machine, &mut store);
+    assert_eq!(store.counters().dead.messages, 0);
+    assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)));
+}
+
+#[test]
+fn held_mail_never_goes_by_itself() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    store.new_delivery("M1", "bytes");
+    store.settle_all(&Settlement::Held { reason: because(), outputs: Vec::new() });
+    machine.clock.pass(400 * DAY);
+    settle_down(&machine, &mut store);
+    assert_eq!(store.counters().held.messages, 1);
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_neither_purges_nor_hurries_nor_delays() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    store.new_delivery("M1", "bytes");
+    store.settle_all(&delivered());
+    store.new_delivery("M2", "bytes");
+    store.settle_all(&Settlement::Retry { after: MINUTE, reason: because() });
+    machine.clock.step(400 * DAY);
+    assert!(store.lease(1, false).is_empty(), "hurried");
+    machine.clock.pass(30 * MINUTE);
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(store.counters().retained.messages, 1, "purged by a jump");
+    assert_eq!(store.lease(1, false).len(), 1, "delayed");
+}
+
+#[test]
+fn a_large_payload_goes_with_its_delivery() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    let envelope = Envelope { chunks: 2, ..envelope("M1") };
+    let mut intake = spool.intake(&envelope).unwrap();
+    for chunk in ["one", "two"] {
+        intake.begin_chunk().unwrap();
+        intake.write(chunk.as_bytes()).unwrap();
+        intake.end_chunk().unwrap();
+    }
+    let body = IncomingBody::Large(intake.finish().unwrap());
+    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
+    let lease = store.lease(1, false).remove(0);
+    assert_eq!(spool.open(&lease).unwrap().payload.read_bounded(10).unwrap(), b"onetwo");
+    store.settle(lease, delivered());
+    let chunks = || machine.disk.list("/state/spool/chunks/X26ABC1".as_ref()).unwrap().len();
+    assert_eq!(chunks(), 1);
+    machine.clock.pass(8 * DAY);
+    settle_down(&machine, &mut store);
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(chunks(), 0);
+}
+
+#[test]
+fn ids_are_forgotten_after_their_time_but_never_before_their_delivery() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 400;
+    let mut store = machine.open();
+    store.new_delivery("DONE", "bytes");
+    store.settle_all(&delivered());
+    store.new_delivery("WAITS", "bytes");
+    machine.clock.pass(60 * DAY);
+    for number in 0..200 {
+        machine.clock.pass(HOUR);
+        let note = crate::ports::store::Note::ClockStep { milliseconds: number };
+        store.one(Command::Note(note));
+    }
+    assert_eq!(store.known("DONE"), Known::New);
+    assert!(matches!(store.known("WAITS"), Known::Kept(_)));
+}
+
+#[test]
+fn a_journal_segment_goes_after_its_time_once_no_rebuild_needs_it() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 400;
+    let mut store = machine.open();
+    store.new_delivery("M1", "bytes");
+    let note = || Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 });
+    (0..20).for_each(|_| drop(store.one(note())));
+    machine.clock.pass(9 * 366 * DAY);
+    for _ in 0..40 {
+        machine.clock.pass(HOUR);
+        store.one(note());
+    }
+    drop(store);
+    let journal = std::path::Path::new("/state/journal");
+    let first = crate::store::journal::segments(&machine.disk, journal).unwrap().remove(0).first;
+    assert!(first > 1, "the first segment is still there");
+    machine.index.burn();
+    assert_eq!(machine.open().lease(1, false).len(), 1, "made anew from a checkpoint");
+}
