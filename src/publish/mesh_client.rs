@@ -1,0 +1,26 @@
+//! The layout that a MESH client leaves on disk, so that what reads its folders today keeps working
+//! (mesh-client-files 2.2, 4.3 and 7).
+//!
+//! ```text
+//! <root>/IN/<message id>.dat   the payload, plain bytes; not there for a report
+//! <root>/IN/<message id>.ctl   last: the signal to the consumer; see `ctl`
+//! <root>/TEMP/                 ours alone: where both are made
+//! <root>/OUT, SENT, FAILED     the site's, for sending
+//! ```
+
+use crate::domain::envelope::Envelope;
+use crate::domain::time::Timestamp;
+
+use super::ctl;
+
+/// The folders of a root, as `meshd output init` makes them.
+pub(super) const FOLDERS: &[&str] = &[IN, "OUT", "SENT", "FAILED", STAGING];
+/// Where a consumer looks.
+pub(super) const IN: &str = "IN";
+/// Where files are made, beside the folder they appear in.
+pub(super) const STAGING: &str = "TEMP";
+
+/// The bytes of the last file of a set.
+pub(super) fn control(envelope: &Envelope, accepted_at: Timestamp) -> Vec<u8> {
+    ctl::received(envelope, accepted_at).into_bytes()
+}
