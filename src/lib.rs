@@ -2,6 +2,7 @@
 
 pub mod deadletter;
 pub mod domain;
+pub mod pipeline;
 pub mod ports;
 pub mod publish;
 pub mod store;

@@ -1,0 +1,104 @@
+//! Where each message goes, as operators wrote it: one TOML file per pipeline, compiled once, then immutable.
+//!
+//! # Guarantees
+//!
+//! - Every mistake in every file is reported at once, with file, line, key and what was expected.
+//! - Choosing and running are pure: the same facts give the same outcome, without I/O, clock or chance.
+//! - At most one pipeline takes a message. If several match, the most specific one does (see below);
+//!   two that could match one message equally well do not compile.
+//! - No path is made from anything a sender wrote: folders come from the files and from the mailbox's own output.
+//!
+//! # Which pipeline takes a message
+//!
+//! A pipeline matches if all keys of its `[match]` do; a key that is left out always does.
+//! Matches are compared key by key in the order `workflow`, `mailbox`, `from`, `type`; the first difference decides:
+//!
+//! 1. a value without `*` that is equal: exact;
+//! 2. a pattern with `*`: the more of its characters are not `*`, the more specific;
+//! 3. no such key.
+//!
+//! Of several values of one key the best that matches counts. `from` matches only messages with a sender: reports have none.
+//!
+//! It does not touch a payload: that comes with the stages that read one.
+
+mod compile;
+mod definition;
+mod matching;
+mod reading;
+mod run;
+mod stages;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::ids::{MailboxId, Name};
+use crate::domain::output::OutputPlan;
+use crate::domain::settlement::Reason;
+use definition::OutputTemplate;
+use matching::Condition;
+pub use matching::Facts;
+use stages::Stage;
+
+/// All pipelines and the mailboxes they write for. Immutable; a reload makes another one.
+#[derive(Debug)]
+pub struct Pipelines {
+    pipelines: Vec<Pipeline>,
+    /// Pipelines that name a workflow without `*`, by it: the quick way for most messages.
+    exact: HashMap<String, Vec<usize>>,
+    /// Pipelines with a workflow pattern or no workflow key.
+    open: Vec<usize>,
+    mailboxes: BTreeMap<MailboxId, MailboxOutputs>,
+}
+
+/// One compiled pipeline.
+#[derive(Debug)]
+pub struct Pipeline {
+    name: Name,
+    file: PathBuf,
+    matching: Condition,
+    limits: Limits,
+    stages: Vec<Stage>,
+    outputs: Vec<OutputTemplate>,
+}
+
+/// What a mailbox says about its output files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxOutputs {
+    /// What `{mailbox.output}` stands for: an absolute path.
+    pub output: PathBuf,
+    /// Owning group of the files; the process's own when absent.
+    pub group: Option<String>,
+    /// Permission bits of the files, such as `0o640`.
+    pub mode: u32,
+}
+
+/// How long and how often a pipeline's messages are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Attempts that fail through the message itself; the last one makes it a dead letter.
+    pub max_attempts: u32,
+    /// Since it was accepted; a message that still waits for a dependency then is held.
+    pub max_age: Duration,
+    /// Decoded length of the payload; a larger message is a dead letter. Unlimited when absent.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Eight attempts, three days (a weekend), any size.
+    fn default() -> Self {
+        Self { max_attempts: 8, max_age: Duration::from_secs(72 * 3_600), max_bytes: None }
+    }
+}
+
+/// The last word of a pipeline on a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes to each of these; there is at least one.
+    Deliver(Vec<OutputPlan>),
+    /// A rule says it goes nowhere.
+    Discard(Reason),
+}

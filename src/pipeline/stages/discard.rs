@@ -1,0 +1,46 @@
+//! `use = "discard"`: what a rule describes goes nowhere, deliberately and with a reason.
+
+use std::collections::BTreeMap;
+
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::MailboxId;
+use crate::domain::settlement::Reason;
+use crate::pipeline::MailboxOutputs;
+use crate::pipeline::definition::read_condition;
+use crate::pipeline::matching::{Condition, Facts};
+use crate::pipeline::reading::{Keys, Notes};
+
+/// A rule and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::pipeline) struct Discard {
+    when: Condition,
+    reason: String,
+}
+
+impl Discard {
+    /// Why the message ends here, if it does.
+    pub(in crate::pipeline) fn verdict(&self, facts: &Facts<'_>) -> Option<Reason> {
+        self.when.fit(facts).map(|_| Reason::new(FaultCode::MsgDiscarded, &self.reason))
+    }
+}
+
+/// Reads `when` and `reason`.
+pub(super) fn read(
+    mut keys: Keys<'_>,
+    mailboxes: &BTreeMap<MailboxId, MailboxOutputs>,
+    notes: &mut Notes<'_>,
+) -> Option<Discard> {
+    let when = keys.required("when", "what to discard", notes).and_then(|node| {
+        let condition = read_condition(node.table(notes)?, mailboxes, notes);
+        if condition.is_empty() {
+            notes.mistake(&node.at(), &node.key, "this discards everything", "at least one key");
+        }
+        Some(condition)
+    });
+    let expected = "why, in a few words for the journal, without patient data";
+    let reason = keys
+        .required("reason", expected, notes)
+        .and_then(|node| node.parse(notes, expected, |text| (!text.trim().is_empty()).then(|| text.trim().to_owned())));
+    keys.end(notes);
+    Some(Discard { when: when?, reason: reason? })
+}

@@ -1,0 +1,52 @@
+//! What a pipeline can do with a message, one file each. A stage is pure: it reads facts and says what follows.
+
+pub(super) mod discard;
+pub(super) mod route;
+
+use std::collections::BTreeMap;
+
+use super::MailboxOutputs;
+use super::definition::OutputTemplate;
+use super::reading::{Node, Notes};
+use crate::domain::ids::MailboxId;
+use discard::Discard;
+use route::Route;
+
+/// One stage of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Chooses among the outputs.
+    Route(Route),
+    /// Ends what a rule describes.
+    Discard(Discard),
+}
+
+/// What `use` can say.
+const WORDS: [&str; 2] = ["route", "discard"];
+
+/// Reads the `[[stage]]` tables, top to bottom.
+pub(super) fn read(
+    node: &Node<'_>,
+    outputs: &[OutputTemplate],
+    mailboxes: &BTreeMap<MailboxId, MailboxOutputs>,
+    notes: &mut Notes<'_>,
+) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    let mut is_routed = false;
+    for mut keys in node.tables(notes) {
+        let Some(verb) = keys.required("use", "\"route\" or \"discard\"", notes) else { continue };
+        match verb.text(notes) {
+            Some("route") => {
+                if is_routed {
+                    notes.mistake(&verb.at(), &verb.key, "this pipeline routes twice", "one stage that routes");
+                }
+                is_routed = true;
+                stages.extend(route::read(keys, outputs, mailboxes, notes).map(Stage::Route));
+            }
+            Some("discard") => stages.extend(discard::read(keys, mailboxes, notes).map(Stage::Discard)),
+            Some(word) => notes.unknown(&verb.at(), &verb.key, "this stage is not known", word, WORDS),
+            None => {}
+        }
+    }
+    stages
+}
