@@ -6,3 +6,4 @@ pub mod pipeline;
 pub mod ports;
 pub mod publish;
 pub mod store;
+pub mod work;

@@ -1,0 +1,338 @@
+//! One batch, from its leases to its settlements.
+//!
+//! What blocks (opening, staging, publishing) runs on the blocking pool, in two visits per batch;
+//! journal calls of one batch are made side by side, so that they share commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+
+use super::round::{End, Round, Slot};
+use super::wave::{Standing, Waves};
+use super::{Work, WorkError, WorkSettings};
+use crate::domain::fault::{Class, Fault, FaultCode, Origin};
+use crate::domain::ids::Name;
+use crate::domain::output::{Progress, Publication};
+use crate::domain::settlement::{Reason, Settlement};
+use crate::pipeline::{Facts, Outcome, Pipelines};
+use crate::ports::clock::{Chance, Clock};
+use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
+use crate::ports::spool::{Spool, SpoolError};
+use crate::ports::store::{Delivery, Halt, Lease, Store};
+
+/// What a batch works with: one set of pipelines, and what these pipelines did so far.
+pub(super) struct Desk {
+    store: Arc<dyn Store>,
+    spool: Arc<dyn Spool>,
+    outputs: Arc<dyn Outputs>,
+    clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
+    settings: WorkSettings,
+    pipelines: Arc<Pipelines>,
+    waves: Mutex<Waves>,
+}
+
+/// What a batch tells the scheduler.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct BatchEnd {
+    /// Some delivery came to an end, so the mailbox need not rest.
+    pub(super) is_fruitful: bool,
+    /// Our own machine was short of something, so everything rests.
+    pub(super) is_short: bool,
+    /// Outputs that were away, and why.
+    pub(super) away: BTreeMap<Name, Reason>,
+    /// Outputs that took something.
+    pub(super) back: BTreeSet<Name>,
+}
+
+impl Desk {
+    pub(super) fn new(work: &Work, pipelines: Arc<Pipelines>) -> Self {
+        Self {
+            store: Arc::clone(&work.store),
+            spool: Arc::clone(&work.spool),
+            outputs: Arc::clone(&work.outputs),
+            clock: Arc::clone(&work.clock),
+            chance: Arc::clone(&work.chance),
+            settings: work.settings.clone(),
+            pipelines,
+            waves: Mutex::default(),
+        }
+    }
+
+    /// Works on leased deliveries until each is settled. Every settlement is durable on return.
+    pub(super) async fn work(self: Arc<Self>, leases: Vec<Lease>) -> Result<BatchEnd, WorkError> {
+        let desk = Arc::clone(&self);
+        let rounds = blocking(move || desk.prepare(leases)).await??;
+        self.note_staged(&rounds).await?;
+        let desk = Arc::clone(&self);
+        let rounds = blocking(move || {
+            let mut rounds = rounds;
+            desk.publish(&mut rounds, false);
+            rounds
+        })
+        .await?;
+        self.settle(rounds).await
+    }
+
+    /// Finishes what earlier rounds staged, then opens, decides and stages the rest. Blocks.
+    fn prepare(&self, leases: Vec<Lease>) -> Result<Vec<Round>, Halt> {
+        let mut rounds: Vec<Round> = leases.into_iter().map(Round::begin).collect();
+        self.publish(&mut rounds, true);
+        for round in &mut rounds {
+            self.decide(round)?;
+        }
+        self.stage(&mut rounds);
+        Ok(rounds)
+    }
+
+    /// Runs the pipeline, unless an earlier round's decision stands, and opens the payload if an output needs it.
+    fn decide(&self, round: &mut Round) -> Result<(), Halt> {
+        let facts = Facts::of(&round.lease.delivery);
+        let pipeline = self.pipelines.choose(&facts);
+        round.pipeline = pipeline.map(|pipeline| pipeline.name().clone());
+        round.limits = pipeline.map(|pipeline| *pipeline.limits()).unwrap_or_default();
+        if round.end.is_none() && !round.is_begun() {
+            let Some(mailbox) = self.pipelines.mailbox(&round.lease.delivery.mailbox) else {
+                let detail = "its mailbox is not in the configuration";
+                round.end = Some(End::Hold(Reason::new(FaultCode::MsgNoRoute, detail)));
+                return Ok(());
+            };
+            let Some(pipeline) = pipeline else {
+                round.end = Some(End::Fault(Fault::message(FaultCode::MsgNoRoute, "no pipeline takes it")));
+                return Ok(());
+            };
+            if self.waves().is_suspended(pipeline.name()) {
+                round.end = Some(End::Hold(suspended(pipeline.name())));
+                return Ok(());
+            }
+            match guarded(|| pipeline.run(&facts, mailbox)) {
+                Some(Ok(Outcome::Deliver(plans))) => round.slots = plans.into_iter().map(Slot::planned).collect(),
+                Some(Ok(Outcome::Discard(reason))) => round.end = Some(End::Discard(reason)),
+                Some(Err(fault)) => round.end = Some(End::Fault(fault)),
+                None => round.end = Some(End::Fault(panicked("a stage"))),
+            }
+        }
+        if round.end.is_none() && round.slots.iter().any(Slot::is_planned) {
+            match guarded(|| self.spool.open(&round.lease)) {
+                Some(Ok(opened)) => round.opened = Some(opened),
+                Some(Err(SpoolError::Failed(halt))) => return Err(halt),
+                Some(Err(SpoolError::NoRoom(error))) => {
+                    let fault = Fault::local(FaultCode::StoreFailed, "spool", error.to_string());
+                    round.end = Some(End::Fault(fault));
+                }
+                // The message is as it was: our disk or our identity is not. It waits for a person (I5).
+                Some(Err(SpoolError::Unreadable(why))) => {
+                    round.end = Some(End::Hold(Reason::new(FaultCode::SpoolUnreadable, why)));
+                }
+                None => round.end = Some(End::Fault(panicked("opening the payload"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stages every planned output of every opened delivery, in one call. Blocks.
+    fn stage(&self, rounds: &mut [Round]) {
+        let mut places = Vec::new();
+        let mut jobs = Vec::new();
+        for (r, round) in rounds.iter().enumerate() {
+            let Some(opened) = &round.opened else { continue };
+            for (s, slot) in round.slots.iter().enumerate().filter(|(_, slot)| slot.is_planned()) {
+                places.push((r, s));
+                jobs.push(StageJob { plan: &slot.state.plan, delivery: &round.lease.delivery, opened });
+            }
+        }
+        let answers = together_or_alone(&jobs, |jobs| self.outputs.stage(jobs), |job| job);
+        for ((r, s), answer) in places.into_iter().zip(answers) {
+            let slot = &mut rounds[r].slots[s];
+            match answer {
+                Some(Ok(set)) => {
+                    slot.state.progress = Progress::Staged(set);
+                    slot.is_fresh = true;
+                }
+                Some(Err(fault)) => slot.trouble = Some(fault),
+                None => slot.trouble = Some(panicked("staging")),
+            }
+        }
+    }
+
+    /// Publishes what is staged: of earlier rounds if `resumed`, of this one if not. Blocks.
+    fn publish(&self, rounds: &mut [Round], resumed: bool) {
+        let mut places = Vec::new();
+        let mut jobs = Vec::new();
+        for (r, round) in rounds.iter().enumerate().filter(|(_, round)| round.end.is_none()) {
+            for (s, slot) in round.slots.iter().enumerate().filter(|(_, slot)| slot.is_fresh != resumed) {
+                if let Progress::Staged(set) = &slot.state.progress {
+                    places.push((r, s));
+                    jobs.push(PublishJob { plan: &slot.state.plan, set, resumed });
+                }
+            }
+        }
+        // A panic may have come after a rename.
+        let again = |job| PublishJob { resumed: true, ..job };
+        let answers = together_or_alone(&jobs, |jobs| self.outputs.publish(jobs), again);
+        for ((r, s), answer) in places.into_iter().zip(answers) {
+            let slot = &mut rounds[r].slots[s];
+            match answer {
+                Some(Published::Done(publication)) => slot.state.progress = Progress::Published(publication),
+                Some(Published::Held(reason)) => {
+                    slot.state.progress = Progress::Held(reason.code);
+                    slot.hold = Some(reason);
+                }
+                Some(Published::NotNow(fault)) => slot.trouble = Some(fault),
+                None => slot.trouble = Some(panicked("publishing")),
+            }
+        }
+    }
+
+    /// Makes what was staged durable in the journal, before any rename.
+    async fn note_staged(&self, rounds: &[Round]) -> Result<(), WorkError> {
+        let fresh = rounds.iter().filter(|round| round.slots.iter().any(|slot| slot.is_fresh));
+        let replies: Vec<_> = fresh.map(|round| self.store.staged(round.lease.delivery.id, round.outputs())).collect();
+        for reply in join_all(replies).await {
+            reply?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, rounds: Vec<Round>) -> Result<BatchEnd, WorkError> {
+        let mut end = BatchEnd::default();
+        let mut settled = Vec::with_capacity(rounds.len());
+        let mut replies = Vec::with_capacity(rounds.len());
+        for round in rounds {
+            round.report(&mut end);
+            let settlement = self.verdict(&round);
+            let (delivery, pipeline) = (round.lease.delivery.clone(), round.pipeline);
+            replies.push(self.store.settle(round.lease, settlement.clone()));
+            settled.push((delivery, pipeline, settlement));
+        }
+        for (reply, (delivery, pipeline, settlement)) in join_all(replies).await.into_iter().zip(settled) {
+            reply?;
+            end.is_fruitful |= log(&delivery, pipeline.as_ref(), &settlement);
+        }
+        Ok(end)
+    }
+
+    /// The settlement of a round, counted towards its pipeline's suspension.
+    fn verdict(&self, round: &Round) -> Settlement {
+        let settlement = round.settlement(&self.settings, &*self.clock, &*self.chance);
+        let Some(pipeline) = &round.pipeline else { return settlement };
+        match &settlement {
+            Settlement::Delivered(_) | Settlement::Discarded(_) => {
+                self.waves().succeeded(pipeline);
+                settlement
+            }
+            Settlement::Dead { reason, .. } => match self.waves().failed(pipeline, reason.code) {
+                Standing::Counted => settlement,
+                Standing::Suspends => {
+                    let code = reason.code.as_str();
+                    tracing::error!(%pipeline, code, "pipeline suspended after too many alike failures, its mail is held");
+                    settlement
+                }
+                Standing::Suspended => Settlement::Held { reason: suspended(pipeline), outputs: round.outputs() },
+            },
+            Settlement::Retry { .. } | Settlement::Defer { .. } | Settlement::Release | Settlement::Held { .. } => {
+                settlement
+            }
+        }
+    }
+
+    fn waves(&self) -> MutexGuard<'_, Waves> {
+        self.waves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs on the blocking pool, which the batch waits for.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, WorkError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| WorkError::Lost)
+}
+
+/// Catches a panic. What the panic says is dropped: it may quote the message (I8).
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+fn panicked(place: &str) -> Fault {
+    Fault::new(FaultCode::MsgPanic, Class::Poison, Origin::Message, format!("{place} panicked"))
+}
+
+/// One call for all jobs; if that panics one call each, so that only what panics by itself is blamed (I10).
+fn together_or_alone<J: Copy, T>(jobs: &[J], call: impl Fn(&[J]) -> Vec<T>, again: impl Fn(J) -> J) -> Vec<Option<T>> {
+    if jobs.is_empty() {
+        return Vec::new();
+    }
+    match guarded(|| call(jobs)) {
+        Some(answers) => answers.into_iter().map(Some).collect(),
+        None if jobs.len() == 1 => vec![None],
+        None => jobs.iter().map(|job| guarded(|| call(&[again(*job)])).and_then(|mut answers| answers.pop())).collect(),
+    }
+}
+
+fn suspended(pipeline: &Name) -> Reason {
+    Reason::new(FaultCode::PipelineSuspended, format!("pipeline {pipeline} is suspended"))
+}
+
+/// The outputs that a consumer may have had before (I2).
+fn republished(settlement: &Settlement) -> Vec<&Name> {
+    let Settlement::Delivered(outputs) = settlement else { return Vec::new() };
+    let again = outputs.iter().filter(|output| output.progress == Progress::Published(Publication::Again));
+    again.map(|output| &output.plan.name).collect()
+}
+
+/// One INFO line per delivery's end; waiting is for DEBUG. Returns whether it was an end.
+fn log(delivery: &Delivery, pipeline: Option<&Name>, settlement: &Settlement) -> bool {
+    let (word, reason, is_end) = match settlement {
+        Settlement::Delivered(_) => ("delivered", None, true),
+        Settlement::Discarded(reason) => ("discarded", Some(reason), true),
+        Settlement::Held { reason, .. } => ("held", Some(reason), true),
+        Settlement::Dead { reason, .. } => ("dead", Some(reason), true),
+        Settlement::Retry { reason, .. } => ("retry", Some(reason), false),
+        Settlement::Defer { reason, .. } => ("deferred", Some(reason), false),
+        Settlement::Release => ("released", None, false),
+    };
+    let Delivery { id, mailbox, message_id, workflow, .. } = delivery;
+    if let Settlement::Delivered(outputs) = settlement {
+        for output in outputs.iter().filter(|output| output.progress == Progress::Published(Publication::Again)) {
+            let code = FaultCode::OutRepublished.as_str();
+            tracing::warn!(delivery = %id, %mailbox, %message_id, output = %output.plan.name, code, "output may have appeared twice");
+        }
+    }
+    let pipeline = pipeline.map(Name::as_str);
+    for output in republished(settlement) {
+        let (code, output) = (FaultCode::OutRepublished.as_str(), output.as_str());
+        tracing::warn!(delivery = %id, %mailbox, %message_id, output, code, "published once more: the output's disk lost power");
+    }
+    let code = reason.map(|reason| reason.code.as_str());
+    if is_end {
+        let detail = reason.map(|reason| reason.detail.as_str());
+        tracing::info!(delivery = %id, %mailbox, %message_id, workflow_id = %workflow, pipeline, code, detail, disposition = word, "delivery ended");
+    } else {
+        tracing::debug!(delivery = %id, %mailbox, %message_id, workflow_id = %workflow, pipeline, code, disposition = word, "delivery waits");
+    }
+    is_end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::output::{Layout, OutputPlan, OutputState};
+
+    #[test]
+    fn an_output_that_came_out_again_is_told_and_no_other() {
+        let output = |name: &str, publication| {
+            let name = Name::new(name).expect("a name");
+            let plan = OutputPlan { name, layout: Layout::Folder, folder: "/srv".into(), group: None, mode: 0o640 };
+            OutputState { plan, progress: Progress::Published(publication) }
+        };
+        let outputs = vec![
+            output("seen", Publication::Seen),
+            output("again", Publication::Again),
+            output("inferred", Publication::Inferred),
+        ];
+        let delivered = Settlement::Delivered(outputs);
+        let told: Vec<_> = republished(&delivered).into_iter().map(Name::as_str).collect();
+        assert_eq!(told, ["again"]);
+        assert!(republished(&Settlement::Release).is_empty());
+    }
+}
