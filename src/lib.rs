@@ -5,5 +5,6 @@ pub mod domain;
 pub mod pipeline;
 pub mod ports;
 pub mod publish;
+pub mod receive;
 pub mod store;
 pub mod work;

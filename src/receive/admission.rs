@@ -1,0 +1,298 @@
+//! May we take more? Without room we stop fetching; we never accept and then shed (I7).
+//!
+//! Budgets count what is queued and what is on its way in, in messages and bytes, per mailbox and in all.
+//! The disk has a floor in bytes and inodes, with a higher mark to open again, so that intake does not flutter.
+//! A reserve on top of each mailbox's budget takes only reports, so that a full house still learns what failed.
+//! A giant, larger than a whole budget, passes alone: when its mailbox is empty and no other giant is on its way.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::domain::envelope::MessageKind;
+use crate::domain::ids::MailboxId;
+use crate::ports::clock::Clock;
+use crate::ports::disk::{Disk, Space};
+use crate::ports::store::{Amount, Occupancy, Store};
+
+/// A budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages queued or on their way in.
+    pub messages: u64,
+    /// Decoded bytes of their payloads.
+    pub bytes: u64,
+}
+
+/// Part of the file system that intake leaves free, in percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Floor {
+    /// Of its bytes.
+    pub bytes_percent: u8,
+    /// Of its inodes.
+    pub inodes_percent: u8,
+}
+
+/// What admission is told.
+#[derive(Debug, Clone)]
+pub struct AdmissionSettings {
+    /// For all mailboxes together.
+    pub all: Limits,
+    /// For each mailbox.
+    pub mailboxes: BTreeMap<MailboxId, Limits>,
+    /// On top of a mailbox's budget, for reports only.
+    pub reserve: Limits,
+    /// The disk's floor.
+    pub floor: Floor,
+    /// A folder on the disk that fills.
+    pub directory: PathBuf,
+}
+
+/// Why there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// The mailbox's budget of messages.
+    #[error("the mailbox's limit of queued messages")]
+    MailboxMessages,
+    /// The mailbox's budget of bytes.
+    #[error("the mailbox's limit of queued bytes")]
+    MailboxBytes,
+    /// The daemon's budget of messages.
+    #[error("the limit of queued messages in all")]
+    AllMessages,
+    /// The daemon's budget of bytes.
+    #[error("the limit of queued bytes in all")]
+    AllBytes,
+    /// The disk's floor in bytes.
+    #[error("free space on the state disk")]
+    DiskBytes,
+    /// The disk's floor in inodes.
+    #[error("free inodes on the state disk")]
+    DiskInodes,
+    /// A giant waits for its mailbox to be empty, or for another giant to be through.
+    #[error("a message larger than the whole budget, which waits for an empty mailbox")]
+    Giant,
+    /// The disk is not at its floor, but this message would take it there. Smaller ones need not wait for it.
+    #[error("a message larger than the free space on the state disk")]
+    TooLargeForDisk,
+}
+
+/// The doorkeeper of all mailboxes.
+pub struct Admission {
+    settings: AdmissionSettings,
+    store: Arc<dyn Store>,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    on_their_way: BTreeMap<MailboxId, Amount>,
+    /// Of those bytes, what lies on the disk already: its free space is smaller by as much.
+    landed: u64,
+    /// All of `on_their_way`. It and `queued` are kept, since they are asked for several times a message and there may
+    /// be a thousand mailboxes.
+    coming: Amount,
+    /// What is queued in all, and the occupancy that says so.
+    queued: Option<(Arc<Occupancy>, Amount)>,
+    giant: bool,
+    below_floor: Option<Closed>,
+    measured: Option<(Duration, Space)>,
+}
+
+/// How long one look at the disk is believed.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
+
+/// Room set aside for one message on its way in. Dropping it gives the room back.
+pub struct Claim {
+    admission: Arc<Admission>,
+    mailbox: MailboxId,
+    bytes: u64,
+    landed: u64,
+    giant: bool,
+}
+
+impl Admission {
+    /// A doorkeeper that knows what is queued from `store` and what is free from `disk`.
+    pub fn new(
+        settings: AdmissionSettings,
+        store: Arc<dyn Store>,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { settings, store, disk, clock, state: Mutex::default() })
+    }
+
+    /// Is there room for anything at all? Cheap: asked before each fetch.
+    pub fn open(&self, mailbox: &MailboxId, kind: MessageKind) -> Result<(), Closed> {
+        let mut state = self.lock();
+        self.above_floor(&mut state)?;
+        self.fits(&mut state, mailbox, kind, 1)
+    }
+
+    /// Sets room aside for a message of `bytes` decoded bytes, as far as is known.
+    pub fn claim(self: &Arc<Self>, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<Claim, Closed> {
+        let mut state = self.lock();
+        self.above_floor(&mut state)?;
+        self.fits_disk(&state, bytes)?;
+        let giant = bytes > self.largest(mailbox);
+        if giant {
+            self.fits_giant(&mut state, mailbox)?;
+            state.giant = true;
+        } else {
+            self.fits(&mut state, mailbox, kind, bytes)?;
+        }
+        state.change(mailbox, |amount| {
+            amount.messages += 1;
+            amount.bytes += bytes;
+        });
+        Ok(Claim { admission: Arc::clone(self), mailbox: mailbox.clone(), bytes, landed: 0, giant })
+    }
+
+    fn largest(&self, mailbox: &MailboxId) -> u64 {
+        self.limits(mailbox).bytes.min(self.settings.all.bytes)
+    }
+
+    fn limits(&self, mailbox: &MailboxId) -> Limits {
+        self.settings.mailboxes.get(mailbox).copied().unwrap_or(self.settings.all)
+    }
+
+    fn fits(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
+        let (own, all) = self.used(state, mailbox);
+        let mut limits = self.limits(mailbox);
+        let mut all_limits = self.settings.all;
+        if kind == MessageKind::Report {
+            for limit in [&mut limits, &mut all_limits] {
+                limit.messages = limit.messages.saturating_add(self.settings.reserve.messages);
+                limit.bytes = limit.bytes.saturating_add(self.settings.reserve.bytes);
+            }
+        }
+        let over = |used: u64, more: u64, limit: u64| used.saturating_add(more) > limit;
+        if over(own.messages, 1, limits.messages) {
+            Err(Closed::MailboxMessages)
+        } else if over(own.bytes, bytes, limits.bytes) {
+            Err(Closed::MailboxBytes)
+        } else if over(all.messages, 1, all_limits.messages) {
+            Err(Closed::AllMessages)
+        } else if over(all.bytes, bytes, all_limits.bytes) {
+            Err(Closed::AllBytes)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn fits_giant(&self, state: &mut State, mailbox: &MailboxId) -> Result<(), Closed> {
+        let (own, _) = self.used(state, mailbox);
+        if state.giant || own.messages > 0 { Err(Closed::Giant) } else { Ok(()) }
+    }
+
+    /// Queued and on their way in: of this mailbox, and of all.
+    fn used(&self, state: &mut State, mailbox: &MailboxId) -> (Amount, Amount) {
+        let occupancy = self.store.occupancy();
+        let own = occupancy.mailboxes.get(mailbox).map(|of| of.queued).unwrap_or_default();
+        let coming = state.on_their_way.get(mailbox).copied().unwrap_or_default();
+        let all = sum([state.queued(occupancy), state.coming]);
+        (sum([own, coming]), all)
+    }
+
+    /// Closed at the floor, open again at a quarter above it. A disk that cannot be read has no room.
+    fn above_floor(&self, state: &mut State) -> Result<(), Closed> {
+        let now = self.clock.monotonic();
+        let space = match state.measured {
+            Some((at, space)) if now.saturating_sub(at) < MEASURE_EVERY => space,
+            Some(_) | None => {
+                let space = self.disk.space(&self.settings.directory).map_err(|_| Closed::DiskBytes)?;
+                state.measured = Some((now, space));
+                space
+            }
+        };
+        let margin = if state.below_floor.is_some() { 5 } else { 4 };
+        let bytes_floor = share(space.bytes, self.settings.floor.bytes_percent) / 4 * margin;
+        let inodes_floor = share(space.inodes, self.settings.floor.inodes_percent) / 4 * margin;
+        let verdict = if free_bytes(state, space) <= bytes_floor {
+            Err(Closed::DiskBytes)
+        } else if space.inodes > 0 && space.free_inodes < inodes_floor {
+            Err(Closed::DiskInodes)
+        } else {
+            Ok(())
+        };
+        state.below_floor = verdict.err();
+        verdict
+    }
+
+    /// Would this message alone take a disk above its floor down to it? Asked after [`Admission::above_floor`].
+    fn fits_disk(&self, state: &State, bytes: u64) -> Result<(), Closed> {
+        let Some((_, space)) = state.measured else { return Err(Closed::DiskBytes) };
+        let floor = share(space.bytes, self.settings.floor.bytes_percent);
+        if free_bytes(state, space) < floor.saturating_add(bytes) { Err(Closed::TooLargeForDisk) } else { Ok(()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Free, without what is promised to messages on their way in and has not come yet.
+fn free_bytes(state: &State, space: Space) -> u64 {
+    space.free_bytes.saturating_sub(state.coming.bytes.saturating_sub(state.landed))
+}
+
+impl State {
+    /// Changes what is on its way to `mailbox`, and so in all.
+    fn change(&mut self, mailbox: &MailboxId, change: impl Fn(&mut Amount)) {
+        change(&mut self.coming);
+        change(self.on_their_way.entry(mailbox.clone()).or_default());
+    }
+
+    /// What is queued in all: counted once for each occupancy.
+    fn queued(&mut self, occupancy: Arc<Occupancy>) -> Amount {
+        match &self.queued {
+            Some((counted, amount)) if Arc::ptr_eq(counted, &occupancy) => *amount,
+            Some(_) | None => {
+                let amount = sum(occupancy.mailboxes.values().map(|of| of.queued));
+                self.queued = Some((occupancy, amount));
+                amount
+            }
+        }
+    }
+}
+
+fn sum(amounts: impl IntoIterator<Item = Amount>) -> Amount {
+    amounts.into_iter().fold(Amount::default(), |sum, amount| Amount {
+        messages: sum.messages + amount.messages,
+        bytes: sum.bytes + amount.bytes,
+    })
+}
+
+fn share(whole: u64, percent: u8) -> u64 {
+    whole / 100 * u64::from(percent)
+}
+
+impl Claim {
+    /// So many bytes have come. Is it more than was thought, then the claim grows, whatever the budget says.
+    pub fn correct(&mut self, bytes: u64) {
+        let grown = bytes.saturating_sub(self.bytes);
+        let landed = bytes.saturating_sub(self.landed);
+        self.bytes += grown;
+        self.landed += landed;
+        let mut state = self.admission.lock();
+        state.landed += landed;
+        state.change(&self.mailbox, |amount| amount.bytes += grown);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut state = self.admission.lock();
+        if self.giant {
+            state.giant = false;
+        }
+        state.landed -= self.landed;
+        state.change(&self.mailbox, |amount| {
+            amount.messages -= 1;
+            amount.bytes -= self.bytes;
+        });
+    }
+}

@@ -1,0 +1,21 @@
+//! Layer 2: from MESH to the store, one mailbox at a time.
+//!
+//! - `poller`: when to list, and what to do with a page.
+//! - `admission`: may we take more? No room, no intake (I7).
+//! - `receiver`: one message, chunk after chunk, to the store's proof.
+//! - `body`: one chunk's bytes, decoded under limits.
+//!
+//! A message is acknowledged only with the store's proof in hand (I1).
+//! What cannot be accepted is refused: noted, left at MESH, tried again ever more rarely.
+//! One mailbox's trouble ends in its own task (I6).
+
+pub mod admission;
+mod body;
+pub mod poller;
+mod receiver;
+pub mod schedule;
+
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod tests;

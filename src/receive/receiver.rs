@@ -1,0 +1,182 @@
+//! One message, from its first chunk to the store's proof.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::envelope::{Envelope, MessageKind};
+use crate::domain::fault::{Class, Fault, FaultCode, Origin};
+use crate::domain::ids::MessageId;
+use crate::domain::settlement::Reason;
+use crate::ports::inbox::{Chunk, Inbox};
+use crate::ports::spool::{Intake, MOST_CHUNKS, Spool};
+use crate::ports::store::{Acceptance, Halt, Incoming, IncomingBody, Reply, Store};
+
+use super::admission::{Admission, Claim, Closed};
+use super::body::{self, BodyError, Decoding, Start};
+
+/// A message that fails with every byte there is kept as served at this fetch, counted from 1 (design 6, "Refused").
+const KEEP_AS_SERVED_AT: u32 = 3;
+
+/// Receives the messages of one mailbox.
+pub(super) struct Receiver {
+    pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) spool: Arc<dyn Spool>,
+    pub(super) admission: Arc<Admission>,
+}
+
+/// What came of one fetch.
+pub(super) enum Fetched {
+    /// All bytes are here; the store's answer is on its way, and the claim covers them until then.
+    Kept(Reply<Acceptance>, Claim),
+    /// No room for it now.
+    Closed(Closed),
+    /// It did not work.
+    Failed(Fault),
+}
+
+impl Receiver {
+    /// Fetches message `id`, which was refused `refusals` times before.
+    pub(super) async fn fetch(&self, id: &MessageId, refusals: u32) -> Result<Fetched, Halt> {
+        let last_try = refusals + 1 >= KEEP_AS_SERVED_AT;
+        match self.attempt(id, Decoding::AsEncoded, None).await? {
+            Fetched::Failed(fault) if last_try && every_byte_arrived(&fault) => {
+                let verdict = Reason::new(fault.code, fault.detail);
+                self.attempt(id, Decoding::AsServed, Some(verdict)).await
+            }
+            fetched @ (Fetched::Kept(..) | Fetched::Closed(_) | Fetched::Failed(_)) => Ok(fetched),
+        }
+    }
+
+    async fn attempt(&self, id: &MessageId, decoding: Decoding, verdict: Option<Reason>) -> Result<Fetched, Halt> {
+        match self.attempt_inner(id, decoding, verdict).await {
+            Ok(fetched) => Ok(fetched),
+            Err(BodyError::Fault(fault)) => Ok(Fetched::Failed(fault)),
+            Err(BodyError::NoRoom) => Ok(Fetched::Closed(Closed::DiskBytes)),
+            Err(BodyError::Halt(halt)) => Err(halt),
+        }
+    }
+
+    async fn attempt_inner(
+        &self,
+        id: &MessageId,
+        decoding: Decoding,
+        verdict: Option<Reason>,
+    ) -> Result<Fetched, BodyError> {
+        let first = self.inbox.fetch(id, 1).await?;
+        check_place(&first, id, 1, first.total)?;
+        let envelope = first.envelope.clone();
+        let expected = first.content_length.unwrap_or(0).saturating_mul(u64::from(first.total.max(1)));
+        let mut claim = match self.admission.claim(self.inbox.mailbox(), envelope.kind, expected) {
+            Ok(claim) => claim,
+            Err(closed) => return Ok(Fetched::Closed(closed)),
+        };
+        let body = if first.total > 1 {
+            self.large(id, &envelope, None, first, decoding, &mut claim).await?
+        } else {
+            match body::start(first, decoding).await? {
+                Start::Whole(bytes) => {
+                    claim.correct(bytes.len() as u64);
+                    IncomingBody::Small(bytes)
+                }
+                Start::Larger(read, rest) => self.large(id, &envelope, Some(read), *rest, decoding, &mut claim).await?,
+            }
+        };
+        let accepted = self.store.accept(Incoming { envelope, body, verdict });
+        Ok(Fetched::Kept(accepted, claim))
+    }
+
+    /// Takes a large message up where an earlier fetch left it, and brings the missing chunks.
+    async fn large(
+        &self,
+        id: &MessageId,
+        envelope: &Envelope,
+        read: Option<bytes::Bytes>,
+        first: Chunk,
+        decoding: Decoding,
+        claim: &mut Claim,
+    ) -> Result<IncomingBody, BodyError> {
+        let total = first.total.max(1);
+        let per_chunk = first.content_length.unwrap_or(0);
+        let mut intake = self.take_up(envelope, decoding).await?;
+        let mut first = Some((read.unwrap_or_default(), first)).filter(|_| intake.kept() == 0);
+        // What an earlier fetch left counts as if each chunk were as long as the first.
+        let mut arrived = per_chunk.saturating_mul(u64::from(intake.kept()));
+        while intake.kept() < total {
+            let number = intake.kept() + 1;
+            let (read, chunk) = match first.take() {
+                Some(first) => first,
+                None => {
+                    let fetched = self.inbox.fetch(id, number).await;
+                    (bytes::Bytes::new(), fetched.map_err(|fault| missing(fault, number, total))?)
+                }
+            };
+            check_place(&chunk, id, number, total)?;
+            let length;
+            (intake, length) = body::stream(read, chunk, decoding, intake).await?;
+            arrived += length;
+            claim.correct(arrived);
+        }
+        let sealed = blocking(move || intake.finish()).await??;
+        Ok(IncomingBody::Large(sealed))
+    }
+
+    async fn take_up(&self, envelope: &Envelope, decoding: Decoding) -> Result<Box<dyn Intake>, BodyError> {
+        let spool = Arc::clone(&self.spool);
+        let envelope = envelope.clone();
+        let intake = blocking(move || match decoding {
+            Decoding::AsEncoded => spool.intake(&envelope),
+            Decoding::AsServed => spool.intake_as_served(&envelope),
+        });
+        Ok(intake.await??)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BodyError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|died| BodyError::Halt(Halt(format!("spool: {died}"))))
+}
+
+/// Every response must say it is the chunk that was asked for, of the message that was asked for (mesh-api 6.4).
+fn check_place(chunk: &Chunk, id: &MessageId, number: u32, total: u32) -> Result<(), Fault> {
+    if chunk.envelope.message_id != *id {
+        return Err(Fault::message(FaultCode::MsgBadHeaders, "the answer is about another message"));
+    }
+    if chunk.total > MOST_CHUNKS {
+        let detail = format!("{} chunks are announced, at most {MOST_CHUNKS} are taken", chunk.total);
+        return Err(Fault::message(FaultCode::MsgBadChunks, detail));
+    }
+    let bodiless_report = chunk.envelope.kind == MessageKind::Report && chunk.total == 0;
+    if !bodiless_report && (chunk.number != number || chunk.total != total) {
+        let (n, m) = (chunk.number, chunk.total);
+        return Err(Fault::message(
+            FaultCode::MsgBadChunks,
+            format!("asked for chunk {number} of {total}, got {n} of {m}"),
+        ));
+    }
+    Ok(())
+}
+
+/// A later chunk that is not there (404) is a hole in the message, not a message that somebody else has handled.
+fn missing(fault: Fault, number: u32, total: u32) -> Fault {
+    if fault.code != FaultCode::MsgGone || fault.class != Class::Transient || number == 1 {
+        return fault;
+    }
+    let detail = format!("chunk {number} of {total} is not there: {}", fault.detail);
+    Fault::new(FaultCode::MsgBadChunks, Class::Transient, Origin::Message, detail)
+}
+
+/// Did all bytes come, so that they can be kept as they are although they make no sense?
+fn every_byte_arrived(fault: &Fault) -> bool {
+    fault.origin == Origin::Message
+        && fault.class == Class::Permanent
+        && matches!(fault.code, FaultCode::MsgBadEncoding | FaultCode::MsgTooLarge)
+}
+
+/// No message stays refused for longer at a time.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
+
+/// How long a message stays refused: `first`, doubling to an hour.
+pub(super) fn refusal_wait(first: Duration, refusals: u32) -> Duration {
+    first.saturating_mul(1 << refusals.min(12)).min(LONGEST_REFUSAL)
+}
