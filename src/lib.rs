@@ -1,5 +1,6 @@
 //! meshd: MESH mail is kept before it is acknowledged, and comes out once.
 
+pub mod adapters;
 pub mod deadletter;
 pub mod domain;
 pub mod pipeline;

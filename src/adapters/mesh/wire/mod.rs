@@ -1,0 +1,12 @@
+//! The bytes of MESH's answers, to values and back. Pure; nothing here panics on what MESH sends.
+
+mod fields;
+mod listing;
+mod path;
+mod problem;
+mod served;
+
+pub(super) use listing::{LARGEST_LIST, listing};
+pub(super) use path::{list_path, message_path, part};
+pub(super) use problem::{LARGEST_PROBLEM, Problem};
+pub(super) use served::{Asked, served};

@@ -1,0 +1,4 @@
+//! Layer 3: one folder per outside thing; none imports another.
+
+pub mod http;
+pub mod mesh;
