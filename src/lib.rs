@@ -7,5 +7,7 @@ pub mod pipeline;
 pub mod ports;
 pub mod publish;
 pub mod receive;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 pub mod store;
 pub mod work;

@@ -1,0 +1,299 @@
+//! Scripted faults: what goes wrong with which request, and when (torture 3.4).
+//!
+//! A [`Rule`] picks requests; its [`Fault`] says what happens to each.
+//! A [`Storm`] picks them by chance instead, the same ones for the same seed and order of requests.
+//! Faults strike after the token was checked, so a request they spoil has used its token up.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::SimulatorError;
+use super::calls::{Call, Route};
+use super::lock;
+use super::payload::{compress, compressed_zeros, mix};
+
+/// What happens to a request.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// This answer instead of the right one; the request has no effect.
+    Reply(Reply),
+    /// The right answer, after a while.
+    Delay(Duration),
+    /// The connection is reset before anything happens.
+    Refuse,
+    /// The request takes effect, then the connection is reset instead of the answer.
+    LoseReply,
+    /// The connection is reset after so many body bytes. An answer without a body is whole: use [`Fault::CutWire`].
+    Cut {
+        /// Body bytes sent before.
+        after: u64,
+    },
+    /// The connection is reset after so many bytes of the answer, status line and headers included.
+    CutWire {
+        /// Bytes sent before.
+        after: u64,
+    },
+    /// The body stops after so many bytes, and goes on when the time is over.
+    Stall {
+        /// Body bytes sent before.
+        after: u64,
+        /// How long; a client's patience ends long before a day.
+        lasting: Duration,
+    },
+    /// The body comes in small pieces.
+    Drip {
+        /// Bytes of each piece, 1 or more.
+        piece: u64,
+        /// Time between pieces.
+        every: Duration,
+    },
+    /// `Content-Length` differs from the body by so much. Longer: the connection ends early. Shorter: the body is cut.
+    ContentLength(i64),
+    /// These headers added to the right answer, or put in place of its own: any bytes but controls.
+    Headers(Vec<(String, Vec<u8>)>),
+    /// Another body under the right headers.
+    Body {
+        /// The bytes.
+        bytes: Bytes,
+        /// `Content-Encoding: gzip` is declared, whatever the bytes are.
+        declared_gzip: bool,
+    },
+    /// These bytes on the wire instead of any answer, after the request took effect; then the connection ends.
+    Raw(Bytes),
+}
+
+/// A scripted answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// All headers but `Content-Length` and `Date`.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Fault {
+    /// A status with a JSON body of the second version's shape (mesh-api 9.1).
+    pub fn status(status: u16) -> Self {
+        let body = r#"{"detail":[{"event":"","code":"","msg":"scripted fault"}]}"#;
+        Self::reply(status, &[("content-type", "application/json")], body)
+    }
+
+    /// A status with `Retry-After`: seconds, a date, or nonsense.
+    pub fn retry_after(status: u16, value: &str) -> Self {
+        Self::reply(status, &[("content-type", "application/json"), ("retry-after", value)], "{}")
+    }
+
+    /// The XML fault that the service can give on an internal error (mesh-api 9.1).
+    pub fn xml() -> Self {
+        let body = "<?xml version=\"1.0\"?><Envelope><Body><Fault><faultstring>internal</faultstring></Fault></Body></Envelope>";
+        Self::reply(500, &[("content-type", "text/xml")], body)
+    }
+
+    /// A success whose body is no JSON.
+    pub fn garbage() -> Self {
+        Self::reply(200, &[("content-type", "application/json")], "\u{0}{{{[[[ garbage")
+    }
+
+    /// A redirect to another address.
+    pub fn redirect(location: &str) -> Self {
+        Self::reply(307, &[("location", location)], "")
+    }
+
+    /// The chunk is not there (mesh-api 6.4).
+    pub fn missing_chunk() -> Self {
+        let body = r#"{"detail":[{"event":"RECEIVE","code":"20","msg":"Message does not exist"}]}"#;
+        Self::reply(404, &[("content-type", "application/json")], body)
+    }
+
+    /// A wrong `Mex-Chunk-Range`.
+    pub fn chunk_range(range: &str) -> Self {
+        Self::Headers(vec![("mex-chunk-range".to_owned(), range.as_bytes().to_vec())])
+    }
+
+    /// A body declared gzip that is not.
+    pub fn not_gzip() -> Self {
+        Self::Body { bytes: Bytes::from_static(b"this is not gzip"), declared_gzip: true }
+    }
+
+    /// A gzip body that ends before its end.
+    pub fn torn_gzip() -> Result<Self, SimulatorError> {
+        let whole = compress(&[b'x'; 4096])?;
+        Ok(Self::Body { bytes: whole.slice(..whole.len() / 2), declared_gzip: true })
+    }
+
+    /// A gzip body of so many zero bytes: about a thousandth of that on the wire.
+    pub fn bomb(decoded_bytes: u64) -> Result<Self, SimulatorError> {
+        Ok(Self::Body { bytes: compressed_zeros(decoded_bytes)?, declared_gzip: true })
+    }
+
+    fn reply(status: u16, headers: &[(&str, &str)], body: &'static str) -> Self {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+        Self::Reply(Reply { status, headers: headers.collect(), body: Bytes::from_static(body.as_bytes()) })
+    }
+}
+
+/// Which requests a fault is for. What is `None` fits all.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// The call.
+    pub call: Option<Call>,
+    /// The mailbox.
+    pub mailbox: Option<String>,
+    /// The message.
+    pub message: Option<String>,
+    /// The chunk.
+    pub chunk: Option<u64>,
+    /// The first of the fitting requests that is struck, from 1.
+    pub from_nth: u64,
+    /// How many are struck from there on.
+    pub times: u64,
+    /// With what.
+    pub fault: Fault,
+}
+
+impl Rule {
+    /// Strikes the first request of this call, in any mailbox.
+    pub fn once(call: Call, fault: Fault) -> Self {
+        Self { call: Some(call), mailbox: None, message: None, chunk: None, from_nth: 1, times: 1, fault }
+    }
+
+    /// Strikes every request of this call, in any mailbox.
+    pub fn always(call: Call, fault: Fault) -> Self {
+        Self { times: u64::MAX, ..Self::once(call, fault) }
+    }
+
+    fn fits(&self, route: &Route<'_>) -> bool {
+        self.call.is_none_or(|call| call == route.call)
+            && self.mailbox.as_deref().is_none_or(|mailbox| mailbox == route.mailbox)
+            && self.message.as_deref().is_none_or(|message| message == route.message)
+            && self.chunk.is_none_or(|chunk| Some(chunk) == route.chunk_number())
+    }
+}
+
+/// Faults by chance: every request is struck with the given probability by one of the transient faults.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub struct Storm {
+    /// Equal seeds strike the same requests, counted in order of arrival.
+    pub seed: u64,
+    /// 0 to 100.
+    pub percent: u8,
+}
+
+/// The script in force.
+#[derive(Default)]
+pub(super) struct Faults {
+    is_armed: AtomicBool,
+    script: Mutex<Script>,
+    arrivals: AtomicU64,
+}
+
+#[derive(Default)]
+struct Script {
+    rules: Vec<(Rule, u64)>,
+    storm: Option<Storm>,
+}
+
+impl Faults {
+    pub(super) fn add(&self, rule: Rule) {
+        lock(&self.script).rules.push((rule, 0));
+        self.is_armed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn set_storm(&self, storm: Option<Storm>) {
+        lock(&self.script).storm = storm;
+        self.is_armed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn clear(&self) {
+        *lock(&self.script) = Script::default();
+        self.is_armed.store(false, Ordering::Release);
+    }
+
+    /// The fault for this request: the first rule that strikes, else the storm's. Every fitting rule counts it.
+    pub(super) fn strike(&self, route: &Route<'_>) -> Option<Fault> {
+        if !self.is_armed.load(Ordering::Acquire) {
+            return None;
+        }
+        let arrival = self.arrivals.fetch_add(1, Ordering::Relaxed);
+        let mut script = lock(&self.script);
+        let mut struck = None;
+        for (rule, met) in script.rules.iter_mut().filter(|(rule, _)| rule.fits(route)) {
+            *met += 1;
+            if struck.is_none() && *met >= rule.from_nth && *met - rule.from_nth < rule.times {
+                struck = Some(rule.fault.clone());
+            }
+        }
+        struck.or_else(|| script.storm.and_then(|storm| storm.strike(arrival)))
+    }
+}
+
+impl Storm {
+    fn strike(self, arrival: u64) -> Option<Fault> {
+        let dice = mix(self.seed ^ mix(arrival));
+        if dice % 100 >= u64::from(self.percent) {
+            return None;
+        }
+        Some(match (dice >> 8) % 8 {
+            0 => Fault::status(500),
+            1 => Fault::retry_after(503, "1"),
+            2 => Fault::retry_after(429, "1"),
+            3 => Fault::xml(),
+            4 => Fault::Refuse,
+            5 => Fault::LoseReply,
+            6 => Fault::CutWire { after: (dice >> 16) % 2048 },
+            _ => Fault::Delay(Duration::from_millis((dice >> 16) % 500)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    fn route(path: &str) -> Route<'_> {
+        Route::read(&Method::GET, path).expect("a mailbox's path")
+    }
+
+    #[test]
+    fn a_rule_strikes_the_nth_fitting_request_and_so_many_after_it() {
+        let faults = Faults::default();
+        let rule = Rule::once(Call::Fetch, Fault::Refuse);
+        faults.add(Rule { message: Some("B".into()), chunk: Some(2), from_nth: 2, times: 2, ..rule });
+        let (fits, other) = (route("/messageexchange/X/inbox/B/2"), route("/messageexchange/X/inbox/B/1"));
+        let struck: Vec<bool> = [&fits, &other, &fits, &other, &fits, &fits]
+            .into_iter()
+            .map(|route| faults.strike(route).is_some())
+            .collect();
+        assert_eq!(struck, [false, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_storm_repeats_itself_and_keeps_its_share() {
+        let strikes = |seed| {
+            let faults = Faults::default();
+            faults.set_storm(Some(Storm { seed, percent: 20 }));
+            let route = route("/messageexchange/X/inbox");
+            (0..1000).map(|_| faults.strike(&route).is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(strikes(1), strikes(1));
+        assert_ne!(strikes(1), strikes(2));
+        let share = strikes(1).into_iter().filter(|struck| *struck).count();
+        assert!((150..250).contains(&share), "{share} of 1000");
+    }
+
+    #[test]
+    fn cleared_faults_strike_no_more() {
+        let faults = Faults::default();
+        faults.add(Rule::always(Call::List, Fault::Refuse));
+        assert!(faults.strike(&route("/messageexchange/X/inbox")).is_some());
+        faults.clear();
+        assert!(faults.strike(&route("/messageexchange/X/inbox")).is_none());
+    }
+}
