@@ -1,6 +1,7 @@
 //! meshd: MESH mail is kept before it is acknowledged, and comes out once.
 
 pub mod adapters;
+pub mod config;
 pub mod deadletter;
 pub mod domain;
 pub mod pipeline;

@@ -1,0 +1,145 @@
+//! What the values mean together. Pure: nothing outside the configuration is looked at.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use age::x25519;
+use chrono::{DateTime, Utc};
+
+use super::model::{Config, Environment, Mailbox, Mesh};
+use super::read::Notes;
+use super::values::{ByteSize, Period};
+
+/// A national service is listed no more often than this per mailbox, and at least daily (mesh-api 11).
+const SHORTEST_POLL: Duration = Duration::from_secs(300);
+const LONGEST_POLL: Duration = Duration::from_secs(86_400);
+
+/// MESH may put a message back until day 30 and list it five days more (mesh-api 7.2).
+const SHORTEST_SEEN: Period = Period::days(35);
+
+/// Schedules are looked at from here on, so that the same file always has the same findings.
+fn schedule_start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default()
+}
+
+/// Adds a finding for everything that cannot be meant.
+pub(super) fn check(config: &Config, notes: &mut Notes) {
+    ranges(config, notes);
+    match &config.mesh {
+        Some(mesh) => service(mesh, notes),
+        // A service with a mistake has its own finding.
+        None if config.mailboxes.is_empty() || notes.places.contains_key("mesh") => {}
+        None => notes.find("mesh", "there are mailboxes but no service", "a table `[mesh]`"),
+    }
+    // A mistake inside a mailbox is its own finding; only a file that names none at all lacks one.
+    if config.mailboxes.is_empty() && !notes.places.contains_key("mailbox") {
+        notes.find("mailbox", "there is no mailbox", "at least one table `[[mailbox]]`");
+    }
+    let is_national = config.mesh.as_ref().is_some_and(|mesh| mesh.environment.is_national());
+    for (number, mailbox) in (1..).zip(&config.mailboxes) {
+        one_mailbox(&format!("mailbox[{number}]"), mailbox, config, is_national, notes);
+    }
+    twins(config, notes);
+}
+
+fn ranges(config: &Config, notes: &mut Notes) {
+    let mut within = |key: &str, good: bool, expected: &str| {
+        if !good {
+            notes.find(key, "this is out of range", expected);
+        }
+    };
+    let (second, minute, day) = (Period::seconds(1), Period::seconds(60), Period::days(1));
+    within("state.min_free", config.state.min_free.0 <= 90, "at most \"90%\"");
+    within("state.min_free_inodes", config.state.min_free_inodes.0 <= 90, "at most \"90%\"");
+    within("journal.head_interval", (second..=day).contains(&config.journal.head_interval), "\"1s\" to \"1d\"");
+    let segment = ByteSize(1_000_000)..=ByteSize(1_000_000_000);
+    within("journal.segment", segment.contains(&config.journal.segment), "\"1MB\" to \"1GB\"");
+    within("life.drain", (second..=Period::seconds(600)).contains(&config.life.drain), "\"1s\" to \"10m\"");
+    within("life.workers", config.life.workers <= 64, "1 to 64");
+    let retention = &config.retention;
+    within(
+        "retention.seen",
+        retention.seen >= SHORTEST_SEEN,
+        "at least \"35d\": MESH may present a message until then",
+    );
+    within("retention.delivered", retention.delivered >= minute, "at least \"1m\"");
+    within("retention.dead", retention.dead >= day, "at least \"1d\"");
+    let longest = retention.seen.max(retention.dead).max(retention.delivered);
+    within("retention.journal", retention.journal >= longest, "at least as long as any other retention");
+}
+
+fn service(mesh: &Mesh, notes: &mut Notes) {
+    let second = Period::seconds(1);
+    if !(second..=Period::seconds(600)).contains(&mesh.patience) {
+        notes.find("mesh.patience", "this is out of range", "\"1s\" to \"10m\"");
+    }
+    if !(second..=Period::seconds(3_600)).contains(&mesh.retry_refused) {
+        notes.find("mesh.retry_refused", "this is out of range", "\"1s\" to \"1h\"");
+    }
+    match (mesh.environment, &mesh.url) {
+        // One that is written but wrong has its own finding.
+        (Environment::Custom, None) if notes.places.contains_key("mesh.url") => {}
+        (Environment::Custom, None) => notes.find("mesh.url", "a custom environment needs one", "a URL"),
+        (Environment::Live | Environment::Integration | Environment::Deployment, Some(_)) => {
+            notes.find("mesh.url", "the environment already says where", "no `url`, or environment = \"custom\"");
+        }
+        (Environment::Custom, Some(_))
+        | (Environment::Live | Environment::Integration | Environment::Deployment, None) => {}
+    }
+}
+
+fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool, notes: &mut Notes) {
+    let key = |key: &str| format!("{name}.{key}");
+    let ods = &mailbox.organisation;
+    if !(3..=10).contains(&ods.len()) || !ods.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+        notes.find(&key("organisation"), "this is not an ODS code", "3 to 10 capital letters and digits");
+    }
+    match mailbox.poll.gaps(schedule_start()) {
+        None => notes.find(&key("poll"), "this schedule never comes round", "a schedule that repeats"),
+        Some((shortest, longest)) if is_national => {
+            if shortest < SHORTEST_POLL {
+                let problem = format!("this lists the inbox {} seconds after the last time", shortest.as_secs());
+                notes.find(&key("poll"), problem, "at least five minutes between lists on a national service");
+            }
+            if longest > LONGEST_POLL {
+                notes.find(&key("poll"), "this leaves the inbox alone for over a day", "at least one list a day");
+            }
+        }
+        Some(_) => {}
+    }
+    if mailbox.in_flight > 32 {
+        notes.find(&key("in_flight"), "this is out of range", "1 to 32; NHS assurance asks for 1");
+    }
+    if mailbox.recipients.is_empty() {
+        notes.find(&key("recipients"), "the mail would be sealed for nobody", "at least one age recipient");
+    }
+    if mailbox.recipients.iter().any(|recipient| recipient.parse::<x25519::Recipient>().is_err()) {
+        let expected = "recipients such as `meshd keys generate` prints, beginning with `age1`";
+        notes.find(&key("recipients"), "one of these is not an age recipient", expected);
+    }
+    if overlaps(&mailbox.output, &config.state.directory) {
+        notes.find(&key("output"), "this overlaps the state directory", "a folder of its own");
+    }
+}
+
+/// Two mailboxes that would be taken for one another.
+fn twins(config: &Config, notes: &mut Notes) {
+    let mut ids = BTreeMap::new();
+    for (number, mailbox) in (1..).zip(&config.mailboxes) {
+        if let Some(first) = ids.insert(&mailbox.id, number) {
+            let problem = format!("{} is mailbox {first} already", mailbox.id);
+            notes.find(&format!("mailbox[{number}].id"), problem, "each mailbox once");
+        }
+        let earlier = (1..number).zip(&config.mailboxes).find(|(_, other)| overlaps(&mailbox.output, &other.output));
+        if let Some((other, _)) = earlier {
+            let problem = format!("this overlaps the output of mailbox {other}");
+            notes.find(&format!("mailbox[{number}].output"), problem, "a folder of its own for each mailbox");
+        }
+    }
+}
+
+/// Is one the other, or inside it?
+fn overlaps(a: &Path, b: &Path) -> bool {
+    a.starts_with(b) || b.starts_with(a)
+}

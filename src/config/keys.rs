@@ -1,0 +1,228 @@
+//! Which keys each table has, which of them are needed, and their defaults: the one place for those.
+
+use super::document::{Node, Place, Table, Value};
+use super::model::{
+    Config, Control, Engine, Environment, FileRef, Journal, KeyFiles, Life, Limits, Log, LogFormat, LogLevel, Mailbox,
+    Mesh, Pipelines, Queue, Retention, State,
+};
+use super::read::{Keys, Notes, Setting, read_word};
+use super::secret::SecretRef;
+use super::values::{ByteSize, Mode, Percent, Period};
+
+impl Config {
+    /// Reads all keys from the merged files. Mistakes go to `notes`; what is wrong has its default meanwhile.
+    pub(super) fn read(table: Table, notes: &mut Notes) -> Self {
+        let nowhere = Place { file: std::path::Path::new("").into(), line: 0 };
+        let mut root = Keys::of("", Some(Node { place: nowhere, value: Value::Table(table) }), notes);
+        let config = Self {
+            state: State::read(root.table("state")),
+            journal: Journal::read(root.table("journal")),
+            queue: Queue::read(root.table("queue")),
+            retention: Retention::read(root.table("retention")),
+            pipelines: Pipelines::read(root.table("pipelines")),
+            control: Control::read(root.table("control")),
+            log: Log::read(root.table("log")),
+            life: Life::read(root.table("life")),
+            keys: KeyFiles::read(root.table("keys")),
+            mesh: root.optional_table("mesh").and_then(Mesh::read),
+            mailboxes: root
+                .tables("mailbox")
+                .into_iter()
+                .filter_map(|(name, node)| Mailbox::read(Keys::of(&name, Some(node), root.notes())))
+                .collect(),
+        };
+        root.end();
+        config
+    }
+}
+
+impl State {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let state = Self {
+            directory: keys.or("directory", "/var/lib/meshd".into()),
+            min_free: keys.or("min_free", Percent(10)),
+            min_free_inodes: keys.or("min_free_inodes", Percent(5)),
+        };
+        keys.end();
+        state
+    }
+}
+
+impl Journal {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let journal = Self {
+            head_interval: keys.or("head_interval", Period::seconds(60)),
+            segment: keys.or("segment", ByteSize(64_000_000)),
+        };
+        keys.end();
+        journal
+    }
+}
+
+impl Queue {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let queue = Self {
+            engine: keys.or("engine", Engine::Sled),
+            limits: Limits::read(keys.table("limits"), 50_000, 200_000_000_000),
+        };
+        keys.end();
+        queue
+    }
+}
+
+impl Limits {
+    fn read(mut keys: Keys<'_>, messages: u64, bytes: u64) -> Self {
+        let limits = Self { messages: keys.or("messages", messages), bytes: keys.or("bytes", ByteSize(bytes)) };
+        keys.end();
+        limits
+    }
+}
+
+impl Retention {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let retention = Self {
+            delivered: keys.or("delivered", Period::days(7)),
+            dead: keys.or("dead", Period::days(30)),
+            journal: keys.or("journal", Period::days(8 * 365)),
+            seen: keys.or("seen", Period::days(45)),
+        };
+        keys.end();
+        retention
+    }
+}
+
+impl Pipelines {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let pipelines = Self { directory: keys.or("directory", "/etc/meshd/pipelines".into()) };
+        keys.end();
+        pipelines
+    }
+}
+
+impl Control {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let control = Self {
+            socket: keys.or("socket", "/run/meshd/control.sock".into()),
+            view_group: keys.optional("view_group"),
+        };
+        keys.end();
+        control
+    }
+}
+
+impl Log {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let log = Self { format: keys.or("format", LogFormat::Auto), level: keys.or("level", LogLevel::Info) };
+        keys.end();
+        log
+    }
+}
+
+impl Life {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let life = Self { drain: keys.or("drain", Period::seconds(60)), workers: keys.or("workers", 4) };
+        keys.end();
+        life
+    }
+}
+
+impl KeyFiles {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let files = Self {
+            identity: keys.or("identity", SecretRef::Credential("meshd-age-identity".into())),
+            hmac: keys.or("hmac", SecretRef::Credential("meshd-hmac".into())),
+        };
+        keys.end();
+        files
+    }
+}
+
+impl Mesh {
+    fn read(mut keys: Keys<'_>) -> Option<Self> {
+        let environment = keys.required("environment");
+        let url = keys.optional("url");
+        let ca = keys.required("ca");
+        let client_certificate = keys.required("client_certificate");
+        let client_key = keys.required("client_key");
+        let shared_key = keys.required("shared_key");
+        let proxy = keys.optional("proxy");
+        let patience = keys.or("patience", Period::seconds(60));
+        let retry_refused = keys.or("retry_refused", Period::seconds(60));
+        keys.end();
+        Some(Self {
+            environment: environment?,
+            url,
+            ca: ca?,
+            client_certificate: client_certificate?,
+            client_key: client_key?,
+            shared_key: shared_key?,
+            proxy,
+            patience,
+            retry_refused,
+        })
+    }
+}
+
+impl Mailbox {
+    fn read(mut keys: Keys<'_>) -> Option<Self> {
+        let id = keys.required("id");
+        let organisation = keys.required("organisation");
+        let password = keys.required("password");
+        let poll = keys.or("poll", "0 */5 * * * *".parse().expect("six fields"));
+        let in_flight = keys.or("in_flight", 1);
+        let recipients = keys.required("recipients");
+        let output = keys.required("output");
+        let group = keys.optional("group");
+        let mode = keys.or("mode", Mode(0o640));
+        let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
+        keys.end();
+        Some(Self {
+            id: id?,
+            organisation: organisation?,
+            password: password?,
+            poll,
+            in_flight,
+            recipients: recipients?,
+            output: output?,
+            group,
+            mode,
+            limits,
+        })
+    }
+}
+
+macro_rules! written_as_word {
+    ($($type:ty, $expected:literal, $words:expr;)+) => {
+        $(impl Setting for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
+                read_word(node, key, notes, &$words)
+            }
+        })+
+    };
+}
+
+written_as_word! {
+    Engine, "an engine", [("sled", Self::Sled)];
+    LogFormat, "a format", [
+        ("auto", Self::Auto), ("human", Self::Human), ("json", Self::Json), ("journald", Self::Journald)
+    ];
+    LogLevel, "a level", [
+        ("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)
+    ];
+    Environment, "\"live\", \"int\", \"dep\" or \"custom\"", [
+        ("live", Self::Live), ("int", Self::Integration), ("dep", Self::Deployment), ("custom", Self::Custom)
+    ];
+}
+
+impl Setting for FileRef {
+    const EXPECTED: &'static str = "`{ file = \"/path\" }`";
+
+    fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
+        let mut keys = Keys::of(key, Some(node.clone()), notes);
+        let file = keys.required("file");
+        keys.end();
+        file.map(Self)
+    }
+}

@@ -1,0 +1,137 @@
+//! Layer 4: the configuration file, from text to checked values.
+//!
+//! Layers: defaults, the main file, and `conf.d/*.toml` beside it in name order.
+//! Passes: [`load`] parses and checks (pure after the files are read), [`Loaded::resolve`] reads the secrets.
+//! Each pass reports everything it finds, with file, line, key, what was expected and the nearest valid word.
+//!
+//! Modules elsewhere have small settings of their own; only this module and `daemon` know the file.
+
+mod check;
+mod document;
+mod keys;
+mod model;
+mod read;
+mod resolve;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+
+pub use document::Source;
+pub use model::{Config, Engine, Environment, Limits, LogFormat, LogLevel, Mailbox, Mesh};
+pub use resolve::Secrets;
+pub use secret::{SecretError, SecretRef};
+pub use values::{ByteSize, Cron, Mode, Percent, Period, Proxy};
+
+use crate::domain::digest::hex;
+use crate::domain::finding::Finding;
+
+/// The main file, when neither an option nor `MESHD_CONFIG` names another.
+pub const MAIN_FILE: &str = "/etc/meshd/meshd.toml";
+
+/// No configuration file is longer than this many bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// A configuration without mistakes, and where each key of it stands.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// SHA-256 over the files, lower-case hex: the same files have the same one.
+    pub sha256: String,
+    notes: read::Notes,
+}
+
+/// Which main file: the option, else `MESHD_CONFIG`, else [`MAIN_FILE`].
+pub fn main_file(option: Option<PathBuf>) -> PathBuf {
+    option.or_else(|| std::env::var_os("MESHD_CONFIG").map(PathBuf::from)).unwrap_or_else(|| MAIN_FILE.into())
+}
+
+/// Reads and checks the main file at `path` and `conf.d/*.toml` beside it.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Finding>> {
+    read_sources(path).and_then(|sources| check_sources(&sources))
+}
+
+/// Checks files already read.
+pub fn check_sources(sources: &[Source]) -> Result<Loaded, Vec<Finding>> {
+    let mut notes = read::Notes::default();
+    let table = document::merge(sources, &mut notes.findings);
+    let config = Config::read(table, &mut notes);
+    check::check(&config, &mut notes);
+    if !notes.findings.is_empty() {
+        let mut findings = notes.findings;
+        findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        return Err(findings);
+    }
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for source in sources {
+        hash.update(source.text.as_bytes());
+    }
+    Ok(Loaded { config, sha256: hex(hash.finish().as_ref()), notes })
+}
+
+fn read_sources(main: &Path) -> Result<Vec<Source>, Vec<Finding>> {
+    let mut paths = vec![main.to_path_buf()];
+    let beside = main.parent().unwrap_or(Path::new("")).join("conf.d");
+    match toml_files(&beside) {
+        Ok(more) => paths.extend(more),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(vec![unreadable(&beside, &error)]),
+    }
+    let mut findings = Vec::new();
+    let mut sources = Vec::new();
+    for path in paths {
+        match read_bounded(&path) {
+            Ok(text) => sources.push(Source { path, text }),
+            Err(error) => findings.push(unreadable(&path, &error)),
+        }
+    }
+    if findings.is_empty() { Ok(sources) } else { Err(findings) }
+}
+
+/// Every `*.toml` in a folder, in name order.
+pub(crate) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The text of a configuration file, at most 1 MiB.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Finding {
+    Finding {
+        file: path.to_path_buf(),
+        line: None,
+        key: String::new(),
+        problem: error.to_string(),
+        expected: "a readable configuration".into(),
+        did_you_mean: None,
+    }
+}
+
+impl Loaded {
+    /// A mistake at `key` that only the outside showed, with the key's place.
+    pub fn finding(&self, key: &str, problem: impl Into<String>, expected: impl Into<String>) -> Finding {
+        self.notes.finding(key, problem, expected)
+    }
+}

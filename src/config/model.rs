@@ -1,0 +1,252 @@
+//! What can be configured: every key, its meaning and its unit. `keys` has the defaults.
+//!
+//! `config/meshd.toml` shows the same keys to operators; a test keeps the two equal.
+//! A key arrives with the part that makes it real, so there is none here without effect.
+
+use std::path::PathBuf;
+
+use super::secret::SecretRef;
+use super::values::{ByteSize, Cron, Mode, Percent, Period, Proxy};
+use crate::adapters::mesh;
+use crate::domain::ids::MailboxId;
+
+/// The whole configuration, each value checked by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `[state]`
+    pub state: State,
+    /// `[journal]`
+    pub journal: Journal,
+    /// `[queue]`
+    pub queue: Queue,
+    /// `[retention]`
+    pub retention: Retention,
+    /// `[pipelines]`
+    pub pipelines: Pipelines,
+    /// `[control]`
+    pub control: Control,
+    /// `[log]`
+    pub log: Log,
+    /// `[life]`
+    pub life: Life,
+    /// `[keys]`
+    pub keys: KeyFiles,
+    /// `[mesh]`; there must be one where there are mailboxes.
+    pub mesh: Option<Mesh>,
+    /// `[[mailbox]]`
+    pub mailboxes: Vec<Mailbox>,
+}
+
+/// `[state]`: where everything stable lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Journal, spool and index. Owned by the daemon's user, mode 0700.
+    pub directory: PathBuf,
+    /// No mail is fetched while less of the file system is free.
+    pub min_free: Percent,
+    /// The same for inodes.
+    pub min_free_inodes: Percent,
+}
+
+/// `[journal]`: the record of everything that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// How often the head (sequence and hash) goes to the log.
+    pub head_interval: Period,
+    /// A segment is closed at this size.
+    pub segment: ByteSize,
+}
+
+/// `[queue]`: how much mail may wait inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// Which index.
+    pub engine: Engine,
+    /// For all mailboxes together.
+    pub limits: Limits,
+}
+
+/// Which index keeps the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// sled, inside the state directory.
+    Sled,
+}
+
+/// A number of messages and of bytes; whichever is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages.
+    pub messages: u64,
+    /// Decoded bytes of their payloads.
+    pub bytes: ByteSize,
+}
+
+/// `[retention]`: how long what is finished stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Payloads of delivered messages.
+    pub delivered: Period,
+    /// Payloads of dead letters.
+    pub dead: Period,
+    /// Journal segments.
+    pub journal: Period,
+    /// Ids of messages, for recognising one that MESH presents again: a message may come back for 35 days.
+    pub seen: Period,
+}
+
+/// `[pipelines]`: what is done with the mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pipelines {
+    /// Every `*.toml` in it is a pipeline.
+    pub directory: PathBuf,
+}
+
+/// `[control]`: how operators ask the running daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// The Unix socket.
+    pub socket: PathBuf,
+    /// Members of this group may ask, besides root and the daemon's own user.
+    pub view_group: Option<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// The least important lines still written.
+    pub level: LogLevel,
+}
+
+/// How log lines look and where they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `journald` in a unit, `human` on a terminal, else `json`.
+    Auto,
+    /// Lines for people, on standard error.
+    Human,
+    /// A JSON object a line, on standard error.
+    Json,
+    /// Native journal entries with fields.
+    Journald,
+}
+
+/// The least important lines still written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// A person must act.
+    Error,
+    /// Odd, and recovered.
+    Warn,
+    /// State changes: one line per delivery's end.
+    Info,
+    /// For developers.
+    Debug,
+}
+
+/// `[life]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// How long work in hand may take at a stop before it is released.
+    pub drain: Period,
+    /// How many messages are worked on at once.
+    pub workers: u16,
+}
+
+/// `[keys]`: the daemon's own keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFiles {
+    /// The age identity that opens payloads; its recipient is named in each mailbox.
+    pub identity: SecretRef,
+    /// The key of the journal's keyed digests.
+    pub hmac: SecretRef,
+}
+
+/// `[mesh]`: the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mesh {
+    /// Which service.
+    pub environment: Environment,
+    /// Where it is, for `custom`.
+    pub url: Option<mesh::BaseUrl>,
+    /// The authorities its certificate must come from, PEM. Not a secret.
+    pub ca: FileRef,
+    /// Our certificate with its chain, PEM.
+    pub client_certificate: SecretRef,
+    /// Its key, PEM.
+    pub client_key: SecretRef,
+    /// The environment's shared key, for the `Authorization` header.
+    pub shared_key: SecretRef,
+    /// An HTTP proxy to go through by CONNECT.
+    pub proxy: Option<Proxy>,
+    /// How long to wait for an answer, and for a download's bytes while they come slower than 1 KiB/s.
+    pub patience: Period,
+    /// How long a message that cannot be taken is first left alone; doubles to an hour.
+    pub retry_refused: Period,
+}
+
+/// A file that is no secret: `{ file = "/path" }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRef(pub PathBuf);
+
+/// A MESH service (mesh-api 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Production.
+    Live,
+    /// Integration, the path to live.
+    Integration,
+    /// Deployment.
+    Deployment,
+    /// Something else, at `url`.
+    Custom,
+}
+
+impl Environment {
+    /// Is it one whose operating rules bind us (mesh-api 11)?
+    pub fn is_national(self) -> bool {
+        match self {
+            Self::Live | Self::Integration | Self::Deployment => true,
+            Self::Custom => false,
+        }
+    }
+}
+
+/// `[[mailbox]]`: one mailbox to receive from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Its MESH id.
+    pub id: MailboxId,
+    /// The ODS code of the organisation it belongs to.
+    pub organisation: String,
+    /// Its password in this environment.
+    pub password: SecretRef,
+    /// When its inbox is listed, UTC.
+    pub poll: Cron,
+    /// Downloads at once. NHS assurance asks for one.
+    pub in_flight: u16,
+    /// Public age keys its mail is sealed for: the daemon's own, and one kept elsewhere for escrow.
+    pub recipients: Vec<String>,
+    /// The folder above its outputs; pipelines call it `{mailbox.output}`.
+    pub output: PathBuf,
+    /// The group that owns its output files; the daemon's own when absent.
+    pub group: Option<String>,
+    /// Permission bits of its output files.
+    pub mode: Mode,
+    /// How much of its mail may wait inside.
+    pub limits: Limits,
+}
+
+impl Mesh {
+    /// The service; `None` for `custom` without `url`, which the checks refuse.
+    pub fn service(&self) -> Option<mesh::Environment> {
+        match self.environment {
+            Environment::Live => Some(mesh::Environment::Live),
+            Environment::Integration => Some(mesh::Environment::Int),
+            Environment::Deployment => Some(mesh::Environment::Dep),
+            Environment::Custom => self.url.clone().map(mesh::Environment::Custom),
+        }
+    }
+}

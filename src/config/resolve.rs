@@ -1,0 +1,106 @@
+//! The second pass: what the references lead to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use age::x25519;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Loaded;
+use super::secret::SecretRef;
+use crate::domain::digest::DigestKey;
+use crate::domain::finding::Finding;
+use crate::domain::ids::MailboxId;
+
+/// An HMAC key shorter than its digest weakens it.
+const SHORTEST_HMAC_BYTES: usize = 32;
+
+/// Everything secret, and the files of the TLS identity, which its adapter reads and watches itself.
+#[derive(Debug)]
+pub struct Secrets {
+    /// The age identities that open payloads.
+    pub identities: Vec<SecretString>,
+    /// The key of keyed digests.
+    pub hmac: DigestKey,
+    /// The environment's shared key.
+    pub shared_key: SecretString,
+    /// Each mailbox's password.
+    pub passwords: BTreeMap<MailboxId, SecretString>,
+    /// Our certificate with its chain.
+    pub client_certificate: PathBuf,
+    /// Its key.
+    pub client_key: PathBuf,
+}
+
+impl Loaded {
+    /// Reads every secret. Nothing of any secret is in a finding.
+    pub fn resolve(&self) -> Result<Secrets, Vec<Finding>> {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let mut findings = Vec::new();
+        let mut read = |key: &str, reference: &SecretRef| {
+            let read = reference.path(credentials.as_deref()).and_then(|path| {
+                let secret = reference.read(credentials.as_deref())?;
+                Ok((path, secret))
+            });
+            read.map_err(|error| findings.push(self.finding(key, error.to_string(), "a secret that only we can read")))
+                .ok()
+        };
+        let config = &self.config;
+        let identity = read("keys.identity", &config.keys.identity);
+        let hmac = read("keys.hmac", &config.keys.hmac);
+        let mesh = config.mesh.as_ref();
+        let shared_key = mesh.and_then(|mesh| read("mesh.shared_key", &mesh.shared_key));
+        let certificate = mesh.and_then(|mesh| read("mesh.client_certificate", &mesh.client_certificate));
+        let key = mesh.and_then(|mesh| read("mesh.client_key", &mesh.client_key));
+        let passwords: BTreeMap<MailboxId, SecretString> = (1..)
+            .zip(&config.mailboxes)
+            .filter_map(|(number, mailbox)| {
+                let (_, password) = read(&format!("mailbox[{number}].password"), &mailbox.password)?;
+                Some((mailbox.id.clone(), password))
+            })
+            .collect();
+
+        let identities = identity.map(|(_, secret)| self.identities(&secret, &mut findings));
+        if let Some((_, secret)) = &hmac
+            && secret.expose_secret().len() < SHORTEST_HMAC_BYTES
+        {
+            findings.push(self.finding("keys.hmac", "this key is too short", "a key of `meshd keys generate --hmac`"));
+        }
+        match (identities, hmac, shared_key, certificate, key) {
+            (Some(identities), Some((_, hmac)), Some((_, shared_key)), Some(certificate), Some(key))
+                if findings.is_empty() =>
+            {
+                Ok(Secrets {
+                    identities,
+                    hmac: DigestKey::new(hmac.expose_secret().as_bytes()),
+                    shared_key,
+                    passwords,
+                    client_certificate: certificate.0,
+                    client_key: key.0,
+                })
+            }
+            _ => Err(findings),
+        }
+    }
+
+    /// The identities in an age key file; each mailbox must be sealed for at least one, or its mail could not be read.
+    fn identities(&self, file: &SecretString, findings: &mut Vec<Finding>) -> Vec<SecretString> {
+        let lines = file.expose_secret().lines().map(str::trim);
+        let secrets: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        let identities: Vec<x25519::Identity> = secrets.iter().filter_map(|line| line.parse().ok()).collect();
+        if identities.is_empty() || identities.len() < secrets.len() {
+            let problem = "there is no age identity, or a line that is none";
+            findings.push(self.finding("keys.identity", problem, "a file of `meshd keys generate`"));
+            return Vec::new();
+        }
+        let ours: BTreeSet<String> = identities.iter().map(|identity| identity.to_public().to_string()).collect();
+        for (number, mailbox) in (1..).zip(&self.config.mailboxes) {
+            if !mailbox.recipients.iter().any(|recipient| ours.contains(recipient)) {
+                let problem = "none of these belongs to keys.identity, so its mail could be kept but never opened";
+                let expected = format!("{} among them", ours.iter().cloned().collect::<Vec<_>>().join(" or "));
+                findings.push(self.finding(&format!("mailbox[{number}].recipients"), problem, expected));
+            }
+        }
+        secrets.into_iter().map(SecretString::from).collect()
+    }
+}

@@ -1,0 +1,188 @@
+//! Secrets by reference: the configuration says where a secret lies, never what it is.
+//!
+//! A file that its group or anyone may read is refused, and so is one that is not a plain file.
+//! What is read has no `Display`, and `Debug` prints `[REDACTED]`.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::document::{Node, Value};
+use super::read::{Keys, Notes, Setting};
+
+/// No secret is longer than this many bytes; certificates with their chain included.
+const LONGEST: u64 = 1 << 20;
+
+/// Where a secret lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretRef {
+    /// `{ credential = "name" }`: a file of that name in `$CREDENTIALS_DIRECTORY`, put there by systemd.
+    Credential(String),
+    /// `{ file = "/path" }`: a file only its owner may read.
+    File(PathBuf),
+}
+
+/// Why a secret cannot be had. Never holds any of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// A credential was named outside a unit.
+    #[error("systemd gave no credentials: `CREDENTIALS_DIRECTORY` is not set")]
+    NoCredentials,
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others may read it.
+    #[error("{path}: others may read it (mode {mode:04o})")]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Neither text nor of a sensible length.
+    #[error("{path}: {problem}")]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl SecretRef {
+    /// The file it refers to.
+    pub fn path(&self, credentials: Option<&Path>) -> Result<PathBuf, SecretError> {
+        match (self, credentials) {
+            (Self::File(path), _) => Ok(path.clone()),
+            (Self::Credential(name), Some(directory)) => Ok(directory.join(name)),
+            (Self::Credential(_), None) => Err(SecretError::NoCredentials),
+        }
+    }
+
+    /// The secret, without the line end after it.
+    pub fn read(&self, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
+        let path = self.path(credentials)?;
+        let unreadable = |source| SecretError::Unreadable { path: path.clone(), source };
+        let file = File::open(&path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(SecretError::Unusable { path, problem: "it is not a plain file" });
+        }
+        let others = match self {
+            Self::File(_) => 0o077,
+            // systemd gives the unit's user access through an ACL, whose mask shows in the group's bits.
+            Self::Credential(_) => 0o007,
+        };
+        let mode = metadata.mode() & 0o777;
+        if mode & others != 0 {
+            return Err(SecretError::Exposed { path, mode });
+        }
+        // Room for all of it at once, so that no reallocation leaves a copy behind.
+        let room = usize::try_from(metadata.len().min(LONGEST)).unwrap_or_default() + 1;
+        let mut text = Zeroizing::new(String::with_capacity(room));
+        file.take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > LONGEST {
+            return Err(SecretError::Unusable { path, problem: "it is longer than 1 MiB" });
+        }
+        let trimmed = text.trim_end_matches(['\n', '\r']);
+        if trimmed.is_empty() {
+            return Err(SecretError::Unusable { path, problem: "it is empty" });
+        }
+        Ok(SecretString::from(trimmed))
+    }
+}
+
+impl Setting for SecretRef {
+    const EXPECTED: &'static str = "`{ credential = \"name\" }` or `{ file = \"/path\" }`";
+
+    fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
+        if !matches!(node.value, Value::Table(_)) {
+            notes.find(key, "a secret is never written here", Self::EXPECTED);
+            return None;
+        }
+        let mut keys = Keys::of(key, Some(node.clone()), notes);
+        let credential: Option<String> = keys.optional("credential");
+        let file: Option<PathBuf> = keys.optional("file");
+        keys.end();
+        match (credential, file) {
+            (Some(name), None) if is_credential_name(&name) => Some(Self::Credential(name)),
+            (Some(_), None) => {
+                notes.find(key, "this is not a credential's name", "letters, digits, `_`, `.` or `-`");
+                None
+            }
+            (None, Some(path)) => Some(Self::File(path)),
+            (None, None) | (Some(_), Some(_)) => {
+                notes.find(key, "exactly one reference is needed", Self::EXPECTED);
+                None
+            }
+        }
+    }
+}
+
+/// A name that cannot leave the credentials directory.
+fn is_credential_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn secret(directory: &Path, text: &str, mode: u32) -> SecretRef {
+        let path = directory.join("secret");
+        std::fs::write(&path, text).expect("a temporary folder is writable");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("our own file");
+        SecretRef::File(path)
+    }
+
+    #[test]
+    fn a_secret_is_read_without_its_line_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let read = secret(folder.path(), "hunter2\n", 0o600).read(None).expect("it is ours alone");
+        assert_eq!(read.expose_secret(), "hunter2");
+        assert!(!format!("{read:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for mode in [0o640, 0o604, 0o660, 0o644] {
+            let error = secret(folder.path(), "hunter2", mode).read(None).expect_err("others may read it");
+            assert!(matches!(error, SecretError::Exposed { .. }), "{error}");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_credential_comes_from_systemd_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("mesh-key");
+        std::fs::write(&path, "k").expect("a temporary folder is writable");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o440)).expect("our own file");
+        let credential = SecretRef::Credential("mesh-key".into());
+        assert_eq!(credential.read(Some(folder.path())).expect("it is there").expose_secret(), "k");
+        assert!(matches!(credential.read(None), Err(SecretError::NoCredentials)));
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_are_not_names() {
+        for name in ["", "..", "../shadow", "a/b", ".hidden"] {
+            assert!(!is_credential_name(name), "{name}");
+        }
+    }
+}
