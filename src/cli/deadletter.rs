@@ -1,0 +1,140 @@
+//! `meshd deadletter`
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand};
+
+use super::{Context, Failure};
+use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
+use crate::deadletter::Reasons;
+use crate::domain::ids::DeliveryId;
+use crate::domain::settlement::DeathCause;
+use crate::ports::store::{SetAside, SetAsideKind};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Deadletter {
+    /// List dead and held mail, newest first
+    List(List),
+    /// Show one delivery
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  meshd deadletter list
+  meshd deadletter list --count 200 --before d4711 --json")]
+pub(super) struct List {
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=LARGEST_PAGE as i64))]
+    count: u16,
+    /// Only older ones than this: the last of the page before
+    #[arg(long, value_name = "DELIVERY")]
+    before: Option<DeliveryId>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  meshd deadletter show d4711
+  meshd deadletter show d4711 --json")]
+pub(super) struct Show {
+    /// The delivery, as `list` shows it
+    delivery: DeliveryId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Deadletter {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run(context),
+            Self::Show(show) => show.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let count = usize::from(self.count);
+        let page = set_aside(context, Ask::SetAside { before: self.before, only: None, count })?;
+        if self.json {
+            return context.out.json(&page);
+        }
+        if !page.is_empty() {
+            context.out.line(row(["DELIVERY", "SINCE", "MAILBOX", "STATE", "REASON", "MESSAGE"]))?;
+        }
+        for aside in &page {
+            let delivery = &aside.delivery;
+            context.out.line(row([
+                &delivery.id.to_string(),
+                &aside.since.to_string(),
+                delivery.mailbox.as_str(),
+                kind(aside.kind),
+                aside.reason.code.as_str(),
+                delivery.message_id.as_str(),
+            ]))?;
+        }
+        match page.last() {
+            None => context.out.good("nothing is dead or held"),
+            Some(last) if page.len() == count => {
+                context.out.line(format_args!("there may be more: --before {}", last.delivery.id))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Show {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let page = set_aside(context, Ask::SetAside { before: None, only: Some(self.delivery), count: 1 })?;
+        let aside = page.first().ok_or_else(|| anyhow!("{} is neither dead nor held", self.delivery))?;
+        if self.json {
+            return context.out.json(aside);
+        }
+        let delivery = &aside.delivery;
+        context.out.line(format_args!("delivery    {}", delivery.id))?;
+        context.out.line(format_args!("state       {} since {}", kind(aside.kind), aside.since))?;
+        let entry = Reasons::carried().context("read the reasons")?.of(aside.reason.code);
+        context.out.line(format_args!("reason      {}: {}", aside.reason.code, aside.reason.detail))?;
+        context.out.line(format_args!("meaning     {}", entry.meaning))?;
+        context.out.line(format_args!("to do       {}", entry.action))?;
+        context.out.line(format_args!("mailbox     {}", delivery.mailbox))?;
+        context.out.line(format_args!(
+            "message     {} ({}, {} bytes)",
+            delivery.message_id,
+            delivery.kind.as_str(),
+            delivery.length
+        ))?;
+        context.out.line(format_args!("workflow    {}", delivery.workflow))?;
+        if let Some(from) = &delivery.from {
+            context.out.line(format_args!("from        {from}"))?;
+        }
+        context.out.line(format_args!("accepted    {}", delivery.accepted_at))?;
+        context.out.line(format_args!("attempts    {} counted, {} starts", delivery.attempts, delivery.starts))
+    }
+}
+
+fn set_aside(context: &Context, question: Ask) -> Result<Vec<SetAside>, Failure> {
+    let loaded = context.load()?;
+    match ask(&loaded.config.control.socket, question)? {
+        Answer::SetAside(page) => Ok(page),
+        Answer::Status(_) | Answer::JournalHead(_) => Err(anyhow!("the daemon answered another question").into()),
+    }
+}
+
+fn row([delivery, since, mailbox, state, reason, message]: [&str; 6]) -> String {
+    format!("{delivery:<9} {since:<24} {mailbox:<16} {state:<16} {reason:<18} {message}")
+}
+
+fn kind(kind: SetAsideKind) -> &'static str {
+    match kind {
+        SetAsideKind::Dead(DeathCause::Permanent) => "dead, permanent",
+        SetAsideKind::Dead(DeathCause::Exhausted) => "dead, exhausted",
+        SetAsideKind::Dead(DeathCause::Poison) => "dead, poison",
+        SetAsideKind::Held => "held",
+    }
+}

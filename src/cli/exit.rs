@@ -1,0 +1,82 @@
+//! How a command ends: its exit code, and why.
+
+use std::process::ExitCode;
+
+use crate::daemon::{AskError, Refusal, Stop};
+use crate::domain::finding::Finding;
+
+/// Every exit code. 70 and 78 do not restart the unit: only a person can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done.
+    Done = 0,
+    /// It failed, or what was checked is not in order.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// The daemon cannot be reached.
+    Unreachable = 69,
+    /// Stable storage failed: the daemon halted.
+    Halted = 70,
+    /// Something is in the way that may go away by itself.
+    TryAgain = 75,
+    /// This user may not.
+    NotPermitted = 77,
+    /// The configuration has mistakes.
+    Configuration = 78,
+}
+
+/// The codes, for `--help`.
+pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 69 daemon unreachable, 70 halted, \
+75 try again, 77 not permitted, 78 configuration.";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// Mistakes in files, keys or folders.
+    #[error("{} mistake{} found", .0.len(), if .0.len() == 1 { "" } else { "s" })]
+    Configuration(Vec<Finding>),
+    /// The daemon did not answer.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The daemon ended.
+    #[error(transparent)]
+    Stop(Stop),
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Configuration(findings) => Self::Configuration(findings),
+            Stop::InTheWay(_) | Stop::Halted(_) | Stop::Failed(_) => Self::Stop(stop),
+        }
+    }
+}
+
+impl Failure {
+    /// Its exit code.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Configuration(_) | Self::Stop(Stop::Configuration(_)) => Exit::Configuration,
+            Self::Ask(AskError::NotRunning(_)) => Exit::Unreachable,
+            Self::Ask(AskError::NotPermitted(_) | AskError::Refused(Refusal::NotPermitted)) => Exit::NotPermitted,
+            Self::Ask(AskError::Refused(Refusal::Halted(_))) | Self::Stop(Stop::Halted(_)) => Exit::Halted,
+            Self::Stop(Stop::InTheWay(_)) => Exit::TryAgain,
+            Self::Ask(AskError::Failed(..) | AskError::Refused(Refusal::NotUnderstood { .. }))
+            | Self::Stop(Stop::Failed(_)) => Exit::Failed,
+            Self::Other(error) => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+                Some(std::io::ErrorKind::PermissionDenied) => Exit::NotPermitted,
+                Some(_) | None => Exit::Failed,
+            },
+        }
+    }
+}

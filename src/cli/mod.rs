@@ -1,0 +1,164 @@
+//! Layer 5: the command line, one file per command.
+//!
+//! Everything is checked before anything is done; what a machine reads is JSON behind `--json`;
+//! colours appear on a terminal only. How a command ends is one `Exit`.
+
+mod check;
+mod completions;
+mod deadletter;
+#[cfg(feature = "simulator")]
+mod demo;
+mod exit;
+mod index_probe;
+mod journal;
+mod keys;
+mod man;
+mod output;
+mod print;
+mod run;
+#[cfg(feature = "simulator")]
+mod simulate;
+mod spool;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::exit::{Exit, Failure};
+use self::print::Printer;
+use crate::config::{self, Loaded};
+use crate::daemon;
+
+/// A durable MESH message daemon: mail is kept before it is acknowledged, and comes out once.
+#[derive(Debug, Parser)]
+#[command(name = "meshd", version, about, after_help = exit::HELP, propagate_version = true)]
+#[command(infer_subcommands = false, arg_required_else_help = true)]
+struct Arguments {
+    /// The main configuration file; conf.d/*.toml beside it is read after it
+    /// [env: MESHD_CONFIG] [default: /etc/meshd/meshd.toml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run(run::Run),
+    /// Check configuration, pipelines, keys, outputs and state, and report every mistake
+    Check(check::Check),
+    /// Ask the running daemon how it is
+    Status(status::Status),
+    /// Make the daemon's keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Set up output folders
+    #[command(subcommand)]
+    Output(output::Output),
+    /// Look into the spool of sealed payloads
+    #[command(subcommand)]
+    Spool(spool::Spool),
+    /// Check the journal
+    #[command(subcommand)]
+    Journal(journal::Journal),
+    /// Look at dead and held mail
+    #[command(subcommand)]
+    Deadletter(deadletter::Deadletter),
+    /// Show the whole of meshd against a simulated MESH, and count what went where
+    #[cfg(feature = "simulator")]
+    Demo(demo::Demo),
+    /// Simulate the far side of MESH on loopback, for benchmarks
+    #[cfg(feature = "simulator")]
+    Simulate(Box<simulate::Simulate>),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+    /// Print the manual page
+    Man(man::Man),
+    /// Open the index at a folder, and end
+    #[command(name = daemon::INDEX_PROBE, hide = true)]
+    IndexProbe(index_probe::IndexProbe),
+}
+
+/// What a command gets besides its own arguments.
+struct Context {
+    config: PathBuf,
+    out: Printer,
+}
+
+impl Context {
+    /// The checked configuration, or every mistake in it.
+    fn load(&self) -> Result<Loaded, Failure> {
+        config::load(&self.config).map_err(Failure::Configuration)
+    }
+}
+
+/// Reads the command line, does what it says, and tells how it ended.
+pub fn main() -> ExitCode {
+    let Arguments { config, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; if even they cannot be printed, nothing else can.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let mut context = Context { config: config::main_file(config), out: Printer::new() };
+    match dispatch(command, &mut context) {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => {
+            context.out.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::Run(run) => run.run(context),
+        Command::Check(check) => check.run(context),
+        Command::Status(status) => status.run(context),
+        Command::Keys(keys) => keys.run(context),
+        Command::Output(output) => output.run(context),
+        Command::Spool(spool) => spool.run(context),
+        Command::Journal(journal) => journal.run(context),
+        Command::Deadletter(deadletter) => deadletter.run(context),
+        #[cfg(feature = "simulator")]
+        Command::Demo(demo) => demo.run(context),
+        #[cfg(feature = "simulator")]
+        Command::Simulate(simulate) => simulate.run(),
+        Command::Completions(completions) => completions.run(context),
+        Command::Man(man) => man.run(context),
+        Command::IndexProbe(probe) => probe.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_with_an_example() {
+        fn explain(command: &clap::Command, path: &str) {
+            for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help") {
+                let path = format!("{path} {}", inner.get_name());
+                assert!(inner.get_about().is_some(), "{path} says what it does");
+                if inner.get_subcommands().next().is_none() {
+                    let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(help.contains(path.as_str()), "{path} shows an example: {help}");
+                }
+                explain(inner, &path);
+            }
+        }
+        explain(&Arguments::command(), "meshd");
+    }
+}

@@ -1,0 +1,103 @@
+//! `meshd status`
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::{Context, Failure};
+use crate::daemon::{Answer, Ask, ask};
+use crate::ports::operations;
+use crate::ports::store::MailboxOccupancy;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  meshd status
+  meshd status --json | jq '.mailboxes[].occupancy.queued'")]
+pub(super) struct Status {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let loaded = context.load()?;
+        let Answer::Status(status) = ask(&loaded.config.control.socket, Ask::Status)? else {
+            return Err(anyhow!("the daemon answered another question").into());
+        };
+        if self.json {
+            return context.out.json(&*status);
+        }
+        context.out.line(summary(&status))?;
+        context.out.line(row(["MAILBOX", "QUEUED", "HELD", "DEAD", "REFUSED", "DELIVERED", "LAST LIST"]))?;
+        for mailbox in &status.mailboxes {
+            let MailboxOccupancy { queued, held, dead, refused, delivered_total, listed_at, .. } = &mailbox.occupancy;
+            context.out.line(row([
+                mailbox.id.as_str(),
+                &queued.messages.to_string(),
+                &held.messages.to_string(),
+                &dead.messages.to_string(),
+                &refused.to_string(),
+                &delivered_total.to_string(),
+                &listed_at.map_or("never".into(), |at| at.to_string()),
+            ]))?;
+        }
+        Ok(())
+    }
+}
+
+fn summary(status: &operations::Status) -> String {
+    let certificate = match status.certificate_days {
+        Some(days) => format!("{days} days left"),
+        None => "unknown".into(),
+    };
+    let mut text = format!(
+        "meshd {} is {} (process {}, since {})\njournal at record {}; client certificate: {certificate}",
+        status.version,
+        status.phase.as_str(),
+        status.pid,
+        status.started_at,
+        status.sequence,
+    );
+    if status.suspects > 0 {
+        text += &format!("\n{} suspects of an earlier run are handled alone first", status.suspects);
+    }
+    if status.dropped_leases > 0 {
+        text += &format!("\n{} leases were dropped unsettled: this is a defect", status.dropped_leases);
+    }
+    text
+}
+
+fn row([mailbox, queued, held, dead, refused, delivered, listed]: [&str; 7]) -> String {
+    format!("{mailbox:<16} {queued:>8} {held:>6} {dead:>6} {refused:>8} {delivered:>10}  {listed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::ports::operations::Phase;
+
+    #[test]
+    fn a_summary_mentions_what_is_wrong_and_only_that() {
+        let mut status = operations::Status {
+            version: "0.1.0".into(),
+            pid: 7,
+            phase: Phase::Running,
+            started_at: Timestamp(0),
+            now: Timestamp(1),
+            sequence: 42,
+            suspects: 0,
+            dropped_leases: 0,
+            certificate_days: Some(90),
+            mailboxes: Vec::new(),
+        };
+        let well = summary(&status);
+        assert!(well.contains("record 42") && well.contains("90 days"), "{well}");
+        assert!(!well.contains("suspects") && !well.contains("defect"), "{well}");
+        status.suspects = 3;
+        status.dropped_leases = 1;
+        let unwell = summary(&status);
+        assert!(unwell.contains("3 suspects") && unwell.contains("defect"), "{unwell}");
+    }
+}

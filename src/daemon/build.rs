@@ -1,0 +1,221 @@
+//! The house built from its parts: the one place that names concrete ones. Blocks, as recovery does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use secrecy::ExposeSecret;
+use tokio::sync::watch;
+
+use super::clock::{SystemChance, SystemClock};
+use super::lock::LastEnd;
+use super::{Stop, probe};
+use crate::adapters::http::{Client, Identity, Network, TlsFiles};
+use crate::adapters::mesh::auth::Credentials;
+use crate::adapters::mesh::{self, BaseUrl};
+use crate::config::{Config, Engine, Loaded, Secrets};
+use crate::domain::ids::{MailboxId, Name};
+use crate::pipeline::Pipelines;
+use crate::ports::clock::{Chance, Clock};
+use crate::ports::disk::Disk;
+use crate::ports::spool::SpoolError;
+use crate::ports::store::Store;
+use crate::publish::Publisher;
+use crate::receive::admission::{Admission, AdmissionSettings, Floor, Limits};
+use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
+use crate::receive::schedule::Polls;
+use crate::store::disk::Real;
+use crate::store::index::Index;
+use crate::store::index::sled::{Opening, Sled};
+use crate::store::spool::{Spool, SpoolSettings};
+use crate::store::{self, CommitterThread, Retention, StoreParts, StoreSettings};
+use crate::work::{Work, WorkSettings};
+
+/// Mail of a small message is sealed into volumes; one is closed at this size, bytes.
+const VOLUME_BYTES: u64 = 64 << 20;
+
+/// And at this age, so that retention can remove it in time.
+const VOLUME_AGE: Duration = Duration::from_secs(600);
+
+/// Set aside in each mailbox for reports, which must get in when nothing else does.
+const RESERVE: Limits = Limits { messages: 1_000, bytes: 10_000_000 };
+
+/// On a service without national rules a schedule is followed as written, but never busily.
+const LEAST_GAP: Duration = Duration::from_secs(1);
+
+/// Between two lists of one inbox on a national service (mesh-api 11).
+const NATIONAL_GAP: Duration = Duration::from_secs(300);
+
+/// Everything that runs.
+pub(super) struct House {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) http: Client,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) committer: CommitterThread,
+    pub(super) receivers: Vec<(MailboxId, Receive)>,
+    pub(super) work: Work,
+}
+
+/// Recovers what is there and builds the rest around it. Durable on return: the store's run has begun.
+pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, last: LastEnd) -> Result<House, Stop> {
+    let config = &loaded.config;
+    let disk: Arc<dyn Disk> = Arc::new(Real::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let chance: Arc<dyn Chance> = Arc::new(SystemChance::default());
+
+    let (http, base) = service(loaded, &secrets, &clock)?;
+    let index = index(config, last, &disk, &clock)?;
+    let spool_settings = SpoolSettings {
+        directory: config.state.directory.join("spool"),
+        recipients: config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), mailbox.recipients.clone())).collect(),
+        identities: secrets.identities.clone(),
+        volume_bytes: VOLUME_BYTES,
+        volume_age: VOLUME_AGE,
+    };
+    let (spool, appender) = Spool::open(Arc::clone(&disk), Arc::clone(&clock), secrets.hmac.clone(), spool_settings)
+        .map_err(|error| match error {
+            // A sync that failed: only a person can say what the disk still holds.
+            SpoolError::Failed(halt) => Stop::Halted(halt),
+            other @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_)) => {
+                Stop::Failed(anyhow::Error::new(other).context("open the spool"))
+            }
+        })?;
+    let (kept, committer) = store::open(StoreParts {
+        disk: Arc::clone(&disk),
+        clock: Arc::clone(&clock),
+        key: secrets.hmac.clone(),
+        spool: (spool.clone(), appender),
+        index,
+        settings: store_settings(config),
+    })?;
+    let store: Arc<dyn Store> = Arc::new(kept);
+    let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
+
+    let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
+    let service = config.mesh.as_ref().context("there is no service")?;
+    let limits = mesh::Limits { answer: service.patience.0, grace: service.patience.0, ..mesh::Limits::default() };
+    let mut receivers = Vec::new();
+    for mailbox in &config.mailboxes {
+        let Some(password) = secrets.passwords.get(&mailbox.id) else { continue };
+        let shared_key = secrets.shared_key.expose_secret().as_bytes();
+        let inbox = mesh::Mailbox::new(mesh::Parts {
+            http: http.clone(),
+            base: base.clone(),
+            credentials: Credentials::new(mailbox.id.clone(), password.clone(), shared_key),
+            clock: Arc::clone(&clock),
+            chance: Arc::clone(&chance),
+            dependency: Name::new("mesh").map_err(|error| anyhow!(error))?,
+            limits,
+        });
+        let parts = ReceiveParts {
+            inbox: Arc::new(inbox),
+            store: Arc::clone(&store),
+            spool: Arc::clone(&spool),
+            admission: Arc::clone(&admission),
+            clock: Arc::clone(&clock),
+            chance: Arc::clone(&chance),
+            disk: Arc::clone(&disk),
+        };
+        let gap = if service.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
+        let polls = Polls::new(mailbox.poll.schedule().clone(), &mailbox.id, gap);
+        let settings = MailboxSettings {
+            polls,
+            in_flight: usize::from(mailbox.in_flight),
+            retry_refused: service.retry_refused.0,
+        };
+        receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
+    }
+
+    let publisher =
+        Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone());
+    sweep(&publisher, &pipelines, &committer);
+    let work = Work {
+        store: Arc::clone(&store),
+        spool,
+        outputs: Arc::new(publisher),
+        // A changed set of pipelines needs a restart, so nobody sends another.
+        pipelines: watch::channel(Arc::new(pipelines)).1,
+        clock: Arc::clone(&clock),
+        chance,
+        settings: WorkSettings { workers: usize::from(config.life.workers), ..WorkSettings::default() },
+    };
+    Ok(House { clock, http, store, committer, receivers, work })
+}
+
+/// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
+fn sweep(publisher: &Publisher, pipelines: &Pipelines, committer: &CommitterThread) {
+    let plans: Vec<_> = pipelines.plans().into_iter().map(|(_, plan)| plan).collect();
+    let swept = publisher.sweep(&plans, committer.staged_at_start());
+    if swept.removed > 0 {
+        tracing::info!(files = swept.removed, "removed what an earlier run left in staging");
+    }
+    for fault in swept.faults {
+        tracing::warn!(code = %fault.code, detail = fault.detail, "an output is away: mail for it waits");
+    }
+}
+
+/// The one client of our TLS identity, and where the service is.
+fn service(loaded: &Loaded, secrets: &Secrets, clock: &Arc<dyn Clock>) -> Result<(Client, BaseUrl), Stop> {
+    let mesh = loaded.config.mesh.as_ref().context("there is no service")?;
+    let base = mesh.service().context("the service has no address")?.base_url();
+    let network = Network { proxy: mesh.proxy.as_ref().map(|proxy| proxy.0.clone()), ..Network::default() };
+    let client = Client::new(tls_files(mesh, secrets), network, Arc::clone(clock)).map_err(|error| {
+        let expected = "a bundle of authorities, a certificate and its key, that fit";
+        Stop::Configuration(vec![loaded.finding("mesh", error.to_string(), expected)])
+    })?;
+    Ok((client, base))
+}
+
+/// The files of our TLS identity.
+pub fn tls_files(mesh: &crate::config::Mesh, secrets: &Secrets) -> TlsFiles {
+    TlsFiles {
+        ca: mesh.ca.0.clone(),
+        identity: Some(Identity { certificate: secrets.client_certificate.clone(), key: secrets.client_key.clone() }),
+        credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
+    }
+}
+
+fn index(config: &Config, last: LastEnd, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Box<dyn Index>, Stop> {
+    let opening = Opening {
+        directory: config.state.directory.join("index"),
+        disk: Arc::clone(disk),
+        clock: Arc::clone(clock),
+        probe: match last {
+            LastEnd::InOrder => None,
+            LastEnd::Unknown => Some(Box::new(probe::in_a_child)),
+        },
+    };
+    match config.queue.engine {
+        Engine::Sled => Ok(Box::new(Sled::open(opening).context("open the index")?)),
+    }
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    let retention = &config.retention;
+    StoreSettings {
+        directory: config.state.directory.clone(),
+        segment_bytes: config.journal.segment.0,
+        head_interval: config.journal.head_interval.0,
+        retention: Retention {
+            delivered: retention.delivered.0,
+            dead: retention.dead.0,
+            seen: retention.seen.0,
+            journal: retention.journal.0,
+        },
+        boot: store::boot_id(),
+    }
+}
+
+fn admission(config: &Config) -> AdmissionSettings {
+    let limits = |limits: crate::config::Limits| Limits { messages: limits.messages, bytes: limits.bytes.0 };
+    let mailboxes: BTreeMap<_, _> =
+        config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), limits(mailbox.limits))).collect();
+    AdmissionSettings {
+        all: limits(config.queue.limits),
+        mailboxes,
+        reserve: RESERVE,
+        floor: Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 },
+        directory: config.state.directory.clone(),
+    }
+}

@@ -1,0 +1,57 @@
+//! The asking side, for commands. Blocks, with a limit on every wait.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::wire::{Answer, Ask, LONGEST_RESPONSE, Refusal, Request, Response, VERSION};
+
+/// The daemon answers from memory or one index page; a store that syncs slowly may hold it up this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error("meshd does not run, or not with this configuration: nobody listens at {0}")]
+    NotRunning(PathBuf),
+    /// The socket lets us not in.
+    #[error("not permitted to connect to {0}: root, the daemon's own user and members of control.view_group are")]
+    NotPermitted(PathBuf),
+    /// It broke off, or took too long.
+    #[error("ask over {0}: {1}")]
+    Failed(PathBuf, io::Error),
+    /// The daemon said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Asks one question over the socket at `path`.
+pub fn ask(path: &Path, question: Ask) -> Result<Answer, AskError> {
+    let stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
+    let response = exchange(stream, question).map_err(|error| AskError::Failed(path.to_path_buf(), error))?;
+    Ok(response.result?)
+}
+
+fn refused(path: &Path, error: io::Error) -> AskError {
+    let kind = error.kind();
+    if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+        AskError::NotRunning(path.to_path_buf())
+    } else if kind == io::ErrorKind::PermissionDenied {
+        AskError::NotPermitted(path.to_path_buf())
+    } else {
+        AskError::Failed(path.to_path_buf(), error)
+    }
+}
+
+fn exchange(mut stream: UnixStream, question: Ask) -> io::Result<Response> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(&Request { version: VERSION, ask: question })?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut response = Vec::new();
+    BufReader::new(stream.take(LONGEST_RESPONSE)).read_until(b'\n', &mut response)?;
+    Ok(serde_json::from_slice(&response)?)
+}

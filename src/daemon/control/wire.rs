@@ -1,0 +1,90 @@
+//! The control protocol: one request and one response per connection, each one line of JSON.
+//!
+//! Both carry the protocol's version; a daemon and a command of different versions say so instead of guessing.
+//! Lines are bounded on both sides. The response to a request that cannot be read is a refusal, never silence.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::DeliveryId;
+use crate::ports::operations::Status;
+use crate::ports::store::SetAside;
+
+/// The version of both lines. A change that an older side would misread raises it.
+pub(super) const VERSION: u32 = 1;
+
+/// No request is longer, in bytes: the longest holds two numbers.
+pub(super) const LONGEST_REQUEST: u64 = 4 * 1024;
+
+/// No page holds more deliveries.
+pub const LARGEST_PAGE: usize = 200;
+
+/// No response is longer, in bytes: a page of deliveries with some twenty outputs each.
+pub(super) const LONGEST_RESPONSE: u64 = 4 * 1024 * 1024;
+
+/// What a command asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    /// [`VERSION`].
+    pub(super) version: u32,
+    /// The question.
+    pub(super) ask: Ask,
+}
+
+/// The questions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// How are you?
+    Status,
+    /// Which deliveries must a person look at?
+    SetAside {
+        /// Older than this one.
+        before: Option<DeliveryId>,
+        /// Only this one.
+        only: Option<DeliveryId>,
+        /// At most so many; never more than [`LARGEST_PAGE`].
+        count: usize,
+    },
+    /// Where does the journal end?
+    JournalHead,
+}
+
+/// What the daemon responds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Response {
+    /// [`VERSION`].
+    pub(super) version: u32,
+    /// The answer, or why there is none.
+    pub(super) result: Result<Answer, Refusal>,
+}
+
+/// The answers, one for each question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Ask::Status`].
+    Status(Box<Status>),
+    /// To [`Ask::SetAside`].
+    SetAside(Vec<SetAside>),
+    /// To [`Ask::JournalHead`].
+    JournalHead(String),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// The asking user may not.
+    #[error("this user may not ask: root, the daemon's own user and members of control.view_group may")]
+    NotPermitted,
+    /// The request is not one of this version.
+    #[error("the daemon does not understand the request: it speaks version {speaks} of the protocol")]
+    NotUnderstood {
+        /// The version the daemon speaks.
+        speaks: u32,
+    },
+    /// The store has halted.
+    #[error("{0}")]
+    Halted(String),
+}

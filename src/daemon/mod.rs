@@ -1,0 +1,57 @@
+//! Layer 4: the daemon's life, and the one place that names concrete parts.
+//!
+//! Start: configuration, lock, keys, index, recovery, control socket, `READY`, work, receiving.
+//! Stop: receiving ends and acknowledges what is kept, work ends, the store ends, `STOPPING`.
+//! What it waits for at a stop is said every few seconds. A second signal ends at once.
+
+mod build;
+mod clock;
+mod control;
+mod crew;
+mod heartbeat;
+mod lock;
+mod logging;
+mod notify;
+mod operations;
+mod pipelines;
+mod probe;
+mod run;
+mod signals;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+pub use build::tls_files;
+pub use clock::{SystemChance, SystemClock};
+pub use control::{Answer, Ask, AskError, LARGEST_PAGE, Refusal, ask};
+pub use lock::Lock;
+pub use pipelines::load as load_pipelines;
+pub use probe::COMMAND as INDEX_PROBE;
+pub use run::run;
+
+use crate::domain::finding::Finding;
+use crate::ports::store::Halt;
+use crate::store::index::sled::Sled;
+
+/// Why the daemon does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Configuration, pipelines or keys have mistakes.
+    #[error("{} mistakes in the configuration", .0.len())]
+    Configuration(Vec<Finding>),
+    /// Something is in the way that may go away by itself.
+    #[error("{0:#}")]
+    InTheWay(anyhow::Error),
+    /// Stable storage failed: a person must look before it starts again.
+    #[error(transparent)]
+    Halted(#[from] Halt),
+    /// Anything else.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Opens the index at `directory` and closes it: what [`INDEX_PROBE`] does in a child process.
+pub fn try_index(directory: &Path) -> Result<(), anyhow::Error> {
+    Sled::try_out(directory).context("try the index")
+}

@@ -1,0 +1,65 @@
+//! What operators are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::adapters::http::Client;
+use crate::domain::ids::MailboxId;
+use crate::domain::time::Timestamp;
+use crate::ports::clock::Clock;
+use crate::ports::operations::{MailboxStatus, Operations, Phase, Status, Told};
+use crate::ports::store::{SetAside, SetAsidePage, Store};
+use crate::store::journal::Head;
+
+/// Answers from the store and from what the daemon knows of itself.
+pub(super) struct Desk {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) head: watch::Receiver<Head>,
+    pub(super) http: Client,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) started_at: Timestamp,
+    pub(super) organisations: BTreeMap<MailboxId, String>,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl Operations for Desk {
+    fn status(&self) -> Status {
+        let occupancy = self.store.occupancy();
+        let now = self.clock.wall();
+        let ids: BTreeSet<&MailboxId> = self.organisations.keys().chain(occupancy.mailboxes.keys()).collect();
+        let mailboxes = ids
+            .into_iter()
+            .map(|id| MailboxStatus {
+                id: id.clone(),
+                organisation: self.organisations.get(id).cloned(),
+                occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
+            })
+            .collect();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            phase: *self.phase.borrow(),
+            started_at: self.started_at,
+            now,
+            sequence: occupancy.sequence,
+            suspects: occupancy.suspects,
+            dropped_leases: occupancy.dropped_leases,
+            certificate_days: self.http.health().client_certificate_days(now),
+            mailboxes,
+        }
+    }
+
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
+        self.store.set_aside(page)
+    }
+
+    fn journal_head(&self) -> Told<'_, String> {
+        Box::pin(async {
+            // Whatever was handed over before the question is in the answer.
+            self.store.barrier().await?;
+            Ok(self.head.borrow().to_string())
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! One run of the daemon, from its configuration to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::sync::watch;
+
+use super::build::{self, House};
+use super::control::{Control, ControlError};
+use super::crew::{Crew, Drained, End};
+use super::lock::{Lock, LockError};
+use super::operations::Desk;
+use super::signals::{Signals, Wish};
+use super::{Stop, heartbeat, logging, notify, pipelines};
+use crate::config::{Config, Loaded, Secrets};
+use crate::domain::step::Step;
+use crate::pipeline::Pipelines;
+use crate::ports::disk::Disk;
+use crate::ports::operations::{Operations, Phase};
+use crate::ports::store::{Note, Store};
+use crate::store::boot_id;
+use crate::store::disk::Real;
+
+/// What runs beside receiving and work needs no longer than this to end.
+const BACKGROUND_LIMIT: Duration = Duration::from_secs(15);
+
+/// Blocking calls still under way at the end are left to the process's end after this.
+const LEAVE_AFTER: Duration = Duration::from_secs(2);
+
+/// Runs the daemon until it is told to stop, or must.
+pub fn run(loaded: &Loaded) -> Result<(), Stop> {
+    let config = &loaded.config;
+    logging::start(config.log.format, config.log.level);
+    logging::hush_panics();
+    let boot = boot_id();
+    prepare_state(config)?;
+    let lock = Lock::take(&config.state.directory, &boot).map_err(|error| match error {
+        LockError::Held { .. } => Stop::InTheWay(error.into()),
+        LockError::Failed { .. } => Stop::Failed(error.into()),
+    })?;
+    let secrets = loaded.resolve().map_err(Stop::Configuration)?;
+    let pipelines = pipelines::load(loaded).map_err(Stop::Configuration)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let ended = runtime.block_on(live(loaded, secrets, pipelines, &lock));
+    runtime.shutdown_timeout(LEAVE_AFTER);
+    match ended {
+        Ok(Drained::Whole) => Ok(lock.end_in_order(&boot).context("note the orderly end")?),
+        // The lock file keeps saying that this run did not end in order, so the next one looks twice.
+        Ok(Drained::Cut) => Ok(()),
+        Err(stop) => {
+            tracing::error!(error = %stop, "stopped");
+            Err(stop)
+        }
+    }
+}
+
+/// Makes the state directory if it is missing, for us alone.
+fn prepare_state(config: &Config) -> Result<(), Stop> {
+    let (disk, directory) = (Real::new(), &config.state.directory);
+    let prepare = || {
+        if disk.entry(directory)?.is_none() {
+            disk.create_folder(Step::StateDirectory, directory)?;
+            disk.set_access(directory, 0o700, None)?;
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    Ok(prepare().with_context(|| format!("make the state directory {}", directory.display()))?)
+}
+
+async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lock) -> Result<Drained, Stop> {
+    let config = &loaded.config;
+    let mut signals = Signals::new().context("take signals")?;
+    notify::status("starting: recovering");
+    // Recovery blocks; signals wait meanwhile, and a second one ends at once.
+    let last = lock.last_end();
+    let House { clock, http, store, committer, receivers, work } =
+        tokio::task::block_in_place(|| build::build(loaded, secrets, pipelines, last))?;
+    let (phase, phases) = watch::channel(Phase::Starting);
+    let desk: Arc<dyn Operations> = Arc::new(Desk {
+        store: Arc::clone(&store),
+        head: committer.head(),
+        http,
+        clock: Arc::clone(&clock),
+        started_at: clock.wall(),
+        organisations: config
+            .mailboxes
+            .iter()
+            .map(|mailbox| (mailbox.id.clone(), mailbox.organisation.clone()))
+            .collect(),
+        phase: phases,
+    });
+
+    let control = bind(config)?;
+    store.note(Note::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
+    store.note(Note::Configured { sha256: loaded.sha256.clone() }).await?;
+    let mut background = Crew::new();
+    let token = background.token();
+    let (answering, stop) = (Arc::clone(&desk), token.clone());
+    background.add("control", async move {
+        control.serve(answering, stop).await;
+        Ok(())
+    });
+    let (beating, telling) = (Arc::clone(&store), Arc::clone(&desk));
+    background.add("heartbeat", async move { Ok(heartbeat::beat(beating, telling, clock, token).await?) });
+    notify::ready();
+
+    let mut working = Crew::new();
+    let token = working.token();
+    working.add("work", async move { work.run(token).await.map_err(work_stop) });
+    let mut receiving = Crew::new();
+    for (mailbox, receive) in receivers {
+        let token = receiving.token();
+        receiving.add(mailbox.to_string(), async move { Ok(receive.run(token).await?) });
+    }
+    phase.send_replace(Phase::Running);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), mailboxes = config.mailboxes.len(), "running");
+
+    let why = serve(&mut signals, &store, &*desk, [&mut receiving, &mut working, &mut background]).await;
+    phase.send_replace(Phase::Stopping);
+    if let Err(Stop::Halted(halt)) = why {
+        // Nothing more can be kept, so nothing is waited for: recovery takes it from here.
+        return Err(Stop::Halted(halt));
+    }
+    let limit = config.life.drain.0;
+    let received = receiving.drain("receiving, and acknowledges of what is kept", limit).await;
+    let worked = working.drain("work in hand", limit).await;
+    let ended = background.drain("control and heartbeat", BACKGROUND_LIMIT).await;
+    let drained = if [received, worked, ended].contains(&Drained::Cut) { Drained::Cut } else { Drained::Whole };
+    if drained == Drained::Whole {
+        store.note(Note::Stopped).await?;
+    }
+    store.barrier().await?;
+    drop(desk);
+    drop(store);
+    tokio::task::block_in_place(|| committer.stop())?;
+    notify::stopping();
+    why?;
+    tracing::info!("stopped in order");
+    Ok(drained)
+}
+
+fn bind(config: &Config) -> Result<Control, Stop> {
+    Control::bind(&config.control.socket, config.control.view_group.as_deref()).map_err(|error| match error {
+        ControlError::Taken(_) => Stop::InTheWay(error.into()),
+        ControlError::Failed(..) => Stop::Failed(error.into()),
+    })
+}
+
+/// Until a signal asks for the end, or something ends by itself.
+async fn serve(
+    signals: &mut Signals,
+    store: &Arc<dyn Store>,
+    desk: &dyn Operations,
+    crews: [&mut Crew; 3],
+) -> Result<(), Stop> {
+    let [receiving, working, background] = crews;
+    let mut halted = store.halted();
+    loop {
+        let (name, end): End = tokio::select! {
+            biased;
+            halt = &mut halted => return Err(halt.into()),
+            wish = signals.next() => match wish {
+                Wish::Stop => {
+                    tracing::info!("stopping");
+                    return Ok(());
+                }
+                Wish::Status => {
+                    tracing::info!(status = heartbeat::line(&desk.status()), "status");
+                    continue;
+                }
+                Wish::Reload => {
+                    tracing::warn!("a changed configuration needs a restart: nothing was reloaded");
+                    continue;
+                }
+            },
+            end = receiving.next_end() => end,
+            end = working.next_end() => end,
+            end = background.next_end() => end,
+        };
+        end?;
+        return Err(anyhow!("{name} ended unasked").into());
+    }
+}
+
+fn work_stop(error: crate::work::WorkError) -> Stop {
+    match error {
+        crate::work::WorkError::Halted(halt) => Stop::Halted(halt),
+        crate::work::WorkError::Lost => Stop::Failed(error.into()),
+    }
+}
