@@ -1,0 +1,201 @@
+//! The hands that use the store: random commands, and what their answers promise.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use meshd::domain::envelope::{Envelope, MessageKind, Status};
+use meshd::domain::fault::FaultCode;
+use meshd::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use meshd::domain::settlement::{DeathCause, Reason, Settlement};
+use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
+use meshd::ports::store::{Acceptance, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Refusal, SetAsidePage};
+use meshd::store::command::{Answer, Command};
+
+use crate::world::{World, mailboxes};
+
+/// A message of more than so many bytes comes in chunks.
+const CHUNK: usize = 40;
+
+/// What a command was meant to do, to judge its answer by.
+pub(crate) enum Intent {
+    Accept(MailboxId, MessageId),
+    Acknowledge(DeliveryId),
+    Lease {
+        alone: bool,
+    },
+    Settle(DeliveryId, &'static str),
+    Known(MailboxId, Vec<MessageId>),
+    /// Its lease may have ended earlier in the same commit.
+    Staged,
+    Other,
+}
+
+impl World {
+    pub(crate) fn command(&mut self) -> (Command, Intent) {
+        let mailbox = self.dice.pick(&mailboxes()).clone();
+        match self.dice.below(24) {
+            0..6 => self.accept(mailbox),
+            6..9 if !self.known.is_empty() => {
+                let id = *self.dice.pick(&self.known);
+                (Command::Acknowledged(id), Intent::Acknowledge(id))
+            }
+            9 => (self.refuse(mailbox), Intent::Other),
+            10..14 => {
+                let (count, suspects) = (1 + self.dice.below(4) as usize, self.dice.once_in(2));
+                let wish = LeaseWish { mailbox, count, bytes: self.dice.below(400), suspects };
+                (Command::Lease(wish), Intent::Lease { alone: suspects })
+            }
+            14..20 if !self.leases.is_empty() => self.end_a_lease(),
+            20 if !self.leases.is_empty() => {
+                (Command::Staged(self.dice.pick(&self.leases).delivery.id, Vec::new()), Intent::Staged)
+            }
+            21 => (Command::Note(Note::Listed { mailbox }), Intent::Other),
+            22 => (Command::SetAside(SetAsidePage { before: None, only: None, count: 3 }), Intent::Other),
+            _ => {
+                let of_it = self.offered.iter().filter(|(owner, ..)| *owner == mailbox);
+                let ids: Vec<_> = of_it.map(|(_, id, _)| id.clone()).take(5).collect();
+                (Command::Known(mailbox.clone(), ids.clone()), Intent::Known(mailbox, ids))
+            }
+        }
+    }
+
+    fn accept(&mut self, mailbox: MailboxId) -> (Command, Intent) {
+        let again = !self.offered.is_empty() && self.dice.once_in(3);
+        let (mailbox, id, bytes) = if again {
+            let (mailbox, id, bytes) = self.dice.pick(&self.offered).clone();
+            let other = self.dice.once_in(5) && bytes.len() <= CHUNK;
+            let bytes = if other { Bytes::from(format!("other {}", self.dice.below(3))) } else { bytes };
+            (mailbox, id, bytes)
+        } else {
+            let id = MessageId::new(format!("M{}", self.dice.roll())).expect("a message id");
+            let bytes = Bytes::from(format!("payload {}", self.dice.roll()));
+            let bytes = if self.dice.once_in(8) { Bytes::from(bytes.repeat(3)) } else { bytes };
+            (mailbox, id, bytes)
+        };
+        self.offered.push((mailbox.clone(), id.clone(), bytes.clone()));
+        let intent = Intent::Accept(mailbox.clone(), id.clone());
+        let chunks = bytes.len().div_ceil(CHUNK) as u32;
+        let envelope = envelope(mailbox, id, chunks);
+        let body = if chunks == 1 {
+            self.oracle.offered.insert(self.key.of(&bytes).0, bytes.clone());
+            IncomingBody::Small(bytes)
+        } else {
+            match self.take_in(&envelope, &bytes) {
+                Ok(sealed) => {
+                    self.oracle.offered.insert(sealed.digest.0.clone(), bytes);
+                    IncomingBody::Large(sealed)
+                }
+                Err(_) => {
+                    self.spool_failed = true;
+                    return (Command::Barrier, Intent::Other);
+                }
+            }
+        };
+        let verdict = self.dice.once_in(10).then(|| Reason::new(FaultCode::MsgBadHeaders, "as served"));
+        (Command::Accept(Box::new(Incoming { envelope, body, verdict })), intent)
+    }
+
+    fn refuse(&mut self, mailbox: MailboxId) -> Command {
+        let message_id = MessageId::new(format!("R{}", self.dice.below(5))).expect("a message id");
+        let reason = Reason::new(FaultCode::MsgBadEncoding, "three times");
+        Command::Refuse(Refusal { mailbox, message_id, reason, until: meshd::domain::time::Timestamp(0) })
+    }
+
+    fn end_a_lease(&mut self) -> (Command, Intent) {
+        let place = self.dice.below(self.leases.len() as u64) as usize;
+        let lease = self.leases.swap_remove(place);
+        let id = lease.delivery.id;
+        let after = Duration::from_secs(self.dice.below(60));
+        let reason = Reason::new(FaultCode::MsgPanic, "as simulated");
+        let (what, settlement) = match self.dice.below(8) {
+            0..3 => ("delivered", Settlement::Delivered(Vec::new())),
+            3 => ("discarded", Settlement::Discarded(reason)),
+            4 => ("retry", Settlement::Retry { after, reason }),
+            5 => ("deferred", Settlement::Defer { after, reason, outputs: Vec::new() }),
+            6 => ("dead", Settlement::Dead { cause: DeathCause::Permanent, reason }),
+            _ => {
+                self.oracle.given_back(id);
+                drop(lease);
+                return (Command::Barrier, Intent::Other);
+            }
+        };
+        // From here on it is no more in hand: a kill now is not its doing.
+        self.oracle.given_back(id);
+        (Command::Settle(Box::new(lease), Box::new(settlement)), Intent::Settle(id, what))
+    }
+
+    /// An answer came: from here on it is a promise.
+    pub(crate) fn heard(&mut self, intent: Intent, answer: Answer) {
+        match (intent, answer) {
+            (Intent::Accept(mailbox, message), Answer::Accepted(acceptance)) => {
+                let id = acceptance.proof().expect("there is room").delivery();
+                self.known.push(id);
+                self.oracle.kept(mailbox, message, id, matches!(acceptance, Acceptance::New(_)));
+            }
+            (Intent::Acknowledge(id), Answer::Done) => self.oracle.acknowledged(id),
+            (Intent::Lease { alone }, Answer::Leases(leases)) => {
+                for lease in leases {
+                    self.oracle.leased(lease.delivery.id, alone);
+                    self.check_payload(&lease);
+                    self.leases.push(lease);
+                }
+            }
+            (Intent::Settle(id, what), Answer::Done) => self.oracle.happened(id, what),
+            (Intent::Known(mailbox, ids), Answer::Known(known)) => {
+                for (message, known) in ids.into_iter().zip(known) {
+                    let forgotten = known == Known::New && self.oracle.has_kept(&mailbox, &message);
+                    assert!(!forgotten, "{message} was kept, and is not known");
+                }
+            }
+            (Intent::Staged, Answer::Done | Answer::Declined(_))
+            | (Intent::Other, Answer::Done | Answer::SetAside(_)) => {}
+            (_, answer) => panic!("an answer to something else: {answer:?}"),
+        }
+    }
+
+    /// Takes in a large message, as far as an earlier try had not.
+    fn take_in(&mut self, envelope: &Envelope, bytes: &[u8]) -> Result<Sealed, SpoolError> {
+        let mut intake = self.spool.as_ref().expect("open").intake(envelope)?;
+        for chunk in bytes.chunks(CHUNK).skip(intake.kept() as usize) {
+            intake.begin_chunk()?;
+            intake.write(chunk)?;
+            intake.end_chunk()?;
+        }
+        intake.finish()
+    }
+
+    /// The bytes behind a lease are those that were offered (I1).
+    fn check_payload(&self, lease: &Lease) {
+        let offered = self.oracle.offered.get(&lease.delivery.digest.0).expect("it was offered");
+        let opened = self.spool.as_ref().expect("open").open(lease);
+        let opened = opened.unwrap_or_else(|error| panic!("payload of {}: {error}", lease.delivery.id));
+        assert_eq!(
+            opened.payload.read_bounded(1000).expect("reads"),
+            offered.as_ref(),
+            "payload of {}",
+            lease.delivery.id
+        );
+    }
+}
+
+fn envelope(mailbox: MailboxId, message_id: MessageId, chunks: u32) -> Envelope {
+    Envelope {
+        mailbox,
+        message_id,
+        kind: MessageKind::Data,
+        workflow: WorkflowId::new("TOC_FHIR_IP_DISCH").expect("a workflow id"),
+        from: None,
+        to: None,
+        subject: None,
+        local_id: None,
+        file_name: None,
+        partner_id: None,
+        checksum: None,
+        content_type: None,
+        content_encrypted: false,
+        content_compressed: None,
+        status: Status::default(),
+        linked_message_id: None,
+        chunks,
+    }
+}

@@ -1,0 +1,361 @@
+//! One simulated machine: its disk, its clocks, its store, and the hands that use it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use meshd::domain::digest::DigestKey;
+use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
+use meshd::domain::settlement::Settlement;
+use meshd::domain::step::Step;
+use meshd::ports::disk::Disk;
+use meshd::ports::store::{Halt, Lease, LeaseWish, Note};
+use meshd::store::command::Command;
+use meshd::store::committer::Committer;
+use meshd::store::disk::{Side, Simulated};
+use meshd::store::index::Pair;
+use meshd::store::index::memory::Memory;
+use meshd::store::journal::verify::verify;
+use meshd::store::spool::{Spool, SpoolSettings};
+use meshd::store::{Retention, StoreParts, StoreSettings};
+
+use secrecy::SecretString;
+
+use crate::dice::{Dice, SimulatedClock};
+use crate::hands::Intent;
+use crate::model::{Model, Stands};
+use crate::oracle::Oracle;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Steps of the store at which the power may go. The others never happen here.
+const STEPS: &[Step] = &[
+    Step::StateDirectory,
+    Step::VolumeCreate,
+    Step::GroupWrite,
+    Step::VolumeSync,
+    Step::PartCreate,
+    Step::ChunkWrite,
+    Step::ChunkSync,
+    Step::SidecarWrite,
+    Step::SidecarSync,
+    Step::PartRename,
+    Step::PartSync,
+    Step::SegmentCreate,
+    Step::JournalWrite,
+    Step::JournalSync,
+    Step::TailCut,
+    Step::Checkpoint,
+    Step::SegmentCompress,
+    Step::SpoolRemove,
+];
+
+/// How a run ended.
+enum End {
+    /// The process died; what the machine was told stays.
+    Killed,
+    /// The power went.
+    Cut,
+    /// The store halted, and the process with it.
+    Halted,
+}
+
+pub(crate) struct World {
+    pub(crate) dice: Dice,
+    pub(crate) disk: Simulated,
+    pub(crate) index: Memory,
+    pub(crate) clock: Arc<SimulatedClock>,
+    pub(crate) key: DigestKey,
+    pub(crate) boot: u64,
+    pub(crate) identity: SecretString,
+    pub(crate) recipient: String,
+    pub(crate) spool: Option<Spool>,
+    /// Writing a large message failed: the store halts.
+    pub(crate) spool_failed: bool,
+    pub(crate) committer: Option<Committer>,
+    pub(crate) leases: Vec<Lease>,
+    /// Copies of the index from earlier, to be restored.
+    pub(crate) copies: Vec<Vec<Pair>>,
+    pub(crate) oracle: Oracle,
+    /// Delivery ids the hands may speak of.
+    pub(crate) known: Vec<DeliveryId>,
+    pub(crate) offered: Vec<(MailboxId, MessageId, Bytes)>,
+    /// How often the store was opened.
+    pub(crate) recoveries: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let key = DigestKey::new(b"a key for simulations, 32 bytes.");
+        let identity = age::x25519::Identity::generate();
+        Self {
+            recipient: identity.to_public().to_string(),
+            identity: identity.to_string(),
+            spool: None,
+            spool_failed: false,
+            dice: Dice::new(seed),
+            disk: Simulated::new(seed),
+            index: Memory::default(),
+            clock: Arc::new(SimulatedClock::new()),
+            oracle: Oracle::default(),
+            key,
+            boot: 1,
+            committer: None,
+            leases: Vec::new(),
+            copies: Vec::new(),
+            known: Vec::new(),
+            offered: Vec::new(),
+            recoveries: 0,
+        }
+    }
+
+    /// Lives through `rounds` commits with faults, then without, and checks everything.
+    pub(crate) fn live(&mut self, rounds: u64) {
+        self.start();
+        for _ in 0..rounds {
+            self.round();
+        }
+        self.end(End::Cut);
+        self.committer = Some(self.open().expect("no faults"));
+        self.check();
+        self.drain();
+        self.burn_and_compare();
+    }
+
+    fn round(&mut self) {
+        self.pass_time();
+        self.plan_a_fault();
+        let count = 1 + self.dice.below(5);
+        let (commands, intents): (Vec<_>, Vec<_>) = (0..count).map(|_| self.command()).unzip();
+        if std::mem::take(&mut self.spool_failed) {
+            return self.restart(End::Cut);
+        }
+        match self.store().commit(commands) {
+            Ok(answers) => {
+                for (intent, answer) in intents.into_iter().zip(answers) {
+                    self.heard(intent, answer);
+                }
+                let head = self.store().head();
+                self.oracle.heads.push(head);
+                if self.dice.once_in(6) {
+                    self.copies.push(self.index.rows());
+                }
+                match self.dice.below(18) {
+                    0 => self.restart(End::Killed),
+                    1 => self.restart(End::Cut),
+                    2 => self.stop_in_order(),
+                    _ => {}
+                }
+            }
+            Err(Halt(why)) => {
+                // A failed sync of a file may be followed by a restart of the process alone. A failed sync of a folder
+                // means that the file system gave up its journal: the machine has to be started again.
+                let of_a_file = why.starts_with("sync the journal:") || why.starts_with("sync the spool:");
+                let end = if of_a_file && self.dice.once_in(2) { End::Halted } else { End::Cut };
+                self.restart(end);
+            }
+        }
+    }
+
+    /// Ends the run, damages what may be damaged, and starts until it starts.
+    fn restart(&mut self, end: End) {
+        self.end(end);
+        match self.dice.below(8) {
+            0 => self.index.burn(),
+            1 if !self.copies.is_empty() => self.index.restore(&self.dice.pick(&self.copies).clone()),
+            _ => {}
+        }
+        self.start();
+    }
+
+    fn end(&mut self, end: End) {
+        self.committer = None;
+        // What a dead process held is not given back.
+        std::mem::take(&mut self.leases).into_iter().for_each(std::mem::forget);
+        match end {
+            End::Killed => self.oracle.died(),
+            End::Cut => self.cut_power(),
+            // The disk may be off; the machine then has to be started again.
+            End::Halted if self.disk.entry(Path::new("/")).is_err() => self.cut_power(),
+            End::Halted => {}
+        }
+        self.oracle.run_ended();
+    }
+
+    fn cut_power(&mut self) {
+        self.disk.crash();
+        let kept = self.dice.below(self.index.unsynced() as u64 + 1) as usize;
+        self.index.crash(kept);
+        self.boot += 1;
+    }
+
+    fn store(&mut self) -> &mut Committer {
+        self.committer.as_mut().expect("the store is open between rounds")
+    }
+
+    fn start(&mut self) {
+        loop {
+            self.recoveries += 1;
+            // Interrupted recoveries, a few in a row at most.
+            if self.dice.once_in(4) {
+                let step = *self.dice.pick(&[Step::TailCut, Step::JournalWrite, Step::JournalSync, Step::Checkpoint]);
+                let side = if self.dice.once_in(2) { Side::Before } else { Side::After };
+                self.disk.stop_at(step, 1 + self.dice.below(3), side);
+            }
+            match self.open() {
+                Ok(committer) => {
+                    self.committer = Some(committer);
+                    break;
+                }
+                Err(why) => {
+                    let ours = ["machine is off", "Input/output error"].iter().any(|text| why.0.contains(text));
+                    assert!(ours, "recovery failed: {why}");
+                    self.cut_power();
+                }
+            }
+        }
+        self.check();
+    }
+
+    fn open(&mut self) -> Result<Committer, Halt> {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let settings = SpoolSettings {
+            directory: PathBuf::from("/state/spool"),
+            recipients: mailboxes().into_iter().map(|mailbox| (mailbox, vec![self.recipient.clone()])).collect(),
+            identities: vec![self.identity.clone()],
+            volume_bytes: 3_000,
+            volume_age: Duration::from_secs(600),
+        };
+        let (spool, appender) = Spool::open(disk.clone(), self.clock.clone(), self.key.clone(), settings)
+            .map_err(|error| Halt(error.to_string()))?;
+        self.spool = Some(spool.clone());
+        let spool = (spool, appender);
+        Committer::open(StoreParts {
+            disk,
+            clock: self.clock.clone(),
+            key: self.key.clone(),
+            spool,
+            index: Box::new(self.index.clone()),
+            settings: StoreSettings {
+                directory: PathBuf::from("/state"),
+                segment_bytes: 6_000,
+                retention: Retention { delivered: 2 * HOUR, dead: 8 * HOUR, seen: 900 * HOUR, journal: 90_000 * HOUR },
+                head_interval: HOUR,
+                boot: format!("boot-{}", self.boot),
+            },
+        })
+    }
+
+    /// Compares the store with its journal, and both with what was promised.
+    fn check(&mut self) {
+        let directory = Path::new("/state/journal");
+        let model = Model::read(&self.disk, directory).unwrap_or_else(|problem| panic!("journal: {problem}"));
+        self.oracle.check(&model);
+        if self.dice.once_in(3) && !self.oracle.heads.is_empty() {
+            let head = *self.dice.pick(&self.oracle.heads);
+            verify(&self.disk, directory, Some(head)).unwrap_or_else(|broken| panic!("{broken}"));
+        }
+        let occupancy = self.store().watch().borrow().clone();
+        let mut counted = occupancy.mailboxes.clone();
+        for counters in counted.values_mut() {
+            (counters.next_due, counters.handshake_at, counters.listed_at) = (None, None, None);
+        }
+        assert_eq!(counted, model.recount(), "counters differ from a recount");
+        assert_eq!(occupancy.suspects, model.suspects(), "suspects differ from a recount");
+    }
+
+    /// No more faults: everything reaches its end.
+    fn drain(&mut self) {
+        loop {
+            self.clock.pass(Duration::from_secs(3600));
+            for (mailbox, suspects) in
+                mailboxes().into_iter().flat_map(|mailbox| [(mailbox.clone(), true), (mailbox, false)])
+            {
+                let wish = LeaseWish { mailbox, count: 50, bytes: 1 << 40, suspects };
+                let mut answers = self.store().commit(vec![Command::Lease(wish)]).expect("no faults");
+                self.heard(Intent::Lease { alone: suspects }, answers.remove(0));
+            }
+            if self.leases.is_empty() {
+                break;
+            }
+            for lease in std::mem::take(&mut self.leases) {
+                self.settle_now(lease, Settlement::Delivered(Vec::new()));
+            }
+        }
+        let model = Model::read(&self.disk, Path::new("/state/journal")).expect("the journal reads");
+        for (id, life) in &model.lives {
+            let ended = !matches!(life.stands, Stands::Queued | Stands::Working { .. } | Stands::Suspect);
+            assert!(ended, "{id} did not come to an end: {:?}", life.story);
+        }
+        self.check();
+    }
+
+    /// The index may burn: made anew, it is what it was (I9).
+    fn burn_and_compare(&mut self) {
+        let before = content(&self.index.rows());
+        self.committer = None;
+        self.index.burn();
+        self.committer = Some(self.open().expect("no faults"));
+        self.check();
+        assert_eq!(before, content(&self.index.rows()), "the index made anew differs");
+    }
+
+    fn settle_now(&mut self, lease: Lease, settlement: Settlement) {
+        let id = lease.delivery.id;
+        self.oracle.given_back(id);
+        let command = Command::Settle(Box::new(lease), Box::new(settlement));
+        let mut answers = self.store().commit(vec![command]).expect("no faults");
+        self.heard(Intent::Settle(id, "delivered"), answers.remove(0));
+    }
+
+    fn stop_in_order(&mut self) {
+        let leases = std::mem::take(&mut self.leases);
+        // Half the time workers give back what they hold; otherwise it is still in work at the end.
+        if self.dice.once_in(2) {
+            drop(leases);
+        } else {
+            leases.into_iter().for_each(std::mem::forget);
+        }
+        let before = self.store().watch().borrow().suspects;
+        let committer = self.store();
+        let stopped = committer.commit(vec![Command::Note(Note::Stopped)]).and_then(|_| committer.finish());
+        if stopped.is_err() {
+            return self.restart(End::Cut);
+        }
+        self.committer = None;
+        self.oracle.run_ended();
+        self.start();
+        assert!(self.store().watch().borrow().suspects <= before, "an orderly stop made suspects");
+    }
+
+    fn pass_time(&mut self) {
+        match self.dice.below(30) {
+            0 => self.clock.pass(Duration::from_secs(3 * 3600)),
+            1 => self.clock.step(self.dice.below(7_200_000) as i64 - 3_600_000),
+            2..6 => self.clock.pass(Duration::from_secs(self.dice.below(600))),
+            _ => self.clock.pass(Duration::from_millis(self.dice.below(1500))),
+        }
+    }
+
+    fn plan_a_fault(&mut self) {
+        match self.dice.below(24) {
+            0..3 => {
+                let step = *self.dice.pick(STEPS);
+                let side = if self.dice.once_in(2) { Side::Before } else { Side::After };
+                self.disk.stop_at(step, 1 + self.dice.below(4), side);
+            }
+            3 => self.disk.fail_sync(1 + self.dice.below(3)),
+            _ => {}
+        }
+    }
+}
+
+pub(crate) fn mailboxes() -> Vec<MailboxId> {
+    ["A", "AB", "B"].map(|name| MailboxId::new(name).expect("a mailbox id")).to_vec()
+}
+
+/// All rows but those that say where in the journal we are.
+fn content(rows: &[Pair]) -> Vec<Pair> {
+    rows.iter().filter(|(key, _)| key != b"M").cloned().collect()
+}
