@@ -1,0 +1,134 @@
+//! One daemon's surroundings with the simulator as the far side.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshd::simulator::certificates::write_client_files;
+use meshd::simulator::faults::Rule;
+use meshd::simulator::ledger::{Keeping, LedgerSettings};
+use meshd::simulator::message::Mail;
+use meshd::simulator::payload::Payload;
+use meshd::simulator::{MailboxSettings, Simulator, SimulatorSettings, start};
+use tokio::runtime::Runtime;
+
+use crate::place::{Far, MAILBOX, Place, Plan};
+
+/// Everything around one daemon: a [`Place`], and the simulator.
+pub(crate) struct House {
+    runtime: Runtime,
+    simulator: Simulator,
+    place: Place,
+}
+
+impl Deref for House {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+#[allow(dead_code, reason = "several test targets share this; each uses its part")]
+impl House {
+    pub(crate) fn new() -> Self {
+        Self::build(Plan::default())
+    }
+
+    pub(crate) fn build(plan: Plan) -> Self {
+        meshd::adapters::http::install_provider();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
+        let place = Place::build(plan);
+        let served = |id: String| MailboxSettings { id, password: "password".into() };
+        let ledger = |path| LedgerSettings { path, keeping: Keeping::Buffered, requests: true };
+        let settings = SimulatorSettings {
+            mailboxes: place.mailboxes().into_iter().map(served).collect(),
+            ledger: place.ledger().map(ledger),
+            ..SimulatorSettings::default()
+        };
+        let simulator = runtime.block_on(start(settings)).expect("loopback is free");
+        Self { runtime, simulator, place }
+    }
+
+    /// The far side.
+    pub(crate) fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
+    /// Puts messages into the inbox.
+    pub(crate) fn offer(&self, count: u64, mail: impl FnMut(u64) -> Arc<Mail>) {
+        self.runtime.block_on(self.simulator.offer_many(MAILBOX, count, mail)).expect("the mailbox is there");
+    }
+
+    /// Puts a message into a mailbox under this id.
+    pub(crate) fn offer_as(&self, mailbox: &str, id: &str, mail: &Arc<Mail>) {
+        self.runtime.block_on(self.simulator.offer_as(mailbox, id, mail)).expect("the mailbox is there");
+    }
+
+    /// Has the far side fail.
+    pub(crate) fn fault(&self, rule: Rule) {
+        self.simulator.script(rule);
+    }
+
+    /// Keys, secrets, configuration, a pipeline and the output root, made as an operator makes them.
+    pub(crate) fn set_up(&self) {
+        self.place.set_up(&self.far());
+    }
+
+    pub(crate) fn set_up_without_output(&self) {
+        self.place.set_up_without_output(&self.far());
+    }
+
+    fn far(&self) -> Far {
+        let folder = self.path("tls");
+        let (authority, client) = (self.simulator.authority().pem(), self.simulator.client());
+        write_client_files(&folder, &authority, client).expect("the folder is ours");
+        Far {
+            url: self.simulator.url(),
+            ca: folder.join("ca.pem"),
+            client_certificate: folder.join("client.pem"),
+            client_key: folder.join("client.key"),
+            shared_key: "TestKey".to_owned(),
+            password: "password".to_owned(),
+        }
+    }
+
+    pub(crate) fn wait_until_all_acknowledged(&self, limit: Duration) {
+        let acknowledged = self.runtime.block_on(self.simulator.wait_until_all_acknowledged(limit));
+        if let Err(error) = acknowledged {
+            panic!("{error}: {}", std::fs::read_to_string(self.path("log")).unwrap_or_default());
+        }
+    }
+
+    /// What was offered: each message's id and the SHA-256 of its bytes; a report has none.
+    pub(crate) fn offered(&self) -> BTreeMap<String, Option<String>> {
+        let known = self.simulator.messages(MAILBOX).expect("the mailbox is there");
+        let sha256 = |mail: &Mail| match mail.payload {
+            Payload::Nothing => None,
+            Payload::Fixed(_) | Payload::Generated { .. } => mail.sha256().map(str::to_owned),
+        };
+        known.into_iter().map(|known| (known.id.to_string(), sha256(&known.mail))).collect()
+    }
+
+    /// Every file that is not meant to hold patient data, or holds it sealed: the log, and the whole state directory.
+    pub(crate) fn kept_in_clear(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut folders = vec![self.path("state")];
+        let mut files = vec![self.path("log")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("the folder is ours") {
+                let path = entry.expect("the folder is ours").path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        let read = |path: PathBuf| {
+            let mut bytes = fs::read(&path).expect("the file is ours");
+            bytes.extend_from_slice(path.as_os_str().as_encoded_bytes());
+            (path, bytes)
+        };
+        files.into_iter().map(read).collect()
+    }
+}

@@ -1,0 +1,200 @@
+//! The real program against the simulated far side: what operators do, from keys to an orderly stop.
+
+mod house;
+mod place;
+
+use std::time::Duration;
+
+use house::House;
+use meshd::simulator::calls::Call;
+use meshd::simulator::faults::{Fault, Rule};
+use meshd::simulator::mail::mixed;
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// Two of each kind: small, large, gzip, chunked, and reports.
+const MESSAGES: u64 = 18;
+
+/// Long enough for a busy machine, short enough to fail by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn mail_of_every_kind_comes_out_once_and_is_acknowledged() {
+    let house = House::new();
+    house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
+    house.set_up();
+
+    let daemon = house.start();
+    house.wait_until_all_acknowledged(PATIENCE);
+    daemon.wait_for("all mail to come out", PATIENCE, || house.published().len() as u64 == MESSAGES);
+    let status: Value = serde_json::from_str(&house.meshd(&["status", "--json"]).expect_done()).expect("JSON");
+    let occupancy = &status["mailboxes"][0]["occupancy"];
+    assert_eq!(occupancy["accepted_total"], MESSAGES);
+    assert_eq!(house.meshd(&["deadletter", "list", "--json"]).expect_done().trim(), "[]");
+    let head = house.meshd(&["journal", "head"]).expect_done();
+    daemon.stop_in_order();
+
+    assert_eq!(house.published(), house.offered());
+    house.meshd(&["journal", "verify", "--against", head.trim()]).expect_done();
+    house.meshd(&["spool", "verify", "--identity", house.path("identity").to_str().expect("UTF-8")]).expect_done();
+}
+
+#[test]
+fn subjects_local_ids_and_file_names_stay_out_of_log_journal_and_status() {
+    let house = House::new();
+    // Each says `synthetic` in subject, local id and file name (see the simulator's `mail`).
+    house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
+    house.set_up();
+    let daemon = house.start();
+    daemon.wait_for("all mail to come out", PATIENCE, || house.published().len() as u64 == MESSAGES);
+    let told = house.meshd(&["status", "--json"]).expect_done() + &house.meshd(&["spool", "list"]).expect_done();
+    daemon.stop_in_order();
+    for (place, bytes) in house.kept_in_clear() {
+        assert!(!says_synthetic(&bytes), "{}", place.display());
+    }
+    assert!(!says_synthetic(told.as_bytes()), "{told}");
+}
+
+fn says_synthetic(bytes: &[u8]) -> bool {
+    bytes.windows(9).any(|window| window.eq_ignore_ascii_case(b"synthetic"))
+}
+
+#[test]
+fn a_second_start_finds_everything_done() {
+    let house = House::new();
+    house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
+    house.set_up();
+    let first = house.start();
+    house.wait_until_all_acknowledged(PATIENCE);
+    first.wait_for("all mail to come out", PATIENCE, || house.published().len() as u64 == MESSAGES);
+    first.stop_in_order();
+    let published = house.published();
+
+    let second = house.start();
+    house.offer(1, |_| mixed(0).expect("synthetic mail is well made"));
+    house.wait_until_all_acknowledged(PATIENCE);
+    second.wait_for("the new mail to come out", PATIENCE, || house.published().len() as u64 == MESSAGES + 1);
+    second.stop_in_order();
+    let after = house.published();
+    assert!(published.iter().all(|(name, data)| after.get(name) == Some(data)));
+}
+
+#[test]
+fn a_daemon_killed_again_and_again_takes_up_where_it_was() {
+    let house = House::new();
+    house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
+    house.set_up();
+    for already in [1, 4, 9, 14] {
+        let daemon = house.start();
+        daemon.wait_for("some mail to come out", PATIENCE, || house.published().len() >= already);
+        daemon.kill();
+    }
+
+    let last = house.start();
+    house.wait_until_all_acknowledged(PATIENCE);
+    last.wait_for("all mail to come out", PATIENCE, || house.published().len() as u64 == MESSAGES);
+    last.stop_in_order();
+    assert_eq!(house.published(), house.offered());
+    house.meshd(&["journal", "verify"]).expect_done();
+}
+
+#[test]
+fn signals_that_are_not_for_stopping_do_not_stop() {
+    let house = House::new();
+    house.set_up();
+    let daemon = house.start();
+    daemon.signal(Signal::USR1);
+    daemon.wait_for("the status in the log", PATIENCE, || daemon.log().contains("0 queued"));
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("a word on reloading", PATIENCE, || daemon.log().contains("needs a restart"));
+    daemon.stop_in_order();
+}
+
+#[test]
+fn a_second_signal_ends_what_the_first_waits_for_and_loses_nothing() {
+    let house = House::new();
+    house.set_up();
+    house.fault(Rule::once(Call::Acknowledge, Fault::Delay(PATIENCE)));
+    house.offer(1, |_| mixed(0).expect("synthetic mail is well made"));
+    let mut daemon = house.start();
+    daemon.wait_for("the mail to come out", PATIENCE, || house.published().len() == 1);
+    daemon.signal(Signal::TERM);
+    daemon.wait_for("it to say what it waits for", PATIENCE, || daemon.log().contains("acknowledges of what is kept"));
+    assert_eq!(daemon.end(Signal::TERM).code(), Some(1));
+
+    let next = house.start();
+    house.wait_until_all_acknowledged(PATIENCE);
+    next.stop_in_order();
+    assert_eq!(house.published().len(), 1);
+}
+
+#[test]
+fn what_a_killed_run_left_in_staging_is_removed() {
+    let house = House::new();
+    house.set_up();
+    let leftover = "out/X26ABC1/TEMP/20260105093012123456_0A1B2C.d7.0000000000000000.dat.part";
+    house.write(leftover, "half a payload");
+    let daemon = house.start();
+    assert!(!house.path(leftover).exists(), "{}", daemon.log());
+    daemon.stop_in_order();
+}
+
+#[test]
+fn another_key_than_the_journals_halts_for_a_person() {
+    let house = House::new();
+    house.set_up();
+    house.start().stop_in_order();
+    house.write("hmac", &"another key of sufficient length\n".repeat(2));
+    let refused = house.meshd(&["run"]);
+    assert_eq!(refused.code, Some(70), "{}", refused.stderr);
+    assert!(refused.stderr.contains("HMAC key"), "{}", refused.stderr);
+}
+
+#[test]
+fn only_one_daemon_runs_on_a_state_directory() {
+    let house = House::new();
+    house.set_up();
+    let first = house.start();
+    let second = house.meshd(&["run"]);
+    assert_eq!(second.code, Some(75), "{}", second.stderr);
+    assert!(second.stderr.contains("another meshd"), "{}", second.stderr);
+    first.stop_in_order();
+}
+
+#[test]
+fn commands_say_what_is_wrong_and_end_with_their_code() {
+    let house = House::new();
+    house.set_up();
+    let asked = house.meshd(&["status"]);
+    assert_eq!(asked.code, Some(69), "{}", asked.stderr);
+    assert_eq!(house.meshd(&["status", "--colour"]).code, Some(2));
+
+    house.write("meshd.toml", "[log]\nlevl = \"info\"\n");
+    let checked = house.meshd(&["check"]);
+    assert_eq!(checked.code, Some(78));
+    assert!(checked.stderr.contains("meshd.toml:2: log.levl"), "{}", checked.stderr);
+    assert!(checked.stderr.contains("did you mean `level`?"), "{}", checked.stderr);
+    assert!(checked.stderr.contains("there is no mailbox"), "{}", checked.stderr);
+    assert_eq!(house.meshd(&["run"]).code, Some(78));
+}
+
+#[test]
+fn an_output_that_was_not_set_up_is_a_mistake_but_does_not_keep_the_daemon_from_starting() {
+    let house = House::new();
+    house.set_up_without_output();
+    let checked = house.meshd(&["check"]);
+    assert_eq!(checked.code, Some(78), "{}", checked.stderr);
+    assert!(checked.stderr.contains("OUT-UNAVAILABLE"), "{}", checked.stderr);
+    house.meshd(&["check", "--before-start"]).expect_done();
+}
+
+#[test]
+fn what_it_prints_for_shells_and_readers_is_there() {
+    let house = House::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(house.meshd(&["completions", shell]).expect_done().contains("deadletter"), "{shell}");
+    }
+    assert!(house.meshd(&["man"]).expect_done().contains(".TH meshd 1"));
+    assert!(house.meshd(&["man", "journal", "verify"]).expect_done().contains("against"));
+    assert!(!house.meshd(&["--help"]).expect_done().contains("index-probe"));
+}
