@@ -1,0 +1,232 @@
+//! An abort before and after every durable step, at its first and at a later pass.
+//!
+//! A step that no case reaches fails the suite by its name, and so does a new one without a way: [`way`] is exhaustive.
+
+use std::fs;
+use std::sync::Mutex;
+
+use meshd::domain::step::Step;
+use meshd::simulator::mail::{Kind, sample};
+
+use crate::judge::Times;
+use crate::place::Plan;
+use crate::scene::{Ran, Scene, mixed_batch};
+
+/// How a run comes by a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Mail of every sort comes in and goes out.
+    Mail,
+    /// The same, in a house of its own for each case.
+    FirstStart,
+    /// The run before was killed with mail inside.
+    Restart,
+    /// The run before was killed with files in staging that no record names.
+    LeftInStaging,
+    /// The index is damaged.
+    DamagedIndex,
+    /// Outputs are set up.
+    Init,
+    /// More mail than one journal segment holds.
+    Flood,
+    /// The run before was killed with a volume that no record names.
+    OrphanedVolume,
+}
+
+/// The way to each step. Without a wildcard: a new step needs one.
+fn way(step: Step) -> Way {
+    match step {
+        Step::StateDirectory
+        | Step::VolumeCreate
+        | Step::GroupWrite
+        | Step::VolumeSync
+        | Step::PartCreate
+        | Step::ChunkWrite
+        | Step::ChunkSync
+        | Step::SidecarWrite
+        | Step::SidecarSync
+        | Step::PartRename
+        | Step::PartSync
+        | Step::JournalWrite
+        | Step::JournalSync
+        | Step::IndexApply
+        | Step::IndexSync
+        | Step::Acknowledge
+        | Step::StageWrite
+        | Step::StageSync
+        | Step::StageFolderSync
+        | Step::PublishData
+        | Step::PublishDataSync
+        | Step::PublishControl
+        | Step::PublishControlSync => Way::Mail,
+        Step::SegmentCreate => Way::FirstStart,
+        Step::TailCut => Way::Restart,
+        Step::StageSweep => Way::LeftInStaging,
+        Step::IndexDiscard => Way::DamagedIndex,
+        Step::MarkerWrite => Way::Init,
+        Step::Checkpoint | Step::SegmentCompress => Way::Flood,
+        Step::SpoolRemove => Way::OrphanedVolume,
+    }
+}
+
+const SIDES: [&str; 2] = ["before", "after"];
+
+/// Later passes, tried in this order: the second is there for steps that one run meets only twice.
+const LATER: [u32; 2] = [3, 2];
+
+/// A few at once: most of a case is waiting for another process.
+const AT_ONCE: usize = 3;
+
+#[test]
+fn while_mail_comes_in_and_goes_out() {
+    every_step_of(Way::Mail);
+}
+
+#[test]
+fn at_a_start_after_a_kill() {
+    every_step_of(Way::Restart);
+}
+
+#[test]
+fn while_staging_is_swept() {
+    every_step_of(Way::LeftInStaging);
+}
+
+#[test]
+fn while_a_damaged_index_is_put_aside() {
+    every_step_of(Way::DamagedIndex);
+}
+
+#[test]
+fn while_the_journal_grows_beyond_a_segment() {
+    every_step_of(Way::Flood);
+}
+
+#[test]
+fn while_an_orphaned_volume_is_removed() {
+    every_step_of(Way::OrphanedVolume);
+}
+
+#[test]
+fn at_the_very_first_start() {
+    every_step_of(Way::FirstStart);
+}
+
+#[test]
+fn while_outputs_are_set_up_at_every_pass() {
+    assert_eq!(way(Step::MarkerWrite), Way::Init);
+    for side in SIDES {
+        let mut passes = 0;
+        loop {
+            let scene = Scene::bare(Plan::default());
+            scene.house.set_up_without_output();
+            let crash_at = format!("{}:{side}:{}", Step::MarkerWrite.as_str(), passes + 1);
+            let ended = scene.house.command().args(["output", "init"]).env("MESHD_CRASH_AT", &crash_at).output();
+            if ended.expect("the program runs").status.success() {
+                break;
+            }
+            passes += 1;
+            let again = scene.house.meshd(&["output", "init"]);
+            assert_eq!(again.code, Some(0), "{crash_at}: {}", again.stderr);
+            let checked = scene.house.meshd(&["check"]);
+            assert_eq!(checked.code, Some(0), "{crash_at}: {}", checked.stderr);
+        }
+        assert!(passes > 1, "{} was not reached", Step::MarkerWrite.as_str());
+    }
+}
+
+/// Runs every case of the steps that this way leads to, and names all that failed.
+fn every_step_of(which: Way) {
+    let steps = Step::ALL.iter().copied().filter(|step| way(*step) == which);
+    let cases: Vec<(Step, &str)> = steps.flat_map(|step| SIDES.map(|side| (step, side))).rev().collect();
+    assert!(!cases.is_empty(), "no step goes the way {which:?}");
+    let (cases, failures) = (Mutex::new(cases), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = cases.lock().expect("nobody panics with it").pop();
+                    let Some((step, side)) = next else { return };
+                    if let Err(failure) = first_and_later(which, step, side) {
+                        failures.lock().expect("nobody panics with it").push(failure);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("nobody panics with it");
+    assert!(failures.is_empty(), "{} cases failed:\n{}", failures.len(), failures.join("\n\n"));
+}
+
+/// The first pass in a fresh house, and a later one in a house that has been lived in if its way leads there.
+fn first_and_later(way: Way, step: Step, side: &str) -> Result<(), String> {
+    let mut scene = Scene::new(plan(way));
+    let name = step.as_str();
+    if case(&scene, way, &format!("{name}:{side}:1"))? == Ran::Through {
+        return Err(format!("{name} was not reached: is it still taken, and does its way still lead there?"));
+    }
+    let mut later = LATER.iter();
+    loop {
+        let Some(pass) = later.next() else {
+            return Err(format!("{name}: no run came to a second pass"));
+        };
+        if way == Way::FirstStart {
+            let lived_in = std::mem::replace(&mut scene, Scene::new(plan(way)));
+            lived_in.finish(Times::Once).map_err(|failure| format!("{name}:{side}: {failure}"))?;
+        }
+        if case(&scene, way, &format!("{name}:{side}:{pass}"))? == Ran::Died {
+            break;
+        }
+    }
+    scene.finish(Times::Once).map_err(|failure| format!("{name}:{side}, at the end: {failure}"))
+}
+
+fn plan(way: Way) -> Plan {
+    match way {
+        Way::Flood => Plan { segment: Some("1MB"), ..Plan::default() },
+        Way::Mail
+        | Way::FirstStart
+        | Way::OrphanedVolume
+        | Way::Restart
+        | Way::LeftInStaging
+        | Way::DamagedIndex
+        | Way::Init => Plan::default(),
+    }
+}
+
+/// One crash, and the recovery from it.
+fn case(scene: &Scene, way: Way, crash_at: &str) -> Result<Ran, String> {
+    let seed = scene.offered().len() as u64;
+    prepare(scene, way, seed)?;
+    let ran = scene.run_until(crash_at)?;
+    scene.recover(Times::Once).map_err(|failure| format!("after {crash_at}: {failure}"))?;
+    Ok(ran)
+}
+
+/// Brings the house to where a run comes by the step.
+fn prepare(scene: &Scene, way: Way, seed: u64) -> Result<(), String> {
+    let reach = |crash_at: &str| match scene.run_until(crash_at)? {
+        Ran::Died => Ok(()),
+        Ran::Through => Err(format!("{crash_at} was to come before, and was not reached")),
+    };
+    scene.offer(mixed_batch(seed));
+    match way {
+        Way::Mail | Way::FirstStart | Way::Init => Ok(()),
+        Way::OrphanedVolume => reach("group-write:after:1"),
+        Way::Restart => reach("journal-sync:after:12"),
+        Way::LeftInStaging => reach("stage-folder-sync:before:1"),
+        Way::DamagedIndex => {
+            reach("publish-data:after:1")?;
+            let database = scene.house.state().join("index/db");
+            fs::write(&database, "damage").map_err(|error| format!("{}: {error}", database.display()))
+        }
+        Way::Flood => {
+            let tiny = sample(Kind::Tiny, seed).expect("synthetic mail is well made");
+            scene.offer(vec![tiny; FLOOD]);
+            Ok(())
+        }
+    }
+}
+
+/// So many messages make a megabyte of journal, the smallest segment.
+const FLOOD: usize = 700;
