@@ -1,0 +1,61 @@
+//! Measures meshd against the simulated far side: `tests/bench/run`, one command, the release profile.
+//!
+//! Three processes share the machine: the far side with one thread for its connections, the real `meshd run`, and this
+//! one, which starts them, takes what comes out, and judges by what the far side saw. Each speed is printed with
+//! the number of cores and as a part of its ceiling: what a bare client, or a bare program, does in the same run
+//! against the same far side while keeping nothing, or keeping it without a journal.
+//!
+//! | Command | What it does |
+//! |---|---|
+//! | `run` | all figures |
+//! | `run figures NAME …` | some of them: many, one, output, large, peer, idle |
+//! | `run memory [BYTES]` | one message of so many bytes (5 GB) through to its output, under 128 MB of memory |
+//! | `run sled-reopen [KEYS]` | how sled opens with so many seen ids (3.5 million) in it |
+//!
+//! Everything lies under `target/bench` and is removed before the next run. All content is synthetic.
+
+#![expect(clippy::print_stdout, reason = "figures are printed")]
+
+mod bare;
+mod far_side;
+mod figures;
+mod house;
+mod memory;
+mod peer;
+mod process;
+mod sled_reopen;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+fn main() -> anyhow::Result<()> {
+    meshd::adapters::http::install_provider();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["figures"] => figures::print(figures::NAMES),
+        ["figures", names @ ..] => figures::print(names),
+        ["memory"] => memory::one_message(memory::USUAL),
+        ["memory", bytes] => memory::one_message(bytes.parse().context("how many bytes?")?),
+        ["sled-reopen"] => sled_reopen::measure(sled_reopen::USUAL),
+        ["sled-reopen", keys] => sled_reopen::measure(keys.parse().context("how many keys?")?),
+        // The processes that it starts of itself.
+        ["far-side", settings] => far_side::serve(&serde_json::from_str(settings)?),
+        ["bare", settings] => bare::run(&serde_json::from_str(settings)?),
+        ["sled-open", folder] => sled_reopen::open(folder.as_ref()),
+        other => bail!("not known: {}; see tests/bench/measure.rs", other.join(" ")),
+    }
+}
+
+/// An empty folder for one part of a run, beside the programs.
+fn folder(name: &str) -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let target = program.ancestors().nth(2).context("the program lies in target/release")?;
+    let folder = target.join("bench").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
