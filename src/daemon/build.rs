@@ -197,6 +197,7 @@ fn store_settings(config: &Config) -> StoreSettings {
         directory: config.state.directory.clone(),
         segment_bytes: config.journal.segment.0,
         head_interval: config.journal.head_interval.0,
+        min_free_percent: config.state.min_free.0,
         retention: Retention {
             delivered: retention.delivered.0,
             dead: retention.dead.0,

@@ -17,6 +17,9 @@ use super::body::{self, BodyError, Decoding, Start};
 /// A message that fails with every byte there is kept as served at this fetch, counted from 1 (design 6, "Refused").
 const KEEP_AS_SERVED_AT: u32 = 3;
 
+/// MESH takes messages of 100 GB (mesh-api 8). A tenth more, since GB or GiB is not said and the last chunk is shorter.
+const LARGEST_MESSAGE: u64 = 110_000_000_000;
+
 /// Receives the messages of one mailbox.
 pub(super) struct Receiver {
     pub(super) inbox: Arc<dyn Inbox>,
@@ -67,6 +70,10 @@ impl Receiver {
         check_place(&first, id, 1, first.total)?;
         let envelope = first.envelope.clone();
         let expected = first.content_length.unwrap_or(0).saturating_mul(u64::from(first.total.max(1)));
+        if expected > LARGEST_MESSAGE {
+            let detail = format!("MESH states {expected} bytes, more than any message may have");
+            return Err(Fault::message(FaultCode::MsgTooLarge, detail).into());
+        }
         let mut claim = match self.admission.claim(self.inbox.mailbox(), envelope.kind, expected) {
             Ok(claim) => claim,
             Err(closed) => return Ok(Fetched::Closed(closed)),

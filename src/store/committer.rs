@@ -135,6 +135,7 @@ impl Committer {
         for (command, placed) in commands.into_iter().zip(placed) {
             planned.push(self.plan(moment, command, placed)?);
         }
+        self.make_room(moment)?;
         self.purge(moment)?;
         self.make_durable()?;
         if self.compressor.is_busy() {

@@ -57,6 +57,8 @@ pub struct StoreSettings {
     pub segment_bytes: u64,
     /// How long things are kept.
     pub retention: Retention,
+    /// The part of the disk that intake leaves free, percent: near it, delivered payloads go before their time.
+    pub min_free_percent: u8,
     /// How often the head of the journal goes to the log, so that a cut tail shows.
     pub head_interval: Duration,
     /// The machine's boot id (see [`boot_id`]): a death on another boot is nobody's fault.

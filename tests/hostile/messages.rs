@@ -101,7 +101,7 @@ fn a_body_that_does_not_come_whole_is_never_kept() {
     let large = |name: &str, fault, end| Case::of(name, chunked(), end).with(Call::Fetch, Some(2), u64::MAX, fault);
     Estate::prove(vec![
         Case::fetch("longer stated", Fault::ContentLength(7), bad_length),
-        Case::fetch("huge stated", Fault::ContentLength(1 << 40), bad_length),
+        Case::fetch("huge stated", Fault::ContentLength(1 << 40), End::Refused(FaultCode::MsgTooLarge)),
         large("longer stated on a chunk", Fault::ContentLength(7), bad_length),
         Case::fetch("cut at once", Fault::Cut { after: 0 }, waits),
         Case::fetch("cut in the middle", Fault::Cut { after: 9 }, waits),

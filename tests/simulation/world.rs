@@ -240,6 +240,7 @@ impl World {
             settings: StoreSettings {
                 directory: PathBuf::from("/state"),
                 segment_bytes: 6_000,
+                min_free_percent: 0,
                 retention: Retention { delivered: 2 * HOUR, dead: 8 * HOUR, seen: 900 * HOUR, journal: 90_000 * HOUR },
                 head_interval: HOUR,
                 boot: format!("boot-{}", self.boot),

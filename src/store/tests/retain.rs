@@ -34,6 +34,28 @@ fn a_delivered_payload_goes_after_seven_days_and_its_id_is_remembered() {
 }
 
 #[test]
+fn near_the_disks_floor_delivered_payloads_go_early_and_nothing_else_does() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    for (name, ending) in [("M1", delivered()), ("M2", dead())] {
+        let id = store.new_delivery(name, "bytes");
+        store.acknowledge(id);
+        store.settle_all(&ending);
+    }
+    store.new_delivery("M3", "bytes");
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(store.counters().retained.messages, 1, "there is room");
+    let space = machine.disk.space("/state".as_ref()).unwrap();
+    let used = space.bytes - space.free_bytes;
+    machine.disk.limit_bytes(Some(used + used / 10));
+    store.commit(Vec::new()).unwrap();
+    let counters = store.counters();
+    assert_eq!((counters.retained.messages, counters.dead.messages, counters.queued.messages), (0, 1, 1));
+    machine.disk.limit_bytes(None);
+    assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)), "its id is remembered");
+}
+
+#[test]
 fn a_purged_dead_letter_lives_again_when_it_comes_again() {
     let machine = Machine::new();
     let mut store = machine.open();
