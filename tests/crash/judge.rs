@@ -9,7 +9,7 @@
 //! | P5 | no half state | a file is left in an output or staging folder, or a temporary one in the state |
 //! | P14 | no scapegoats | nothing here fails by itself, so whatever was dead or held did not come out: P1 |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +69,16 @@ pub(crate) fn judge(offered: &[Offered], taken: &Taken, times: Times) -> Vec<Bro
     let known: BTreeMap<&str, &Offered> = offered.iter().map(|message| (message.id.as_str(), message)).collect();
     for (from, sets) in taken {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut whole: BTreeSet<&str> = BTreeSet::new();
         for (name, sha256) in sets {
+            // A consumer deletes the data file first. When power fails between, the control file stays, alone, for a
+            // set that the consumer has: that is its own half-made deletion.
+            if times == Times::OnceAndOnceMore && sha256.is_none() && whole.contains(name.as_str()) {
+                continue;
+            }
+            if sha256.is_some() {
+                whole.insert(name);
+            }
             *counts.entry(name).or_default() += 1;
             match known.get(name.as_str()) {
                 Some(message) if !message.destinations.contains(from) => {
@@ -156,6 +165,19 @@ mod tests {
     #[test]
     fn what_came_out_once_of_each_destination_is_in_order() {
         assert_eq!(judge(&offered(true), &taken(&["aa"], &["aa"]), Times::Once), []);
+    }
+
+    #[test]
+    fn a_control_file_alone_counts_unless_its_set_was_taken_before_a_power_cut() {
+        let alone = |first: Option<&str>| -> Taken {
+            let sets =
+                first.map(|sha256| ("ONE".into(), Some(sha256.into()))).into_iter().chain([("ONE".into(), None)]);
+            [(INBOX, sets.collect()), (COPY, vec![("ONE".into(), Some("aa".into()))])].into()
+        };
+        let damaged = Broken::Damaged { id: "ONE".to_owned(), from: INBOX };
+        assert_eq!(judge(&offered(true), &alone(Some("aa")), Times::OnceAndOnceMore), []);
+        assert_eq!(judge(&offered(true), &alone(None), Times::OnceAndOnceMore), std::slice::from_ref(&damaged));
+        assert!(judge(&offered(true), &alone(Some("aa")), Times::Once).contains(&damaged));
     }
 
     #[test]
