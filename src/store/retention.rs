@@ -21,6 +21,8 @@ use crate::ports::store::Halt;
 
 /// Deliveries and refusals purged in one commit: faster than any commit accepts on average.
 const PURGES: usize = 64;
+/// Rows looked at for delivered payloads that could go early: dead letters near their end stand between them.
+const LOOKED_AT: usize = 1_024;
 /// Volumes, and chunk directories, removed in one commit: each costs up to a few milliseconds.
 const REMOVALS: usize = 4;
 
@@ -63,12 +65,17 @@ impl Committer {
         }
         let last = moment.stamp.wall.plus(self.settings.retention.delivered);
         let to = keys::purge_until(last.plus(Duration::from_millis(1)));
-        for (_, value) in self.state.scan(self.index.as_ref(), &[kind::PURGE], &to, Order::Ascending, PURGES)? {
+        let mut purged = 0;
+        for (_, value) in self.state.scan(self.index.as_ref(), &[kind::PURGE], &to, Order::Ascending, LOOKED_AT)? {
+            if purged == PURGES {
+                break;
+            }
             let Expiring::Delivery(id) = keys::decode(&value)? else { continue };
             let Some(row) = self.state.row(self.index.as_ref(), id)? else { continue };
             if matches!(row.place, Place::Ended { delivered: true, .. }) {
                 let (mailbox, message) = (row.delivery.mailbox, row.delivery.message_id);
                 self.record(moment, &Event::Purged { id, mailbox, message, reopened: false })?;
+                purged += 1;
             }
         }
         Ok(())
