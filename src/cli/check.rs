@@ -7,7 +7,6 @@ use clap::Args;
 use rustix::fs::{Access, access};
 use serde_json::json;
 
-use super::output::root;
 use super::{Context, Failure};
 use crate::adapters::http::{Client, Network};
 use crate::config::{Loaded, Secrets};
@@ -134,8 +133,7 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
     let disk = Real::new();
     let state = &loaded.config.state.directory;
     for (mailbox, plan) in pipelines.plans() {
-        let place = root(&plan);
-        match probe_root(&disk, state, &place, plan.layout, &plan.name) {
+        match probe_root(&disk, state, plan.root(), plan.layout, &plan.name) {
             Ok(found) => {
                 let output = format!("{mailbox}, output {} in {}", plan.name, plan.folder.display());
                 // Several pipelines may name one output: it is told once.

@@ -2,12 +2,12 @@
 
 use super::document::{Node, Place, Table, Value};
 use super::model::{
-    Config, Control, Engine, Environment, FileRef, Journal, KeyFiles, Life, Limits, Log, LogFormat, LogLevel, Mailbox,
-    Mesh, Pipelines, Queue, Retention, State,
+    Config, Control, Engine, Environment, FileRef, Http, Journal, KeyFiles, Life, Limits, Log, LogFormat, LogLevel,
+    Mailbox, Mesh, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::SecretRef;
-use super::values::{ByteSize, Mode, Percent, Period};
+use super::values::{ByteSize, Listen, Mode, Percent, Period};
 
 impl Config {
     /// Reads all keys from the merged files. Mistakes go to `notes`; what is wrong has its default meanwhile.
@@ -21,6 +21,7 @@ impl Config {
             retention: Retention::read(root.table("retention")),
             pipelines: Pipelines::read(root.table("pipelines")),
             control: Control::read(root.table("control")),
+            http: Http::read(root.table("http")),
             log: Log::read(root.table("log")),
             life: Life::read(root.table("life")),
             keys: KeyFiles::read(root.table("keys")),
@@ -107,6 +108,14 @@ impl Control {
         };
         keys.end();
         control
+    }
+}
+
+impl Http {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let http = Self { listen: keys.or("listen", Listen::Address(([127, 0, 0, 1], 9464).into())) };
+        keys.end();
+        http
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::clock::{SystemChance, SystemClock};
 use super::lock::LastEnd;
+use super::metrics::Metrics;
 use super::{Stop, probe};
 use crate::adapters::http::{Client, Identity, Network, TlsFiles};
 use crate::adapters::mesh::auth::Credentials;
@@ -19,6 +20,7 @@ use crate::domain::ids::{MailboxId, Name};
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::Disk;
+use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
 use crate::publish::Publisher;
@@ -53,6 +55,10 @@ pub(super) struct House {
     pub(super) http: Client,
     pub(super) store: Arc<dyn Store>,
     pub(super) committer: CommitterThread,
+    pub(super) admission: Arc<Admission>,
+    pub(super) obstacles: Obstacles,
+    pub(super) metrics: Metrics,
+    pub(super) publisher: Publisher,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
 }
@@ -92,6 +98,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let store: Arc<dyn Store> = Arc::new(kept);
     let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
 
+    let (obstacles, metrics) = (Obstacles::default(), Metrics::default());
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
     let service = config.mesh.as_ref().context("there is no service")?;
     let limits = mesh::Limits { answer: service.patience.0, grace: service.patience.0, ..mesh::Limits::default() };
@@ -133,14 +140,14 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let work = Work {
         store: Arc::clone(&store),
         spool,
-        outputs: Arc::new(publisher),
+        outputs: Arc::new(publisher.clone()),
         // A changed set of pipelines needs a restart, so nobody sends another.
         pipelines: watch::channel(Arc::new(pipelines)).1,
         clock: Arc::clone(&clock),
         chance,
         settings: WorkSettings { workers: usize::from(config.life.workers), ..WorkSettings::default() },
     };
-    Ok(House { clock, http, store, committer, receivers, work })
+    Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, receivers, work })
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.

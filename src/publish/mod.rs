@@ -22,6 +22,7 @@ mod naming;
 mod plain;
 mod root;
 mod staging;
+mod status_file;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
