@@ -1,7 +1,6 @@
 //! One message, from its first chunk to the store's proof.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
@@ -178,12 +177,4 @@ fn every_byte_arrived(fault: &Fault) -> bool {
     fault.origin == Origin::Message
         && fault.class == Class::Permanent
         && matches!(fault.code, FaultCode::MsgBadEncoding | FaultCode::MsgTooLarge)
-}
-
-/// No message stays refused for longer at a time.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
-
-/// How long a message stays refused: `first`, doubling to an hour.
-pub(super) fn refusal_wait(first: Duration, refusals: u32) -> Duration {
-    first.saturating_mul(1 << refusals.min(12)).min(LONGEST_REFUSAL)
 }
