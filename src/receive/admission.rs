@@ -163,24 +163,33 @@ impl Admission {
         self.fits(&mut state, mailbox, kind, 1)
     }
 
+    /// Would [`Admission::claim`] set so much room aside now?
+    pub fn room_for(&self, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
+        self.admits(&mut self.lock(), mailbox, kind, bytes)
+    }
+
     /// Sets room aside for a message of `bytes` decoded bytes, as far as is known.
     pub fn claim(self: &Arc<Self>, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<Claim, Closed> {
         let mut state = self.lock();
-        self.above_floor(&mut state)?;
-        self.fits_disk(&state, bytes)?;
-        self.fits_set_aside(&mut state, mailbox, kind)?;
+        self.admits(&mut state, mailbox, kind, bytes)?;
         let giant = bytes > self.largest(mailbox);
-        if giant {
-            self.fits_giant(&mut state, mailbox)?;
-            state.giant = true;
-        } else {
-            self.fits(&mut state, mailbox, kind, bytes)?;
-        }
+        state.giant |= giant;
         state.change(mailbox, |amount| {
             amount.messages += 1;
             amount.bytes += bytes;
         });
         Ok(Claim { admission: Arc::clone(self), mailbox: mailbox.clone(), bytes, landed: 0, giant })
+    }
+
+    fn admits(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
+        self.above_floor(state)?;
+        self.fits_disk(state, bytes)?;
+        self.fits_set_aside(state, mailbox, kind)?;
+        if bytes > self.largest(mailbox) {
+            self.fits_giant(state, mailbox)
+        } else {
+            self.fits(state, mailbox, kind, bytes)
+        }
     }
 
     fn largest(&self, mailbox: &MailboxId) -> u64 {

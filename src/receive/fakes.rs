@@ -25,7 +25,7 @@ pub(super) fn id(text: &str) -> MessageId {
     MessageId::new(text).expect("a message id")
 }
 
-/// The moment all these tests happen at.
+/// The moment all these tests begin at.
 pub(super) const NOW: Timestamp = Timestamp(1_767_605_412_123);
 
 /// What happened, in order, at MESH and at the store.

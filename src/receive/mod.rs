@@ -2,6 +2,7 @@
 //!
 //! - `poller`: when to list, and how far to follow the list.
 //! - `page`: what to do with one page of it.
+//! - `memory`: what need not be asked of MESH again.
 //! - `handshake`: proving our credentials, daily.
 //! - `refusals`: what stays at MESH, and for how long.
 //! - `admission`: may we take more? No room, no intake (I7).
@@ -15,6 +16,7 @@
 pub mod admission;
 mod body;
 mod handshake;
+mod memory;
 mod page;
 pub mod poller;
 mod receiver;

@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::store::{Acceptance, Accepted, Halt, Known};
 
 use super::admission::{Claim, Closed};
+use super::memory::Remembered;
 use super::poller::Receive;
 use super::receiver::Fetched;
 
@@ -98,7 +99,12 @@ impl Receive {
                     Fetched::Kept(accepted, claim) => {
                         commits.push(Box::pin(async move { (accepted.await, claim) }));
                     }
-                    Fetched::Closed(closed) => self.close(closed, &mut brought),
+                    Fetched::Closed(closed, needs) => {
+                        if let Some(needs) = needs {
+                            self.memory.remember(task.id, needs);
+                        }
+                        self.close(closed, &mut brought);
+                    }
                     Fetched::Failed(fault) => self.failed(task, fault, &mut brought).await?,
                 },
                 () = stop.cancelled(), if !fetches.is_empty() => fetches.clear(),
@@ -133,6 +139,7 @@ impl Receive {
         let now = self.clock.wall();
         let (mut tasks, mut late) = (VecDeque::with_capacity(ids.len()), Vec::new());
         for (id, known) in ids.into_iter().zip(known) {
+            self.memory.listed(&id);
             match known {
                 Known::New | Known::Presented => tasks.push_back(Task { id, refusals: 0, first_refused: None }),
                 Known::Kept(accepted) if self.stumbled.contains(&id) => late.push(accepted),
@@ -152,20 +159,32 @@ impl Receive {
         Ok((tasks, late))
     }
 
-    /// Is there room for it? With the door closed, only a report may still pass, and a HEAD tells.
+    /// Is there room for it? With the door closed, only a report may still pass, and a HEAD tells, once.
     async fn may_fetch(&mut self, id: &MessageId, brought: &mut Yield) -> bool {
-        let mailbox = self.receiver.inbox.mailbox();
-        let Err(closed) = self.receiver.admission.open(mailbox, MessageKind::Data) else {
+        let receiver = Arc::clone(&self.receiver);
+        let (admission, mailbox) = (&receiver.admission, receiver.inbox.mailbox());
+        let has_room = self
+            .memory
+            .of(id)
+            .map(|Remembered::Waits { kind, bytes }| admission.room_for(mailbox, kind, bytes).is_ok());
+        let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
             self.said_closed = None;
-            return true;
+            return has_room.unwrap_or(true);
         };
-        if self.receiver.admission.open(mailbox, MessageKind::Report).is_err() {
+        if admission.open(mailbox, MessageKind::Report).is_err() {
             self.close(closed, brought);
             return false;
         }
         self.say_closed(closed);
-        match self.receiver.inbox.head(id).await {
-            Ok(envelope) => envelope.kind == MessageKind::Report,
+        if let Some(has_room) = has_room {
+            return has_room;
+        }
+        match receiver.inbox.head(id).await {
+            Ok(envelope) => {
+                // A HEAD does not tell the size, but that it is no report is enough until the door opens.
+                self.memory.remember(id.clone(), Remembered::Waits { kind: envelope.kind, bytes: 1 });
+                envelope.kind == MessageKind::Report
+            }
             // The world is away: the messages behind would fare no better.
             Err(fault) if !matches!(fault.origin, Origin::Message) => {
                 self.stumble(id.clone(), fault, brought);

@@ -19,6 +19,7 @@ use crate::ports::store::{Halt, Note, Store};
 
 use super::admission::{Admission, Closed};
 use super::handshake::HANDSHAKE_GAP;
+use super::memory::Memory;
 use super::receiver::Receiver;
 use super::schedule::Polls;
 
@@ -52,6 +53,7 @@ pub struct Receive {
     /// Messages at which the world failed since the last good pass. They come last, so that none of them, if it is the
     /// message after all, stands before all other mail. One more per failed pass, and never more than pages bring.
     pub(super) stumbled: BTreeSet<MessageId>,
+    pub(super) memory: Memory,
     /// When a handshake was last tried, on the monotonic clock: one that fails is not repeated within the hour either.
     pub(super) handshake_tried: Option<Duration>,
     /// What closed the door last, so that it is said once.
@@ -79,7 +81,9 @@ pub struct ReceiveParts {
 /// How one pass over the inbox ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Pass {
-    /// Nothing more to do until the next poll.
+    /// The whole inbox was seen: nothing more to do until the next poll.
+    Whole,
+    /// The same, but the end of the inbox was not reached: the door closed, or the list has no end.
     Done,
     /// There may be more, and this pass got something: list again at once.
     Again,
@@ -106,6 +110,7 @@ impl Receive {
             in_flight,
             failures: 0,
             stumbled: BTreeSet::new(),
+            memory: Memory::default(),
             handshake_tried: None,
             said_closed: None,
         }
@@ -134,7 +139,7 @@ impl Receive {
         let mut first = true;
         loop {
             match self.pass(first, stop).await? {
-                Pass::Done => {
+                Pass::Whole | Pass::Done => {
                     self.failures = 0;
                     self.stumbled.clear();
                     return Ok(self.until_next_poll());
@@ -164,6 +169,12 @@ impl Receive {
 
     /// One look at the inbox, from its oldest message on. The `first` of a poll is the one the five minutes count from.
     async fn pass(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
+        let ended = self.pages(first, stop).await?;
+        self.memory.end_pass(ended == Pass::Whole);
+        Ok(ended)
+    }
+
+    async fn pages(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
         let mut page = Page::First { max_results: PAGE, workflow_filter: None };
         for _ in 0..PAGES {
             let from_start = matches!(page, Page::First { .. });
@@ -191,10 +202,10 @@ impl Receive {
             // A drained page makes `next` doubtful on live: start over. Nothing got: look behind what stays.
             match next {
                 next if brought.acknowledged > 0 => {
-                    return Ok(if full || next.is_some() { Pass::Again } else { Pass::Done });
+                    return Ok(if full || next.is_some() { Pass::Again } else { Pass::Whole });
                 }
                 Some(next) => page = Page::Next(next),
-                None => return Ok(Pass::Done),
+                None => return Ok(Pass::Whole),
             }
         }
         warn!(mailbox = %self.receiver.inbox.mailbox(), pages = PAGES, "stopped following pages of one list");

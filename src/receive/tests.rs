@@ -1,6 +1,7 @@
 //! A poller, watched from both ends: what MESH was asked, what the store was given, and in which order.
 
 mod admission;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,16 +28,25 @@ struct House {
     store: Arc<FakeStore>,
     spool: FakeSpool,
     admission: Arc<Admission>,
+    stage: Stage,
+    /// How long a run lasts, in simulated time.
+    lasting: Duration,
     log: Log,
 }
 
 const ROOMY: Limits = Limits { messages: 1_000, bytes: 10_000_000 };
 const SET_ASIDE: Limits = Limits { messages: 5, bytes: 5_000 };
 
+/// Long enough for a poll with some waits in it.
+const ONE_POLL: Duration = Duration::from_secs(20);
+/// Long enough for some more: they are five minutes apart.
+const SOME_POLLS: Duration = Duration::from_secs(1_800);
+
 fn house(limits: Limits, page_size: usize, free_bytes: u64) -> House {
     let log = Log::default();
     let mesh = Arc::new(FakeMesh { page_size, log: Arc::clone(&log), ..FakeMesh::default() });
-    let store = Arc::new(FakeStore { log: Arc::clone(&log), ..FakeStore::default() });
+    let stage = Stage::with_free(free_bytes);
+    let store = Arc::new(FakeStore { log: Arc::clone(&log), stage: stage.clone(), ..FakeStore::default() });
     let settings = AdmissionSettings {
         all: Budget { queued: ROOMY, set_aside: Limits { messages: 8, bytes: 8_000 } },
         mailboxes: BTreeMap::from([(mailbox(), Budget { queued: limits, set_aside: SET_ASIDE })]),
@@ -44,9 +54,9 @@ fn house(limits: Limits, page_size: usize, free_bytes: u64) -> House {
         floor: Floor { bytes_percent: 10, inodes_percent: 5 },
         directory: "/var/lib/meshd".into(),
     };
-    let stage = Arc::new(Stage { free_bytes });
-    let admission = Admission::new(settings, Arc::clone(&store) as _, Arc::clone(&stage) as _, stage);
-    House { mesh, store, spool: FakeSpool::default(), admission, log }
+    let machine = Arc::new(stage.clone());
+    let admission = Admission::new(settings, Arc::clone(&store) as _, Arc::clone(&machine) as _, machine);
+    House { mesh, store, spool: FakeSpool::default(), admission, stage, lasting: ONE_POLL, log }
 }
 
 impl House {
@@ -55,9 +65,9 @@ impl House {
         inbox.extend(messages.iter().map(|(name, waiting)| (id(name), waiting.clone())));
     }
 
-    /// Lets the mailbox run until `polls` five-minute waits have passed, in simulated time.
+    /// Lets the mailbox run.
     async fn run(&self, in_flight: usize) {
-        let stage = Arc::new(Stage { free_bytes: 900_000 });
+        let stage = Arc::new(self.stage.clone());
         let parts = ReceiveParts {
             inbox: Arc::clone(&self.mesh) as _,
             store: Arc::clone(&self.store) as _,
@@ -67,13 +77,13 @@ impl House {
             chance: Arc::clone(&stage) as _,
             disk: stage,
         };
-        let schedule = "0 0 0 1 1 *".parse().expect("a cron expression");
+        let schedule = "0 */5 * * * *".parse().expect("a cron expression");
         let polls = Polls::new(schedule, &mailbox(), Duration::from_secs(300));
         let stop = CancellationToken::new();
         let running = Receive::new(parts, MailboxSettings { polls, in_flight, retry_refused: Duration::from_secs(60) })
             .run(stop.clone());
         let stopping = async {
-            tokio::time::sleep(Duration::from_secs(20)).await;
+            tokio::time::sleep(self.lasting).await;
             stop.cancel();
         };
         let (ended, ()) = tokio::join!(running, stopping);

@@ -1,8 +1,10 @@
-//! Where it all happens: a clock that stands still, dice that show 0, a disk with room (or without).
+//! Where it all happens: clocks that follow simulated time, dice that show 0, a disk with room (or without).
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::NOW;
 use crate::domain::step::Step;
@@ -10,18 +12,33 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, DiskFile, Entry, Mount, Space};
 
-/// The clock, the dice and the disk.
+/// The clocks, the dice and the disk.
+#[derive(Clone)]
 pub(in crate::receive) struct Stage {
-    pub(in crate::receive) free_bytes: u64,
+    free_bytes: u64,
+    begun: Instant,
+}
+
+impl Stage {
+    /// So much of its million bytes is free.
+    pub(in crate::receive) fn with_free(free_bytes: u64) -> Self {
+        Self { free_bytes, begun: Instant::now() }
+    }
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::with_free(900_000)
+    }
 }
 
 impl Clock for Stage {
     fn wall(&self) -> Timestamp {
-        NOW
+        NOW.plus(self.begun.elapsed())
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::ZERO
+        self.begun.elapsed()
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, ready};
 
-use super::{Log, NOW, mailbox};
+use super::{Log, Stage, mailbox};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
+use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Note, Occupancy,
     Refusal, Reply, SetAside, SetAsidePage, Store,
@@ -21,6 +22,7 @@ pub(in crate::receive) struct FakeStore {
     pub(in crate::receive) known: Mutex<BTreeMap<MessageId, Known>>,
     pub(in crate::receive) kept: Mutex<Vec<Incoming>>,
     pub(in crate::receive) occupancy: Mutex<Occupancy>,
+    pub(in crate::receive) stage: Stage,
     pub(in crate::receive) log: Log,
 }
 
@@ -84,9 +86,10 @@ impl Store for FakeStore {
     }
 
     fn note(&self, note: Note) -> Reply<()> {
+        let now = self.stage.wall();
         match note {
-            Note::Handshake { .. } => self.with_mailbox(|of| of.handshake_at = Some(NOW)),
-            Note::Listed { .. } => self.with_mailbox(|of| of.listed_at = Some(NOW)),
+            Note::Handshake { .. } => self.with_mailbox(|of| of.handshake_at = Some(now)),
+            Note::Listed { .. } => self.with_mailbox(|of| of.listed_at = Some(now)),
             Note::Started { .. } | Note::Stopped | Note::ClockStep { .. } | Note::Configured { .. } => {}
         }
         Box::pin(ready(Ok(())))
