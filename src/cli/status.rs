@@ -42,6 +42,9 @@ impl Status {
                 &listed_at.map_or("never".into(), |at| at.to_string()),
             ]))?;
         }
+        for (mailbox, limit) in status.mailboxes.iter().filter_map(|of| Some((&of.id, of.closed.as_ref()?))) {
+            context.out.line(format!("no room for {mailbox}, its mail waits at MESH: {limit}"))?;
+        }
         Ok(())
     }
 }

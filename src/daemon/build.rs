@@ -22,7 +22,7 @@ use crate::ports::disk::Disk;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
 use crate::publish::Publisher;
-use crate::receive::admission::{Admission, AdmissionSettings, Floor, Limits};
+use crate::receive::admission::{Admission, AdmissionSettings, Budget, Floor, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
 use crate::store::disk::Real;
@@ -52,6 +52,7 @@ pub(super) struct House {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) http: Client,
     pub(super) store: Arc<dyn Store>,
+    pub(super) admission: Arc<Admission>,
     pub(super) committer: CommitterThread,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
@@ -140,7 +141,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         chance,
         settings: WorkSettings { workers: usize::from(config.life.workers), ..WorkSettings::default() },
     };
-    Ok(House { clock, http, store, committer, receivers, work })
+    Ok(House { clock, http, store, admission, committer, receivers, work })
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
@@ -210,10 +211,14 @@ fn store_settings(config: &Config) -> StoreSettings {
 
 fn admission(config: &Config) -> AdmissionSettings {
     let limits = |limits: crate::config::Limits| Limits { messages: limits.messages, bytes: limits.bytes.0 };
-    let mailboxes: BTreeMap<_, _> =
-        config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), limits(mailbox.limits))).collect();
+    let budget = |queued, set_aside| Budget { queued: limits(queued), set_aside: limits(set_aside) };
+    let mailboxes: BTreeMap<_, _> = config
+        .mailboxes
+        .iter()
+        .map(|mailbox| (mailbox.id.clone(), budget(mailbox.limits, mailbox.set_aside)))
+        .collect();
     AdmissionSettings {
-        all: limits(config.queue.limits),
+        all: budget(config.queue.limits, config.queue.set_aside),
         mailboxes,
         reserve: RESERVE,
         floor: Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 },

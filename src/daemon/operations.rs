@@ -6,22 +6,34 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::adapters::http::Client;
+use crate::domain::envelope::MessageKind;
 use crate::domain::ids::MailboxId;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::operations::{MailboxStatus, Operations, Phase, Status, Told};
 use crate::ports::store::{SetAside, SetAsidePage, Store};
+use crate::receive::admission::Admission;
 use crate::store::journal::Head;
 
 /// Answers from the store and from what the daemon knows of itself.
 pub(super) struct Desk {
     pub(super) store: Arc<dyn Store>,
+    pub(super) admission: Arc<Admission>,
     pub(super) head: watch::Receiver<Head>,
     pub(super) http: Client,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) started_at: Timestamp,
     pub(super) organisations: BTreeMap<MailboxId, String>,
     pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl Desk {
+    /// Nothing is fetched for a mailbox that is no longer configured, so its door is neither open nor closed.
+    fn closed(&self, mailbox: &MailboxId) -> Option<String> {
+        let is_received = self.organisations.contains_key(mailbox);
+        let door = is_received.then(|| self.admission.open(mailbox, MessageKind::Data))?;
+        door.err().map(|closed| closed.to_string())
+    }
 }
 
 impl Operations for Desk {
@@ -34,6 +46,7 @@ impl Operations for Desk {
             .map(|id| MailboxStatus {
                 id: id.clone(),
                 organisation: self.organisations.get(id).cloned(),
+                closed: self.closed(id),
                 occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
             })
             .collect();

@@ -74,11 +74,12 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     notify::status("starting: recovering");
     // Recovery blocks; signals wait meanwhile, and a second one ends at once.
     let last = lock.last_end();
-    let House { clock, http, store, committer, receivers, work } =
+    let House { clock, http, store, admission, committer, receivers, work } =
         tokio::task::block_in_place(|| build::build(loaded, secrets, pipelines, last))?;
     let (phase, phases) = watch::channel(Phase::Starting);
     let desk: Arc<dyn Operations> = Arc::new(Desk {
         store: Arc::clone(&store),
+        admission,
         head: committer.head(),
         http,
         clock: Arc::clone(&clock),

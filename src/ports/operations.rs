@@ -54,6 +54,8 @@ pub struct MailboxStatus {
     pub id: MailboxId,
     /// The ODS code of its organisation; absent for a mailbox no longer configured.
     pub organisation: Option<String>,
+    /// The limit that keeps its mail at MESH at present; absent while there is room.
+    pub closed: Option<String>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,
 }

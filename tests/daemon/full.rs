@@ -1,0 +1,53 @@
+//! A house with no room for more, and which doors that closes.
+
+use meshd::simulator::mail::mixed;
+use serde_json::Value;
+
+use crate::PATIENCE;
+use crate::house::House;
+use crate::place::{MAILBOX, Plan};
+
+/// Takes nothing that comes to [`MAILBOX`].
+const OTHERS_ONLY: &str = r#"
+name = "others-only"
+[match]
+mailbox = ["X26ABC2"]
+[[output]]
+name = "inbox"
+kind = "mesh-folder"
+path = "{mailbox.output}/IN"
+"#;
+
+#[test]
+fn a_flood_of_mail_that_nothing_takes_closes_its_own_mailbox_and_says_so() {
+    const OTHER: &str = "X26ABC2";
+    const FLOOD: u64 = 40;
+    let mailboxes = Some(vec![MAILBOX.to_owned(), OTHER.to_owned()]);
+    let house = House::build(Plan { mailboxes, pipeline: Some(OTHERS_ONLY), ..Plan::default() });
+    house.set_up();
+    let id = format!("id = \"{MAILBOX}\"");
+    // As many may be queued on top of what is set aside, before the door closes.
+    let limits = "limits = { messages = 5 }\nset_aside = { messages = 10 }";
+    let configuration = std::fs::read_to_string(house.path("meshd.toml")).expect("the file is there");
+    house.write("meshd.toml", &configuration.replace(&id, &format!("{id}\n{limits}")));
+    house.meshd(&["check"]).expect_done();
+    let mail = || mixed(0).expect("synthetic mail is well made");
+    house.offer(FLOOD, |_| mail());
+
+    let daemon = house.start();
+    let status = || serde_json::from_str::<Value>(&house.meshd(&["status", "--json"]).expect_done()).expect("JSON");
+    let is_closed = || status()["mailboxes"][0]["closed"].as_str().is_some_and(|limit| limit.contains("dead and held"));
+    daemon.wait_for("the door to close", PATIENCE, is_closed);
+    assert!(house.meshd(&["status"]).expect_done().contains(&format!("no room for {MAILBOX}")));
+    daemon.wait_for("the log to say it", PATIENCE, || daemon.log().contains("limit of dead and held mail"));
+
+    house.offer_as(OTHER, "AFTER", &mail());
+    let is_out = || house.published_of(OTHER).contains_key("AFTER");
+    daemon.wait_for("the other mailbox's mail to come out", PATIENCE, is_out);
+    let status = status();
+    assert_eq!(status["mailboxes"][1]["closed"], Value::Null);
+    let occupancy = &status["mailboxes"][0]["occupancy"];
+    let kept = occupancy["accepted_total"].as_u64().expect("a count");
+    assert!((10..=15).contains(&kept), "{occupancy}");
+    daemon.stop_in_order();
+}
