@@ -65,6 +65,7 @@ impl Queue {
         let queue = Self {
             engine: keys.or("engine", Engine::Sled),
             limits: Limits::read(keys.table("limits"), 50_000, 200_000_000_000),
+            set_aside: Limits::read(keys.table("set_aside"), 20_000, 50_000_000_000),
         };
         keys.end();
         queue
@@ -184,6 +185,7 @@ impl Mailbox {
         let group = keys.optional("group");
         let mode = keys.or("mode", Mode(0o640));
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
+        let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
         keys.end();
         Some(Self {
             id: id?,
@@ -196,6 +198,7 @@ impl Mailbox {
             group,
             mode,
             limits,
+            set_aside,
         })
     }
 }

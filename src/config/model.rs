@@ -64,8 +64,10 @@ pub struct Journal {
 pub struct Queue {
     /// Which index.
     pub engine: Engine,
-    /// For all mailboxes together.
+    /// Of what is queued, for all mailboxes together.
     pub limits: Limits,
+    /// Of what is dead or held, for all mailboxes together.
+    pub set_aside: Limits,
 }
 
 /// Which index keeps the queue.
@@ -246,6 +248,8 @@ pub struct Mailbox {
     pub mode: Mode,
     /// How much of its mail may wait inside.
     pub limits: Limits,
+    /// How much of its mail may be dead or held.
+    pub set_aside: Limits,
 }
 
 impl Mesh {

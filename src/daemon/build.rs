@@ -24,7 +24,7 @@ use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
 use crate::publish::Publisher;
-use crate::receive::admission::{Admission, AdmissionSettings, Floor, Limits};
+use crate::receive::admission::{Admission, AdmissionSettings, Budget, Floor, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
 use crate::store::disk::Real;
@@ -217,10 +217,14 @@ fn store_settings(config: &Config) -> StoreSettings {
 
 fn admission(config: &Config) -> AdmissionSettings {
     let limits = |limits: crate::config::Limits| Limits { messages: limits.messages, bytes: limits.bytes.0 };
-    let mailboxes: BTreeMap<_, _> =
-        config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), limits(mailbox.limits))).collect();
+    let budget = |queued, set_aside| Budget { queued: limits(queued), set_aside: limits(set_aside) };
+    let mailboxes: BTreeMap<_, _> = config
+        .mailboxes
+        .iter()
+        .map(|mailbox| (mailbox.id.clone(), budget(mailbox.limits, mailbox.set_aside)))
+        .collect();
     AdmissionSettings {
-        all: limits(config.queue.limits),
+        all: budget(config.queue.limits, config.queue.set_aside),
         mailboxes,
         reserve: RESERVE,
         floor: Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 },

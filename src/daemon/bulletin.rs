@@ -1,7 +1,7 @@
 //! The status file in each output root: what is delayed, stopped or unavailable, and since when.
 //!
-//! Written every half minute, and at once when the daemon's phase or what stands in its way changes. Writing it is
-//! also how we learn that a root is away: that goes to the list which `meshd status` and `/readyz` show.
+//! Written every half minute, and at once when the daemon's phase or what stands in its way changes. Every root is
+//! looked at more often than that: one that is away goes to the list which `meshd status` and `/readyz` show.
 //!
 //! ```json
 //! {"version":1,"written_at":"2026-01-05T09:30:12.123Z","stale_after_seconds":120,"meshd":"0.1.0","state":"running",
@@ -27,13 +27,14 @@ use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::MailboxId;
 use crate::domain::output::OutputPlan;
 use crate::pipeline::Pipelines;
+use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
-use crate::ports::operations::{Operations, Phase, Status};
+use crate::ports::operations::{Operations, Status};
 use crate::publish::Publisher;
 use crate::store::journal::Head;
 
-/// How often it is looked whether there is news.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often each root is looked at, and whether there is news.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Without news the files are written this often.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
 /// A reader believes a file for so long: several of our writes may be late.
@@ -48,8 +49,9 @@ pub(super) struct Bulletins {
     pub(super) publisher: Publisher,
     pub(super) pipelines: watch::Receiver<Arc<Pipelines>>,
     pub(super) head: watch::Receiver<Head>,
-    /// Roots that did not answer, with the thread that still waits for each: nobody else goes there meanwhile.
-    stuck: BTreeMap<PathBuf, JoinHandle<Result<(), Fault>>>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Empty at first: roots that did not answer, with the thread that still waits for each: nobody else goes there meanwhile.
+    pub(super) stuck: BTreeMap<PathBuf, JoinHandle<Result<(), Fault>>>,
 }
 
 /// One root: an output that lies there, and the mailboxes whose mail may.
@@ -59,77 +61,63 @@ struct Root {
 }
 
 impl Bulletins {
-    /// Nothing is written yet.
-    pub(super) fn new(
-        operations: Arc<dyn Operations>,
-        obstacles: Obstacles,
-        publisher: Publisher,
-        pipelines: watch::Receiver<Arc<Pipelines>>,
-        head: watch::Receiver<Head>,
-    ) -> Self {
-        Self { operations, obstacles, publisher, pipelines, head, stuck: BTreeMap::new() }
-    }
-
     /// Writes until `stop`, and then the last ones: whoever waits for mail must know that nobody brings any.
     pub(super) async fn keep(mut self, stop: CancellationToken) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last: Option<(Phase, Vec<Obstacle>, Instant)> = None;
+        let mut last = None;
+        let mut written: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
+            // What a look finds out is news in the same round.
+            self.visit(None).await;
             let status = self.operations.status();
-            let is_news = last.as_ref().is_none_or(|(phase, obstacles, at)| {
-                *phase != status.phase || *obstacles != status.obstacles || at.elapsed() >= WRITE_EVERY
-            });
-            if is_news {
-                self.write(&status, status.phase.as_str()).await;
-                // With what the writing itself found out: that alone is no news.
-                last = Some((status.phase, self.obstacles.all(), Instant::now()));
+            let news = (status.phase, status.obstacles.clone());
+            let is_due = written.is_none_or(|at| at.elapsed() >= WRITE_EVERY);
+            if is_due || last.as_ref() != Some(&news) {
+                self.visit(Some((&status, status.phase.as_str()))).await;
+                (last, written) = (Some(news), Some(Instant::now()));
             }
         }
         let status = self.operations.status();
-        self.write(&status, "stopped").await;
+        self.visit(Some((&status, "stopped"))).await;
     }
 
-    async fn write(&mut self, status: &Status, state: &str) {
+    /// Looks at every root, and writes its file if there is something to say.
+    async fn visit(&mut self, say: Option<(&Status, &str)>) {
         let roots = roots(&self.pipelines.borrow().plans());
         for (path, root) in roots {
-            let answer = match self.stuck.remove(&path) {
-                Some(thread) if !thread.is_finished() => {
-                    self.stuck.insert(path, thread);
-                    continue;
-                }
-                Some(_) | None => {
-                    let text = text(status, state, &root.mailboxes, &path, &self.head.borrow());
-                    let publisher = self.publisher.clone();
-                    let mut thread = tokio::task::spawn_blocking(move || publisher.post(&root.plan, &text));
-                    match timeout(ROOT_LIMIT, &mut thread).await {
-                        Ok(answer) => Some(answer),
-                        Err(_) => {
-                            self.stuck.insert(path.clone(), thread);
-                            None
-                        }
-                    }
-                }
-            };
-            self.note(path, answer, status);
+            if self.stuck.get(&path).is_some_and(|thread| !thread.is_finished()) {
+                continue;
+            }
+            let text = say.map(|(status, state)| text(status, state, &root.mailboxes, &path, &self.head.borrow()));
+            let publisher = self.publisher.clone();
+            let mut thread = tokio::task::spawn_blocking(move || match text {
+                Some(text) => publisher.post(&root.plan, &text),
+                None => publisher.look(&root.plan),
+            });
+            let answer = timeout(ROOT_LIMIT, &mut thread).await.ok();
+            if answer.is_none() {
+                self.stuck.insert(path.clone(), thread);
+            }
+            self.note(path, answer);
         }
     }
 
     /// What an answer says about the root; none means that there was none in time.
-    fn note(&self, path: PathBuf, answer: Option<Result<Result<(), Fault>, JoinError>>, status: &Status) {
-        let at = At::Output(path);
+    fn note(&self, path: PathBuf, answer: Option<Result<Result<(), Fault>, JoinError>>) {
+        let (at, now) = (At::Output(path), self.clock.wall());
         let away = FaultCode::OutUnavailable.as_str();
         match answer {
             Some(Ok(Ok(()))) => self.obstacles.clear(&at),
-            Some(Ok(Err(fault))) => self.obstacles.put(at, fault.code.as_str(), fault.detail, status.now),
-            Some(Err(error)) => self.obstacles.put(at, away, error.to_string(), status.now),
+            Some(Ok(Err(fault))) => self.obstacles.put(at, fault.code.as_str(), fault.detail, now),
+            Some(Err(error)) => self.obstacles.put(at, away, error.to_string(), now),
             None => {
                 let detail = format!("it did not answer within {} s", ROOT_LIMIT.as_secs());
-                self.obstacles.put(at, away, detail, status.now);
+                self.obstacles.put(at, away, detail, now);
             }
         }
     }

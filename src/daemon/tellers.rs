@@ -1,5 +1,6 @@
 //! Those who tell others how the daemon is: control socket, HTTP, status files, service manager; and who looks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -92,8 +93,15 @@ impl Tellers {
             health::watch(watched, looked, stop).await;
             Ok(())
         });
-        let (obstacles, pipelines) = (house.obstacles.clone(), house.work.pipelines.clone());
-        let bulletins = Bulletins::new(Arc::clone(&desk), obstacles, house.publisher.clone(), pipelines, head);
+        let bulletins = Bulletins {
+            operations: Arc::clone(&desk),
+            obstacles: house.obstacles.clone(),
+            publisher: house.publisher.clone(),
+            pipelines: house.work.pipelines.clone(),
+            head,
+            clock: Arc::clone(&house.clock),
+            stuck: BTreeMap::new(),
+        };
         let stop = token.clone();
         crew.add("status files", async move {
             bulletins.keep(stop).await;

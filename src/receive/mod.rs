@@ -1,6 +1,10 @@
 //! Layer 2: from MESH to the store, one mailbox at a time.
 //!
-//! - `poller`: when to list, and what to do with a page.
+//! - `poller`: when to list, and how far to follow the list.
+//! - `page`: what to do with one page of it.
+//! - `memory`: what need not be asked of MESH again.
+//! - `handshake`: proving our credentials, daily.
+//! - `refusals`: what stays at MESH, and for how long.
 //! - `admission`: may we take more? No room, no intake (I7).
 //! - `receiver`: one message, chunk after chunk, to the store's proof.
 //! - `body`: one chunk's bytes, decoded under limits.
@@ -11,8 +15,12 @@
 
 pub mod admission;
 mod body;
+mod handshake;
+mod memory;
+mod page;
 pub mod poller;
 mod receiver;
+mod refusals;
 pub mod schedule;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use meshd::domain::fault::FaultCode;
 use meshd::domain::ids::DeliveryId;
 use meshd::simulator::calls::Call;
 use meshd::simulator::faults::{Fault, Rule};
+use meshd::simulator::house::Plan;
 use meshd::simulator::message::{Draft, Mail};
 use meshd::simulator::payload::Payload;
 use meshd::store::disk::Real;
@@ -19,7 +20,7 @@ use meshd::store::journal::segments;
 use serde_json::Value;
 
 use crate::house::House;
-use crate::place::{Daemon, Plan};
+use crate::place::Daemon;
 
 /// The bad message of a case.
 pub(crate) const BAD: &str = "BAD";
@@ -129,8 +130,8 @@ impl Estate {
     fn new(cases: Vec<Case>) -> Self {
         let cases: Vec<_> = (0..).map(|n: u32| format!("X26H{n:03}")).zip(cases).collect();
         let house = House::build(Plan {
-            mailboxes: Some(cases.iter().map(|(mailbox, _)| mailbox.clone()).collect()),
-            mesh: Some("patience = \"3s\"\nretry_refused = \"1s\""),
+            mailboxes: cases.iter().map(|(mailbox, _)| mailbox.clone()).collect(),
+            mesh: "patience = \"3s\"\nretry_refused = \"1s\"",
             ..Plan::default()
         });
         for (mailbox, case) in &cases {
@@ -204,6 +205,7 @@ pub(crate) fn check_discreet(house: &House, log: &str) {
     walk(&root, &mut files);
     let expected = [
         "control.sock",
+        "escrow",
         "hmac",
         "identity",
         "log",

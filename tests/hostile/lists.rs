@@ -7,12 +7,12 @@ use chrono::Utc;
 use meshd::domain::fault::FaultCode;
 use meshd::simulator::calls::Call;
 use meshd::simulator::faults::{Fault, Reply, Rule};
+use meshd::simulator::house::Plan;
 use meshd::simulator::ledger::{self, Event};
 use serde_json::json;
 
 use crate::estate::{CANARY, Case, End, Estate, check_discreet, plain};
 use crate::house::House;
-use crate::place::Plan;
 
 fn reply(body: impl Into<Bytes>) -> Fault {
     let headers = vec![("content-type".into(), b"application/vnd.mesh.v2+json".to_vec())];
@@ -106,11 +106,8 @@ fn waits_that_mesh_asks_for_are_kept_and_a_refusal_is_not_hammered() {
     let asked =
         [six(), then(), "1000000000".into(), "0".into(), "-5".into(), "soon".into(), String::new(), CANARY.into()];
     let (refused_list, refused_door) = (asked.len(), asked.len() + 1);
-    let house = House::build(Plan {
-        mailboxes: Some((0..asked.len() + 2).map(mailbox).collect()),
-        ledger: Some("ledger"),
-        ..Plan::default()
-    });
+    let plan = Plan { mailboxes: (0..asked.len() + 2).map(mailbox).collect(), ..Plan::default() };
+    let house = House::with_ledger(plan, "ledger");
     for n in 0..asked.len() + 2 {
         house.offer_as(&mailbox(n), GOOD, &plain());
     }

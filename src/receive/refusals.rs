@@ -1,0 +1,55 @@
+//! Messages that cannot be accepted: left at MESH, tried again ever more rarely, with an alarm before they are lost.
+
+use std::time::Duration;
+
+use tracing::{debug, error, warn};
+
+use crate::domain::fault::{Class, Fault, FaultCode, Origin};
+use crate::domain::settlement::Reason;
+use crate::ports::store::{Halt, Refusal};
+
+use super::page::{Task, Yield};
+use super::poller::Receive;
+
+/// MESH gives a message five days from its delivery to its acknowledge (mesh-api 7.2).
+const FIVE_DAYS: Duration = Duration::from_secs(5 * 24 * 3600);
+/// No message stays refused for longer at a time.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
+
+impl Receive {
+    /// The world's fault ends the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
+    pub(super) async fn failed(&mut self, task: Task, fault: Fault, brought: &mut Yield) -> Result<(), Halt> {
+        let Task { id, refusals, first_refused } = task;
+        if fault.origin != Origin::Message {
+            self.stumble(id, fault, brought);
+            return Ok(());
+        }
+        let mailbox = self.receiver.inbox.mailbox();
+        let now = self.clock.wall();
+        let age = now.since(first_refused.unwrap_or(now));
+        let (code, detail) = (fault.code, fault.detail);
+        // Another reader of the mailbox may have it: no alarm on the first (mesh-api 9.4, 404).
+        let is_gone_for_now = code == FaultCode::MsgGone && fault.class == Class::Transient;
+        if is_gone_for_now && refusals == 0 {
+            debug!(%mailbox, message_id = %id, %code, %detail, "listed message is not there");
+        } else if age >= FIVE_DAYS.mul_f64(0.7) {
+            error!(%mailbox, message_id = %id, %code, %detail, "refused message will soon be lost: MESH keeps it five days");
+        } else if age >= FIVE_DAYS.mul_f64(0.4) || refusals > 0 {
+            warn!(%mailbox, message_id = %id, %code, %detail, refusals = refusals + 1, "refused message again");
+        } else {
+            warn!(%mailbox, message_id = %id, %code, %detail, "refused message, left at MESH");
+        }
+        let refusal = Refusal {
+            mailbox: mailbox.clone(),
+            message_id: id,
+            reason: Reason::new(code, detail),
+            until: now.plus(refusal_wait(self.settings.retry_refused, refusals)),
+        };
+        self.receiver.store.refuse(refusal).await
+    }
+}
+
+/// How long a message stays refused: `first`, doubling to an hour.
+fn refusal_wait(first: Duration, refusals: u32) -> Duration {
+    first.saturating_mul(1 << refusals.min(12)).min(LONGEST_REFUSAL)
+}
