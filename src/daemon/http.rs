@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::metrics::Metrics;
 use crate::ports::obstacles::At;
@@ -59,9 +60,10 @@ pub(super) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Answers until `stop`.
 pub(super) async fn serve(listener: TcpListener, told: Told, stop: CancellationToken) {
     let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let conversations = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             accepted = async {
                 let permit = Arc::clone(&free).acquire_owned().await;
                 listener.accept().await.map(|(stream, _)| (stream, permit))
@@ -70,7 +72,7 @@ pub(super) async fn serve(listener: TcpListener, told: Told, stop: CancellationT
         match accepted {
             Ok((stream, permit)) => {
                 let told = told.clone();
-                tokio::spawn(async move {
+                conversations.spawn(async move {
                     converse(stream, told).await;
                     drop(permit);
                 });
@@ -81,6 +83,9 @@ pub(super) async fn serve(listener: TcpListener, told: Told, stop: CancellationT
             }
         }
     }
+    conversations.close();
+    // At most the patience with each.
+    conversations.wait().await;
 }
 
 async fn converse(stream: TcpStream, told: Told) {

@@ -165,23 +165,23 @@ struct Reading(Status);
 impl Collector for Reading {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for Metric(name, help, kind, value) in METRICS {
-            let (kind, unit) = match kind {
+            let (form, unit) = match kind {
                 Kind::Counter => (MetricType::Counter, None),
                 Kind::Gauge => (MetricType::Gauge, None),
                 Kind::Bytes => (MetricType::Gauge, Some(Unit::Bytes)),
                 Kind::Time => (MetricType::Gauge, Some(Unit::Other("timestamp_seconds".into()))),
             };
-            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), kind)?;
+            let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), form)?;
             match value {
                 Value::Whole(read) => {
                     if let Some(value) = read(&self.0) {
-                        write(&mut family, kind, value)?;
+                        write(&mut family, *kind, value)?;
                     }
                 }
                 Value::Each(read) => {
                     for mailbox in &self.0.mailboxes {
                         if let Some(value) = read(&mailbox.occupancy) {
-                            write(&mut family.encode_family(&Label(mailbox.id.clone()))?, kind, value)?;
+                            write(&mut family.encode_family(&Label(mailbox.id.clone()))?, *kind, value)?;
                         }
                     }
                 }
@@ -191,10 +191,10 @@ impl Collector for Reading {
     }
 }
 
-fn write(metric: &mut MetricEncoder<'_>, kind: MetricType, value: f64) -> Result<(), fmt::Error> {
+fn write(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> Result<(), fmt::Error> {
     match kind {
-        MetricType::Counter => metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
-        _ => metric.encode_gauge(&value),
+        Kind::Counter => metric.encode_counter::<NoLabelSet, _, u64>(&value, None),
+        Kind::Gauge | Kind::Bytes | Kind::Time => metric.encode_gauge(&value),
     }
 }
 

@@ -18,15 +18,15 @@ use crate::ports::spool::Spool;
 use crate::ports::store::{Halt, Note, Store};
 
 use super::admission::{Admission, Closed};
-use super::handshake::HANDSHAKE_GAP;
+use super::handshake::{HANDSHAKE_GAP, handshake_not_before};
 use super::memory::Memory;
 use super::receiver::Receiver;
+use super::refusals::MOST_LISTED;
 use super::schedule::Polls;
+use super::trail::{Endless, Trail};
 
 /// Ids asked for in one list: the API's own default (mesh-api 6.3).
 const PAGE: u16 = 500;
-/// Pages followed in one pass, so that a server that always says "next" ends it: half a million messages.
-const PAGES: usize = 1_000;
 /// After a list or a fetch failed for the world's sake.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
 
@@ -54,10 +54,12 @@ pub struct Receive {
     /// message after all, stands before all other mail. One more per failed pass, and never more than pages bring.
     pub(super) stumbled: BTreeSet<MessageId>,
     pub(super) memory: Memory,
-    /// When a handshake was last tried, on the monotonic clock: one that fails is not repeated within the hour either.
-    pub(super) handshake_tried: Option<Duration>,
+    /// Until then on the monotonic clock no handshake is tried: one that fails is not repeated within the hour either.
+    pub(super) handshake_not_before: Duration,
     /// What closed the door last, so that it is said once.
     pub(super) said_closed: Option<Closed>,
+    /// That a list has no end was said, and none has had one since.
+    pub(super) said_endless: bool,
 }
 
 /// Everything one mailbox needs.
@@ -100,6 +102,7 @@ impl Receive {
     pub fn new(parts: ReceiveParts, settings: MailboxSettings) -> Self {
         let ReceiveParts { inbox, store, spool, admission, clock, chance, disk } = parts;
         let in_flight = Arc::new(Semaphore::new(settings.in_flight));
+        let handshake_not_before = handshake_not_before(&inbox, &store, &clock);
         let receiver = Arc::new(Receiver { inbox, store, spool, admission });
         Self {
             receiver,
@@ -111,8 +114,9 @@ impl Receive {
             failures: 0,
             stumbled: BTreeSet::new(),
             memory: Memory::default(),
-            handshake_tried: None,
+            handshake_not_before,
             said_closed: None,
+            said_endless: false,
         }
     }
 
@@ -137,6 +141,7 @@ impl Receive {
     /// Lists and fetches until nothing more comes; says how long to wait then.
     async fn poll(&mut self, stop: &CancellationToken) -> Result<Duration, Halt> {
         let mut first = true;
+        self.memory.begin_poll();
         loop {
             match self.pass(first, stop).await? {
                 Pass::Whole | Pass::Done => {
@@ -169,14 +174,27 @@ impl Receive {
 
     /// One look at the inbox, from its oldest message on. The `first` of a poll is the one the five minutes count from.
     async fn pass(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
-        let ended = self.pages(first, stop).await?;
-        self.memory.end_pass(ended == Pass::Whole);
+        let mut refused = BTreeSet::new();
+        let ended = self.pages(first, &mut refused, stop).await?;
+        let is_whole = ended == Pass::Whole;
+        self.memory.end_pass(is_whole);
+        if is_whole {
+            self.said_endless = false;
+            self.forget_refused(refused).await?;
+        }
         Ok(ended)
     }
 
-    async fn pages(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
+    /// Follows the list, and gathers the `refused` messages it names.
+    async fn pages(
+        &mut self,
+        first: bool,
+        refused: &mut BTreeSet<MessageId>,
+        stop: &CancellationToken,
+    ) -> Result<Pass, Halt> {
         let mut page = Page::First { max_results: PAGE, workflow_filter: None };
-        for _ in 0..PAGES {
+        let mut trail = Trail::default();
+        loop {
             let from_start = matches!(page, Page::First { .. });
             let listing = match self.receiver.inbox.list(page).await {
                 Ok(listing) => listing,
@@ -191,7 +209,9 @@ impl Receive {
             }
             let Listing { ids, next, .. } = listing;
             let full = ids.len() >= usize::from(PAGE);
+            trail.saw(&ids);
             let brought = self.page(ids, stop).await?;
+            refused.extend(brought.refused.into_iter().take(MOST_LISTED - refused.len()));
             if let Some(fault) = brought.fault {
                 let interrupted = brought.acknowledged > 0;
                 return Ok(if interrupted { Pass::Interrupted(fault) } else { Pass::Stumbled(fault) });
@@ -204,12 +224,23 @@ impl Receive {
                 next if brought.acknowledged > 0 => {
                     return Ok(if full || next.is_some() { Pass::Again } else { Pass::Whole });
                 }
-                Some(next) => page = Page::Next(next),
+                Some(next) => {
+                    if let Err(why) = trail.follow(&next) {
+                        self.say_endless(why);
+                        return Ok(Pass::Done);
+                    }
+                    page = Page::Next(next);
+                }
                 None => return Ok(Pass::Whole),
             }
         }
-        warn!(mailbox = %self.receiver.inbox.mailbox(), pages = PAGES, "stopped following pages of one list");
-        Ok(Pass::Done)
+    }
+
+    fn say_endless(&mut self, why: Endless) {
+        if !self.said_endless {
+            warn!(mailbox = %self.receiver.inbox.mailbox(), %why, "stopped following the pages of a list");
+            self.said_endless = true;
+        }
     }
 
     /// How long to leave the mailbox alone after `fault`, which is said here, once.

@@ -1,6 +1,6 @@
 //! A store that remembers what a poller tells it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, ready};
@@ -70,6 +70,7 @@ impl Store for FakeStore {
 
     fn acknowledged(&self, accepted: &Accepted) -> Reply<()> {
         self.log.lock().expect("unpoisoned").push(format!("acknowledged {}", accepted.message_id()));
+        self.known.lock().expect("unpoisoned").insert(accepted.message_id().clone(), Known::Presented);
         Box::pin(ready(Ok(())))
     }
 
@@ -79,15 +80,29 @@ impl Store for FakeStore {
         let mut known = self.known.lock().expect("unpoisoned");
         let times = match known.get(&message_id) {
             Some(Known::Refused { times, .. }) => times + 1,
-            Some(Known::New | Known::Kept(_) | Known::Presented) | None => 1,
+            Some(Known::New | Known::Kept(_) | Known::Presented) | None => {
+                self.with_mailbox(|of| of.refused += 1);
+                1
+            }
         };
         known.insert(message_id, Known::Refused { until, times, first: Timestamp(0) });
+        Box::pin(ready(Ok(())))
+    }
+
+    fn forget_refused(&self, _: &MailboxId, listed: BTreeSet<MessageId>) -> Reply<()> {
+        let mut known = self.known.lock().expect("unpoisoned");
+        let is_gone = |id: &MessageId, known: &Known| matches!(known, Known::Refused { .. }) && !listed.contains(id);
+        for (id, _) in known.extract_if(.., |id, known| is_gone(id, known)) {
+            self.log.lock().expect("unpoisoned").push(format!("forget {id}"));
+            self.with_mailbox(|of| of.refused -= 1);
+        }
         Box::pin(ready(Ok(())))
     }
 
     fn note(&self, note: Note) -> Reply<()> {
         let now = self.stage.wall();
         match note {
+            Note::HandshakeTried { .. } => self.with_mailbox(|of| of.handshake_tried_at = Some(now)),
             Note::Handshake { .. } => self.with_mailbox(|of| of.handshake_at = Some(now)),
             Note::Listed { .. } => self.with_mailbox(|of| of.listed_at = Some(now)),
             Note::Started { .. } | Note::Stopped | Note::ClockStep { .. } | Note::Configured { .. } => {}
