@@ -123,6 +123,8 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
             clock: Arc::clone(&clock),
             chance: Arc::clone(&chance),
             disk: Arc::clone(&disk),
+            timings: Arc::new(metrics.clone()),
+            obstacles: obstacles.clone(),
         };
         let gap = if service.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
         let polls = Polls::new(mailbox.poll.schedule().clone(), &mailbox.id, gap);
@@ -145,6 +147,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         pipelines: watch::channel(Arc::new(pipelines)).1,
         clock: Arc::clone(&clock),
         chance,
+        timings: Arc::new(metrics.clone()),
         settings: WorkSettings { workers: usize::from(config.life.workers), ..WorkSettings::default() },
     };
     Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, receivers, work })

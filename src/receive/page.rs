@@ -15,6 +15,7 @@ use crate::domain::ids::MessageId;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Acceptance, Accepted, Halt, Known};
+use crate::ports::timings::Span;
 
 use super::admission::{Claim, Closed};
 use super::memory::Remembered;
@@ -241,6 +242,8 @@ impl Receive {
         match told {
             Ok(id) => {
                 brought.acknowledged += 1;
+                let time = self.clock.monotonic().saturating_sub(self.listed);
+                self.timings.took(Span::ListedToAcknowledged, self.receiver.inbox.mailbox(), time);
                 self.memory.remember(id, Remembered::Settled);
             }
             Err((id, fault)) => self.stumble(id, fault, brought),

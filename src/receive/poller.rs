@@ -14,8 +14,10 @@ use crate::domain::retry::Backoff;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::Disk;
 use crate::ports::inbox::{Inbox, Listing, Page};
+use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::spool::Spool;
 use crate::ports::store::{Halt, Note, Store};
+use crate::ports::timings::Timings;
 
 use super::admission::{Admission, Closed};
 use super::handshake::{HANDSHAKE_GAP, handshake_not_before};
@@ -60,6 +62,10 @@ pub struct Receive {
     pub(super) said_closed: Option<Closed>,
     /// That a list has no end was said, and none has had one since.
     pub(super) said_endless: bool,
+    /// When the last list was answered, on the monotonic clock.
+    pub(super) listed: Duration,
+    pub(super) timings: Arc<dyn Timings>,
+    obstacles: Obstacles,
 }
 
 /// Everything one mailbox needs.
@@ -78,6 +84,10 @@ pub struct ReceiveParts {
     pub chance: Arc<dyn Chance>,
     /// Passed by at each acknowledge, for the crash suite.
     pub disk: Arc<dyn Disk>,
+    /// Told how long each message took.
+    pub timings: Arc<dyn Timings>,
+    /// Told while MESH does not answer as it should.
+    pub obstacles: Obstacles,
 }
 
 /// How one pass over the inbox ended.
@@ -100,7 +110,7 @@ enum Pass {
 impl Receive {
     /// A mailbox ready to run.
     pub fn new(parts: ReceiveParts, settings: MailboxSettings) -> Self {
-        let ReceiveParts { inbox, store, spool, admission, clock, chance, disk } = parts;
+        let ReceiveParts { inbox, store, spool, admission, clock, chance, disk, timings, obstacles } = parts;
         let in_flight = Arc::new(Semaphore::new(settings.in_flight));
         let handshake_not_before = handshake_not_before(&inbox, &store, &clock);
         let receiver = Arc::new(Receiver { inbox, store, spool, admission });
@@ -117,6 +127,9 @@ impl Receive {
             handshake_not_before,
             said_closed: None,
             said_endless: false,
+            listed: Duration::ZERO,
+            timings,
+            obstacles,
         }
     }
 
@@ -145,12 +158,12 @@ impl Receive {
         loop {
             match self.pass(first, stop).await? {
                 Pass::Whole | Pass::Done => {
-                    self.failures = 0;
+                    self.answered();
                     self.stumbled.clear();
                     return Ok(self.until_next_poll());
                 }
                 Pass::Again => {
-                    self.failures = 0;
+                    self.answered();
                     first = false;
                 }
                 // What still brings mail in is not down: its waits do not grow, and more is waiting (mesh-api 11).
@@ -200,6 +213,7 @@ impl Receive {
                 Ok(listing) => listing,
                 Err(fault) => return Ok(Pass::Failed(fault)),
             };
+            self.listed = self.clock.monotonic();
             let mailbox = self.receiver.inbox.mailbox().clone();
             if first && from_start {
                 self.receiver.store.note(Note::Listed { mailbox: mailbox.clone() }).await?;
@@ -243,6 +257,12 @@ impl Receive {
         }
     }
 
+    /// MESH answers as it should.
+    fn answered(&mut self) {
+        self.failures = 0;
+        self.obstacles.clear(&At::Mesh(self.receiver.inbox.mailbox().clone()));
+    }
+
     /// How long to leave the mailbox alone after `fault`, which is said here, once.
     ///
     /// A 403 about one message may only say that it is another mailbox's (mesh-api 6.4): the next list tells.
@@ -256,6 +276,8 @@ impl Receive {
             warn!(%mailbox, code = %fault.code, detail = %fault.detail, wait_s = wait.as_secs(), "MESH did not answer as it should");
             wait
         };
+        let at = At::Mesh(mailbox.clone());
+        self.obstacles.put(at, fault.code.as_str(), fault.detail.clone(), self.clock.wall());
         self.failures = self.failures.saturating_add(1);
         wait
     }

@@ -17,6 +17,7 @@ use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::time::Timestamp;
 use crate::ports::inbox::Encoding;
+use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::spool::SMALL;
 use crate::ports::store::{IncomingBody, Known};
 
@@ -30,6 +31,7 @@ struct House {
     store: Arc<FakeStore>,
     spool: FakeSpool,
     admission: Arc<Admission>,
+    obstacles: Obstacles,
     stage: Stage,
     /// How long a run lasts, in simulated time.
     lasting: Duration,
@@ -58,7 +60,8 @@ fn house(limits: Limits, page_size: usize, free_bytes: u64) -> House {
     };
     let machine = Arc::new(stage.clone());
     let admission = Admission::new(settings, Arc::clone(&store) as _, Arc::clone(&machine) as _, machine);
-    House { mesh, store, spool: FakeSpool::default(), admission, stage, lasting: ONE_POLL, log }
+    let (spool, obstacles) = (FakeSpool::default(), Obstacles::default());
+    House { mesh, store, spool, admission, obstacles, stage, lasting: ONE_POLL, log }
 }
 
 impl House {
@@ -78,6 +81,8 @@ impl House {
             clock: Arc::clone(&stage) as _,
             chance: Arc::clone(&stage) as _,
             disk: stage,
+            timings: Arc::new(()),
+            obstacles: self.obstacles.clone(),
         };
         let schedule = "0 */5 * * * *".parse().expect("a cron expression");
         let polls = Polls::new(schedule, &mailbox(), Duration::from_secs(300));
@@ -276,6 +281,18 @@ async fn a_busy_mesh_is_asked_again_later_and_nothing_is_refused() {
     house.offer(&[("A", Waiting::plain(b"1"))]);
     house.run(1).await;
     assert_eq!((house.logged("accept A"), house.logged("refuse")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_stands_in_the_way_until_a_list_is_answered() {
+    let house = house(ROOMY, 500, 900_000);
+    house.mesh.list_faults.lock().expect("unpoisoned").extend((0..100).map(|_| busy()));
+    house.run(1).await;
+    let told: Vec<_> = house.obstacles.all().into_iter().map(|obstacle| (obstacle.at, obstacle.code)).collect();
+    assert_eq!(told, [(At::Mesh(mailbox()), busy().code.to_string())]);
+    house.mesh.list_faults.lock().expect("unpoisoned").clear();
+    house.run(1).await;
+    assert_eq!(house.obstacles.all(), []);
 }
 
 #[tokio::test(start_paused = true)]
