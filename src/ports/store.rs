@@ -136,7 +136,7 @@ pub enum Known {
     New,
     /// Kept, but MESH may not have heard: acknowledge, do not fetch.
     Kept(Accepted),
-    /// Acknowledged before, and presented again: fetch and let [`Store::accept`] compare.
+    /// Acknowledged before. Should MESH still have it, fetch it and let [`Store::accept`] compare.
     Presented,
     /// Refused before; do not fetch before this time.
     Refused {

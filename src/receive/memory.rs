@@ -19,6 +19,8 @@ pub(super) enum Remembered {
         /// At least so many bytes.
         bytes: u64,
     },
+    /// MESH heard our acknowledge, or said that it is gone: for the rest of this poll a list that names it is late.
+    Settled,
 }
 
 /// The messages, each with the pass that last listed it.
@@ -48,10 +50,16 @@ impl Memory {
         }
     }
 
-    /// A pass ended. One that saw the whole inbox tells what is no longer there.
+    /// A poll begins: what is still listed may have been put back.
+    pub(super) fn begin_poll(&mut self) {
+        self.of.retain(|_, (what, _)| *what != Remembered::Settled);
+    }
+
+    /// A pass ended. One that saw the whole inbox tells what is no longer there; lists are not so late that what is
+    /// settled comes up again after one that did not name it.
     pub(super) fn end_pass(&mut self, is_whole: bool) {
         let ended = self.pass;
-        self.of.retain(|_, (_, pass)| !is_whole || *pass == ended);
+        self.of.retain(|_, (what, pass)| *pass == ended || !(is_whole || *what == Remembered::Settled));
         self.pass += 1;
     }
 }
@@ -78,6 +86,19 @@ mod tests {
         memory.listed(&id(1));
         memory.end_pass(true);
         assert_eq!((memory.of(&id(1)), memory.of(&id(2))), (Some(GIANT), None));
+    }
+
+    #[test]
+    fn what_is_settled_is_remembered_while_lists_name_it_and_until_the_next_poll() {
+        let mut memory = Memory::default();
+        memory.remember(id(1), Remembered::Settled);
+        memory.remember(id(2), Remembered::Settled);
+        memory.end_pass(false);
+        memory.listed(&id(1));
+        memory.end_pass(false);
+        assert_eq!((memory.of(&id(1)), memory.of(&id(2))), (Some(Remembered::Settled), None));
+        memory.begin_poll();
+        assert_eq!(memory.of(&id(1)), None);
     }
 
     #[test]

@@ -37,12 +37,13 @@ pub(super) struct Yield {
 /// Something to do about one listed message.
 pub(super) struct Task {
     pub(super) id: MessageId,
+    is_presented: bool,
     pub(super) refusals: u32,
     pub(super) first_refused: Option<Timestamp>,
 }
 
-/// Whether MESH took an acknowledge; if not, of which message and why.
-type Told = Result<(), (MessageId, Fault)>;
+/// Which message's acknowledge MESH took, or did not take, and why.
+type Told = Result<MessageId, (MessageId, Fault)>;
 type Commits = FuturesUnordered<BoxFuture<'static, (Result<Acceptance, Halt>, Claim)>>;
 
 impl Receive {
@@ -71,7 +72,10 @@ impl Receive {
                     let in_flight = Arc::clone(&self.in_flight);
                     fetches.push(async move {
                         let _permit = in_flight.acquire_owned().await;
-                        let fetched = receiver.fetch(&task.id, task.refusals).await;
+                        let fetched = match task.is_presented {
+                            true => receiver.fetch_again(&task.id).await,
+                            false => receiver.fetch(&task.id, task.refusals).await,
+                        };
                         (task, fetched)
                     });
                 }
@@ -91,10 +95,7 @@ impl Receive {
                     }
                     drop(claim);
                 }
-                Some(acknowledged) = acknowledges.next() => match acknowledged? {
-                    Ok(()) => brought.acknowledged += 1,
-                    Err((id, fault)) => self.stumble(id, fault, &mut brought),
-                },
+                Some(acknowledged) = acknowledges.next() => self.told(acknowledged?, &mut brought),
                 Some((task, fetched)) = fetches.next(), if !stop.is_cancelled() => match fetched? {
                     Fetched::Kept(accepted, claim) => {
                         commits.push(Box::pin(async move { (accepted.await, claim) }));
@@ -104,6 +105,10 @@ impl Receive {
                             self.memory.remember(task.id, needs);
                         }
                         self.close(closed, &mut brought);
+                    }
+                    Fetched::Settled => {
+                        debug!(mailbox = %self.receiver.inbox.mailbox(), message_id = %task.id, "listed again, though acknowledged");
+                        self.memory.remember(task.id, Remembered::Settled);
                     }
                     Fetched::Failed(fault) => self.failed(task, fault, &mut brought).await?,
                 },
@@ -115,10 +120,8 @@ impl Receive {
             if brought.fault.is_some() || stop.is_cancelled() {
                 break;
             }
-            match self.acknowledge(accepted).await? {
-                Ok(()) => brought.acknowledged += 1,
-                Err((id, fault)) => self.stumble(id, fault, &mut brought),
-            }
+            let told = self.acknowledge(accepted).await?;
+            self.told(told, &mut brought);
         }
         Ok(brought)
     }
@@ -139,19 +142,21 @@ impl Receive {
         let now = self.clock.wall();
         let (mut tasks, mut late) = (VecDeque::with_capacity(ids.len()), Vec::new());
         for (id, known) in ids.into_iter().zip(known) {
-            self.memory.listed(&id);
+            let remembered = self.memory.listed(&id);
             match known {
-                Known::New | Known::Presented => tasks.push_back(Task { id, refusals: 0, first_refused: None }),
+                Known::New => tasks.push_back(Task { id, is_presented: false, refusals: 0, first_refused: None }),
+                Known::Presented if remembered == Some(Remembered::Settled) => {}
+                Known::Presented => tasks.push_back(Task { id, is_presented: true, refusals: 0, first_refused: None }),
                 Known::Kept(accepted) if self.stumbled.contains(&id) => late.push(accepted),
-                Known::Kept(accepted) => match self.acknowledge(accepted).await? {
-                    Ok(()) => brought.acknowledged += 1,
-                    Err((id, fault)) => {
-                        self.stumble(id, fault, brought);
+                Known::Kept(accepted) => {
+                    let told = self.acknowledge(accepted).await?;
+                    self.told(told, brought);
+                    if brought.fault.is_some() {
                         break;
                     }
-                },
+                }
                 Known::Refused { until, times, first } if until <= now => {
-                    tasks.push_back(Task { id, refusals: times, first_refused: Some(first) });
+                    tasks.push_back(Task { id, is_presented: false, refusals: times, first_refused: Some(first) });
                 }
                 Known::Refused { .. } => {}
             }
@@ -163,10 +168,10 @@ impl Receive {
     async fn may_fetch(&mut self, id: &MessageId, brought: &mut Yield) -> bool {
         let receiver = Arc::clone(&self.receiver);
         let (admission, mailbox) = (&receiver.admission, receiver.inbox.mailbox());
-        let has_room = self
-            .memory
-            .of(id)
-            .map(|Remembered::Waits { kind, bytes }| admission.room_for(mailbox, kind, bytes).is_ok());
+        let has_room = match self.memory.of(id) {
+            Some(Remembered::Waits { kind, bytes }) => Some(admission.room_for(mailbox, kind, bytes).is_ok()),
+            Some(Remembered::Settled) | None => None,
+        };
         let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
             self.said_closed = None;
             return has_room.unwrap_or(true);
@@ -223,8 +228,19 @@ impl Receive {
             }
             drop(permit);
             disk.pass(Step::Acknowledge);
-            receiver.store.acknowledged(&accepted).await.map(Ok)
+            receiver.store.acknowledged(&accepted).await?;
+            Ok(Ok(accepted.message_id().clone()))
         })
+    }
+
+    fn told(&mut self, told: Told, brought: &mut Yield) {
+        match told {
+            Ok(id) => {
+                brought.acknowledged += 1;
+                self.memory.remember(id, Remembered::Settled);
+            }
+            Err((id, fault)) => self.stumble(id, fault, brought),
+        }
     }
 
     /// The world failed at this message: the pass ends, and the message goes behind the others.

@@ -137,6 +137,7 @@ impl Receive {
     /// Lists and fetches until nothing more comes; says how long to wait then.
     async fn poll(&mut self, stop: &CancellationToken) -> Result<Duration, Halt> {
         let mut first = true;
+        self.memory.begin_poll();
         loop {
             match self.pass(first, stop).await? {
                 Pass::Whole | Pass::Done => {

@@ -34,6 +34,8 @@ pub(super) enum Fetched {
     Kept(Reply<Acceptance>, Claim),
     /// No room for it now, and what it needs, if it is known.
     Closed(Closed, Option<Remembered>),
+    /// It is one that we have, and MESH has it no more.
+    Settled,
     /// It did not work.
     Failed(Fault),
 }
@@ -47,8 +49,22 @@ impl Receiver {
                 let verdict = Reason::new(fault.code, fault.detail);
                 self.attempt(id, Decoding::AsServed, Some(verdict)).await
             }
-            fetched @ (Fetched::Kept(..) | Fetched::Closed(..) | Fetched::Failed(_)) => Ok(fetched),
+            fetched @ (Fetched::Kept(..) | Fetched::Closed(..) | Fetched::Settled | Fetched::Failed(_)) => Ok(fetched),
         }
+    }
+
+    /// Fetches message `id`, which was acknowledged before: the list is late, or the service desk has put it back
+    /// (mesh-api 7.2). Before its bytes, its headers are asked for: MESH answers 410 to what was acknowledged
+    /// (mesh-api 6.4), and that is no alarm.
+    pub(super) async fn fetch_again(&self, id: &MessageId) -> Result<Fetched, Halt> {
+        let fetched = match self.inbox.head(id).await {
+            Ok(_) => self.fetch(id, 0).await?,
+            Err(fault) => Fetched::Failed(fault),
+        };
+        Ok(match fetched {
+            Fetched::Failed(fault) if fault.code == FaultCode::MsgGone => Fetched::Settled,
+            other @ (Fetched::Kept(..) | Fetched::Closed(..) | Fetched::Settled | Fetched::Failed(_)) => other,
+        })
     }
 
     async fn attempt(&self, id: &MessageId, decoding: Decoding, verdict: Option<Reason>) -> Result<Fetched, Halt> {

@@ -19,7 +19,7 @@ const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
 impl Receive {
     /// The world's fault ends the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
     pub(super) async fn failed(&mut self, task: Task, fault: Fault, brought: &mut Yield) -> Result<(), Halt> {
-        let Task { id, refusals, first_refused } = task;
+        let Task { id, refusals, first_refused, .. } = task;
         if fault.origin != Origin::Message {
             self.stumble(id, fault, brought);
             return Ok(());

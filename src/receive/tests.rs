@@ -2,6 +2,7 @@
 
 mod admission;
 mod memory;
+mod presented;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::estate::{CANARY, Case, End, Estate, check_discreet, plain};
 use crate::house::House;
+use crate::place::MAILBOX;
 
 fn reply(body: impl Into<Bytes>) -> Fault {
     let headers = vec![("content-type".into(), b"application/vnd.mesh.v2+json".to_vec())];
@@ -152,4 +153,29 @@ fn waits_that_mesh_asks_for_are_kept_and_a_refusal_is_not_hammered() {
     assert_eq!(alarms.filter(|line| line.contains(FaultCode::MeshAuth.as_str())).count(), 2, "one for each mailbox");
     assert!(!log.contains("panicked"), "{log}");
     check_discreet(&house, &log);
+}
+
+#[test]
+fn an_acknowledged_message_that_a_late_list_still_names_is_not_downloaded_again() {
+    let house = House::with_ledger(Plan::default(), "ledger");
+    house.set_up();
+    house.offer_as(MAILBOX, "LATE", &plain());
+    let daemon = house.start();
+    let limit = Duration::from_secs(60);
+    house.wait_until_all_acknowledged(limit);
+    let late = listing(&["LATE".to_owned()], None);
+    house.fault(Rule { times: 2, ..Rule::always(Call::List, late) });
+    let is_told = || daemon.log().matches("listed again, though acknowledged").count() == 2;
+    daemon.wait_for("the late lists", limit, is_told);
+    house.offer_as(MAILBOX, "NEXT", &plain());
+    daemon.wait_for("what comes next", limit, || house.published().contains_key("NEXT"));
+    let log = daemon.log();
+    daemon.stop_in_order();
+    let events = ledger::read(&house.path("ledger")).expect("the ledger is there");
+    let asked = |wanted: Call| {
+        let is_it = |event: &Event| matches!(event, Event::Request { call, .. } if *call == wanted);
+        events.iter().filter(|line| is_it(&line.event)).count()
+    };
+    assert_eq!((asked(Call::Head), asked(Call::Fetch)), (2, 2), "each message is downloaded once");
+    assert!(!log.contains("\"WARN\"") && !log.contains("\"ERROR\""), "{log}");
 }

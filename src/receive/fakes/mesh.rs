@@ -1,6 +1,6 @@
 //! A MESH that behaves, but for the faults it is given.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -36,6 +36,9 @@ pub(in crate::receive) struct FakeMesh {
     pub(in crate::receive) head_faults: Mutex<VecDeque<Fault>>,
     /// Met by the first fetch of such a message.
     pub(in crate::receive) fetch_faults: Mutex<BTreeMap<MessageId, Fault>>,
+    pub(in crate::receive) acknowledged: Mutex<BTreeSet<MessageId>>,
+    /// Lists name these whether they wait or not.
+    pub(in crate::receive) also_listed: Mutex<Vec<MessageId>>,
     pub(in crate::receive) wrong_place: Mutex<Option<(u32, u32)>>,
     pub(in crate::receive) page_size: usize,
     pub(in crate::receive) log: Log,
@@ -65,7 +68,9 @@ impl FakeMesh {
     }
 
     fn find(&self, id: &MessageId) -> Result<Waiting, Fault> {
-        let gone = || Fault::new(FaultCode::MsgGone, Class::Transient, Origin::Message, "404");
+        let is_acknowledged = self.acknowledged.lock().expect("unpoisoned").contains(id);
+        let (class, status) = if is_acknowledged { (Class::Permanent, "410") } else { (Class::Transient, "404") };
+        let gone = || Fault::new(FaultCode::MsgGone, class, Origin::Message, status);
         self.inbox.lock().expect("unpoisoned").get(id).cloned().ok_or_else(gone)
     }
 
@@ -96,8 +101,9 @@ impl Inbox for FakeMesh {
         };
         let inbox = self.inbox.lock().expect("unpoisoned");
         let mut left = inbox.keys().filter(|id| after.as_ref().is_none_or(|after| *id > after)).cloned();
-        let ids: Vec<_> = left.by_ref().take(self.page_size).collect();
+        let mut ids: Vec<_> = left.by_ref().take(self.page_size).collect();
         let next = left.next().and(ids.last()).map(ToString::to_string);
+        ids.extend(self.also_listed.lock().expect("unpoisoned").iter().cloned());
         self.say(format!("list {}", ids.len()));
         Box::pin(ready(Ok(Listing { ids, unusable: 0, next, approximate_count: None })))
     }
@@ -131,6 +137,7 @@ impl Inbox for FakeMesh {
     fn acknowledge<'a>(&'a self, accepted: &'a Accepted) -> Answer<'a, ()> {
         self.say(format!("acknowledge {}", accepted.message_id()));
         self.inbox.lock().expect("unpoisoned").remove(accepted.message_id());
+        self.acknowledged.lock().expect("unpoisoned").insert(accepted.message_id().clone());
         Box::pin(ready(Ok(())))
     }
 }

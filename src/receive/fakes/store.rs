@@ -70,6 +70,7 @@ impl Store for FakeStore {
 
     fn acknowledged(&self, accepted: &Accepted) -> Reply<()> {
         self.log.lock().expect("unpoisoned").push(format!("acknowledged {}", accepted.message_id()));
+        self.known.lock().expect("unpoisoned").insert(accepted.message_id().clone(), Known::Presented);
         Box::pin(ready(Ok(())))
     }
 
