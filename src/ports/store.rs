@@ -1,6 +1,6 @@
 //! What happened to each message, kept. The one place where a delivery changes state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -32,6 +32,9 @@ pub trait Store: Send + Sync {
     fn acknowledged(&self, accepted: &Accepted) -> Reply<()>;
     /// Notes that a message stays at MESH, and why. Durable on reply.
     fn refuse(&self, refusal: Refusal) -> Reply<()>;
+    /// A look at a mailbox's whole inbox named, of the messages refused, only `listed`: some or all of the others are
+    /// forgotten, for MESH has them no more. Durable on reply.
+    fn forget_refused(&self, mailbox: &MailboxId, listed: BTreeSet<MessageId>) -> Reply<()>;
     /// Takes up to `wish.count` due deliveries of one mailbox. `started` is durable on reply, before any work.
     fn lease(&self, wish: LeaseWish) -> Reply<Vec<Lease>>;
     /// Notes outputs that are whole in staging. Durable on reply, before any rename.

@@ -32,6 +32,8 @@ pub(super) struct Yield {
     /// The door closed, or a dependency failed: the rest of the page was left.
     pub(super) closed: bool,
     pub(super) fault: Option<Fault>,
+    /// Messages on it that are refused, whether again or not.
+    pub(super) refused: Vec<MessageId>,
 }
 
 /// Something to do about one listed message.
@@ -155,10 +157,12 @@ impl Receive {
                         break;
                     }
                 }
-                Known::Refused { until, times, first } if until <= now => {
-                    tasks.push_back(Task { id, is_presented: false, refusals: times, first_refused: Some(first) });
+                Known::Refused { until, times, first } => {
+                    brought.refused.push(id.clone());
+                    if until <= now {
+                        tasks.push_back(Task { id, is_presented: false, refusals: times, first_refused: Some(first) });
+                    }
                 }
-                Known::Refused { .. } => {}
             }
         }
         Ok((tasks, late))

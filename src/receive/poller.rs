@@ -21,6 +21,7 @@ use super::admission::{Admission, Closed};
 use super::handshake::HANDSHAKE_GAP;
 use super::memory::Memory;
 use super::receiver::Receiver;
+use super::refusals::MOST_LISTED;
 use super::schedule::Polls;
 
 /// Ids asked for in one list: the API's own default (mesh-api 6.3).
@@ -170,12 +171,23 @@ impl Receive {
 
     /// One look at the inbox, from its oldest message on. The `first` of a poll is the one the five minutes count from.
     async fn pass(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
-        let ended = self.pages(first, stop).await?;
-        self.memory.end_pass(ended == Pass::Whole);
+        let mut refused = BTreeSet::new();
+        let ended = self.pages(first, &mut refused, stop).await?;
+        let is_whole = ended == Pass::Whole;
+        self.memory.end_pass(is_whole);
+        if is_whole {
+            self.forget_refused(refused).await?;
+        }
         Ok(ended)
     }
 
-    async fn pages(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
+    /// Follows the list, and gathers the `refused` messages it names.
+    async fn pages(
+        &mut self,
+        first: bool,
+        refused: &mut BTreeSet<MessageId>,
+        stop: &CancellationToken,
+    ) -> Result<Pass, Halt> {
         let mut page = Page::First { max_results: PAGE, workflow_filter: None };
         for _ in 0..PAGES {
             let from_start = matches!(page, Page::First { .. });
@@ -193,6 +205,7 @@ impl Receive {
             let Listing { ids, next, .. } = listing;
             let full = ids.len() >= usize::from(PAGE);
             let brought = self.page(ids, stop).await?;
+            refused.extend(brought.refused.into_iter().take(MOST_LISTED - refused.len()));
             if let Some(fault) = brought.fault {
                 let interrupted = brought.acknowledged > 0;
                 return Ok(if interrupted { Pass::Interrupted(fault) } else { Pass::Stumbled(fault) });

@@ -1,10 +1,12 @@
 //! Messages that cannot be accepted: left at MESH, tried again ever more rarely, with an alarm before they are lost.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
+use crate::domain::ids::MessageId;
 use crate::domain::settlement::Reason;
 use crate::ports::store::{Halt, Refusal};
 
@@ -15,8 +17,24 @@ use super::poller::Receive;
 const FIVE_DAYS: Duration = Duration::from_secs(5 * 24 * 3600);
 /// No message stays refused for longer at a time.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
+/// With more refused messages listed, none is forgotten: they need not be held in memory for what is so wrong.
+pub(super) const MOST_LISTED: usize = 10_000;
 
 impl Receive {
+    /// Of the messages refused, a look at the whole inbox named only `listed`: the others have expired at MESH, or were
+    /// taken by another reader.
+    pub(super) async fn forget_refused(&self, listed: BTreeSet<MessageId>) -> Result<(), Halt> {
+        let store = &self.receiver.store;
+        let mailbox = self.receiver.inbox.mailbox();
+        let refused = store.occupancy().mailboxes.get(mailbox).map_or(0, |of| of.refused);
+        let count = refused.saturating_sub(listed.len() as u64);
+        if count == 0 || listed.len() >= MOST_LISTED {
+            return Ok(());
+        }
+        info!(%mailbox, count, "refused messages are no longer listed");
+        store.forget_refused(mailbox, listed).await
+    }
+
     /// The world's fault ends the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
     pub(super) async fn failed(&mut self, task: Task, fault: Fault, brought: &mut Yield) -> Result<(), Halt> {
         let Task { id, refusals, first_refused, .. } = task;
@@ -39,6 +57,7 @@ impl Receive {
         } else {
             warn!(%mailbox, message_id = %id, %code, %detail, "refused message, left at MESH");
         }
+        brought.refused.push(id.clone());
         let refusal = Refusal {
             mailbox: mailbox.clone(),
             message_id: id,

@@ -3,6 +3,7 @@
 mod admission;
 mod memory;
 mod presented;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::io::Write;

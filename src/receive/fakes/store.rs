@@ -1,6 +1,6 @@
 //! A store that remembers what a poller tells it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, ready};
@@ -80,9 +80,22 @@ impl Store for FakeStore {
         let mut known = self.known.lock().expect("unpoisoned");
         let times = match known.get(&message_id) {
             Some(Known::Refused { times, .. }) => times + 1,
-            Some(Known::New | Known::Kept(_) | Known::Presented) | None => 1,
+            Some(Known::New | Known::Kept(_) | Known::Presented) | None => {
+                self.with_mailbox(|of| of.refused += 1);
+                1
+            }
         };
         known.insert(message_id, Known::Refused { until, times, first: Timestamp(0) });
+        Box::pin(ready(Ok(())))
+    }
+
+    fn forget_refused(&self, _: &MailboxId, listed: BTreeSet<MessageId>) -> Reply<()> {
+        let mut known = self.known.lock().expect("unpoisoned");
+        let is_gone = |id: &MessageId, known: &Known| matches!(known, Known::Refused { .. }) && !listed.contains(id);
+        for (id, _) in known.extract_if(.., |id, known| is_gone(id, known)) {
+            self.log.lock().expect("unpoisoned").push(format!("forget {id}"));
+            self.with_mailbox(|of| of.refused -= 1);
+        }
         Box::pin(ready(Ok(())))
     }
 

@@ -70,7 +70,7 @@ pub enum Event {
         /// Forgotten if nothing was heard of it by then.
         forget: Timestamp,
     },
-    /// A refusal that nothing was heard of any more.
+    /// A refusal that nothing was heard of any more, or whose message MESH no longer lists.
     Forgotten {
         /// The mailbox.
         mailbox: MailboxId,

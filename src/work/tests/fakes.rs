@@ -191,6 +191,10 @@ fn not_here<T: Send + 'static>() -> Reply<T> {
 }
 
 impl Store for FakeStore {
+    fn forget_refused(&self, _: &MailboxId, _: BTreeSet<MessageId>) -> Reply<()> {
+        not_here()
+    }
+
     fn lease(&self, wish: LeaseWish) -> Reply<Vec<Lease>> {
         let mut shelf = lock(&self.shelf);
         let mut leases = Vec::new();
