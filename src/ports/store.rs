@@ -295,7 +295,12 @@ pub enum Note {
     },
     /// The daemon ended a run in order; its absence makes the next start look for suspects.
     Stopped,
-    /// A mailbox answered a handshake (never more than hourly; remembered across restarts).
+    /// A handshake is about to be tried (never more than hourly; remembered across restarts).
+    HandshakeTried {
+        /// The mailbox.
+        mailbox: MailboxId,
+    },
+    /// A mailbox answered a handshake (daily; remembered across restarts).
     Handshake {
         /// The mailbox.
         mailbox: MailboxId,
@@ -389,10 +394,12 @@ pub struct MailboxOccupancy {
     pub discarded_total: u64,
     /// Earliest time something becomes due; `None` when nothing waits.
     pub next_due: Option<Timestamp>,
-    /// Last handshake.
+    /// Last handshake that was answered.
     pub handshake_at: Option<Timestamp>,
     /// Last list.
     pub listed_at: Option<Timestamp>,
+    /// Last handshake that was tried.
+    pub handshake_tried_at: Option<Timestamp>,
 }
 
 /// Messages and their bytes.

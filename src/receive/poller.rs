@@ -18,7 +18,7 @@ use crate::ports::spool::Spool;
 use crate::ports::store::{Halt, Note, Store};
 
 use super::admission::{Admission, Closed};
-use super::handshake::HANDSHAKE_GAP;
+use super::handshake::{HANDSHAKE_GAP, handshake_not_before};
 use super::memory::Memory;
 use super::receiver::Receiver;
 use super::refusals::MOST_LISTED;
@@ -55,8 +55,8 @@ pub struct Receive {
     /// message after all, stands before all other mail. One more per failed pass, and never more than pages bring.
     pub(super) stumbled: BTreeSet<MessageId>,
     pub(super) memory: Memory,
-    /// When a handshake was last tried, on the monotonic clock: one that fails is not repeated within the hour either.
-    pub(super) handshake_tried: Option<Duration>,
+    /// Until then on the monotonic clock no handshake is tried: one that fails is not repeated within the hour either.
+    pub(super) handshake_not_before: Duration,
     /// What closed the door last, so that it is said once.
     pub(super) said_closed: Option<Closed>,
 }
@@ -101,6 +101,7 @@ impl Receive {
     pub fn new(parts: ReceiveParts, settings: MailboxSettings) -> Self {
         let ReceiveParts { inbox, store, spool, admission, clock, chance, disk } = parts;
         let in_flight = Arc::new(Semaphore::new(settings.in_flight));
+        let handshake_not_before = handshake_not_before(&inbox, &store, &clock);
         let receiver = Arc::new(Receiver { inbox, store, spool, admission });
         Self {
             receiver,
@@ -112,7 +113,7 @@ impl Receive {
             failures: 0,
             stumbled: BTreeSet::new(),
             memory: Memory::default(),
-            handshake_tried: None,
+            handshake_not_before,
             said_closed: None,
         }
     }

@@ -311,6 +311,21 @@ async fn a_handshake_that_fails_is_not_repeated_within_the_hour_and_mail_still_c
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handshake_that_failed_before_a_restart_is_repeated_an_hour_after_it_and_not_before() {
+    let mut house = house(ROOMY, 500, 900_000);
+    house.mesh.handshake_faults.lock().expect("unpoisoned").push_back(busy());
+    house.run(1).await;
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 1, "{:?}", house.log());
+    house.lasting = Duration::from_secs(3_000);
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 1, "{:?}", house.log());
+    house.lasting = Duration::from_secs(1_200);
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 2, "{:?}", house.log());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_store_has_no_room_for_is_not_acknowledged_and_stays_at_mesh() {
     let house = house(ROOMY, 500, 900_000);
     house.offer(&[("A", Waiting::plain(b"1")), ("B", Waiting::plain(b"2"))]);

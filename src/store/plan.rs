@@ -341,6 +341,7 @@ fn noted(note: Note) -> Event {
     match note {
         Note::Started { version } => Event::Started { version },
         Note::Stopped => Event::Stopped,
+        Note::HandshakeTried { mailbox } => Event::HandshakeTried { mailbox },
         Note::Handshake { mailbox } => Event::Handshake { mailbox },
         Note::Listed { mailbox } => Event::Listed { mailbox },
         Note::ClockStep { milliseconds } => Event::ClockStep { milliseconds },

@@ -102,6 +102,7 @@ impl Store for FakeStore {
     fn note(&self, note: Note) -> Reply<()> {
         let now = self.stage.wall();
         match note {
+            Note::HandshakeTried { .. } => self.with_mailbox(|of| of.handshake_tried_at = Some(now)),
             Note::Handshake { .. } => self.with_mailbox(|of| of.handshake_at = Some(now)),
             Note::Listed { .. } => self.with_mailbox(|of| of.listed_at = Some(now)),
             Note::Started { .. } | Note::Stopped | Note::ClockStep { .. } | Note::Configured { .. } => {}

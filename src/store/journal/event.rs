@@ -210,6 +210,11 @@ pub enum Event {
         /// By so many milliseconds; negative is back.
         milliseconds: i64,
     },
+    /// A handshake is about to be tried.
+    HandshakeTried {
+        /// For which mailbox.
+        mailbox: MailboxId,
+    },
     /// A mailbox answered a handshake.
     Handshake {
         /// Which.

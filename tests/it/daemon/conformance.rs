@@ -106,6 +106,8 @@ async fn case_701_after_a_403_the_mailbox_stops_with_an_alarm_and_goes_on_once_i
     scene.wait_for_published(&daemon, &sent);
     scene.wait_until_empty(&daemon);
     scene.end(daemon);
+    let report = scene.sandbox.report().await;
+    assert_eq!(count(&report, &Call::Handshake), 0, "one an hour, across restarts: {}", report["calls"]);
 }
 
 /// A body as the service gives it with such a code (mesh-api 9.1).
