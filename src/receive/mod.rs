@@ -2,6 +2,7 @@
 //!
 //! - `poller`: when to list, and how far to follow the list.
 //! - `page`: what to do with one page of it.
+//! - `trail`: the pages of a list, so that one without an end has one.
 //! - `memory`: what need not be asked of MESH again.
 //! - `handshake`: proving our credentials, daily.
 //! - `refusals`: what stays at MESH, and for how long.
@@ -22,6 +23,7 @@ pub mod poller;
 mod receiver;
 mod refusals;
 pub mod schedule;
+mod trail;
 
 #[cfg(test)]
 mod fakes;

@@ -23,11 +23,10 @@ use super::memory::Memory;
 use super::receiver::Receiver;
 use super::refusals::MOST_LISTED;
 use super::schedule::Polls;
+use super::trail::{Endless, Trail};
 
 /// Ids asked for in one list: the API's own default (mesh-api 6.3).
 const PAGE: u16 = 500;
-/// Pages followed in one pass, so that a server that always says "next" ends it: half a million messages.
-const PAGES: usize = 1_000;
 /// After a list or a fetch failed for the world's sake.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
 
@@ -59,6 +58,8 @@ pub struct Receive {
     pub(super) handshake_not_before: Duration,
     /// What closed the door last, so that it is said once.
     pub(super) said_closed: Option<Closed>,
+    /// That a list has no end was said, and none has had one since.
+    pub(super) said_endless: bool,
 }
 
 /// Everything one mailbox needs.
@@ -115,6 +116,7 @@ impl Receive {
             memory: Memory::default(),
             handshake_not_before,
             said_closed: None,
+            said_endless: false,
         }
     }
 
@@ -177,6 +179,7 @@ impl Receive {
         let is_whole = ended == Pass::Whole;
         self.memory.end_pass(is_whole);
         if is_whole {
+            self.said_endless = false;
             self.forget_refused(refused).await?;
         }
         Ok(ended)
@@ -190,7 +193,8 @@ impl Receive {
         stop: &CancellationToken,
     ) -> Result<Pass, Halt> {
         let mut page = Page::First { max_results: PAGE, workflow_filter: None };
-        for _ in 0..PAGES {
+        let mut trail = Trail::default();
+        loop {
             let from_start = matches!(page, Page::First { .. });
             let listing = match self.receiver.inbox.list(page).await {
                 Ok(listing) => listing,
@@ -205,6 +209,7 @@ impl Receive {
             }
             let Listing { ids, next, .. } = listing;
             let full = ids.len() >= usize::from(PAGE);
+            trail.saw(&ids);
             let brought = self.page(ids, stop).await?;
             refused.extend(brought.refused.into_iter().take(MOST_LISTED - refused.len()));
             if let Some(fault) = brought.fault {
@@ -219,12 +224,23 @@ impl Receive {
                 next if brought.acknowledged > 0 => {
                     return Ok(if full || next.is_some() { Pass::Again } else { Pass::Whole });
                 }
-                Some(next) => page = Page::Next(next),
+                Some(next) => {
+                    if let Err(why) = trail.follow(&next) {
+                        self.say_endless(why);
+                        return Ok(Pass::Done);
+                    }
+                    page = Page::Next(next);
+                }
                 None => return Ok(Pass::Whole),
             }
         }
-        warn!(mailbox = %self.receiver.inbox.mailbox(), pages = PAGES, "stopped following pages of one list");
-        Ok(Pass::Done)
+    }
+
+    fn say_endless(&mut self, why: Endless) {
+        if !self.said_endless {
+            warn!(mailbox = %self.receiver.inbox.mailbox(), %why, "stopped following the pages of a list");
+            self.said_endless = true;
+        }
     }
 
     /// How long to leave the mailbox alone after `fault`, which is said here, once.

@@ -88,10 +88,9 @@ fn a_bad_list_is_survived_and_what_is_no_id_is_left_alone() {
         case("next with a line break", 1, listing(&[], Some("/messageexchange/X\r\nX: y"))),
         case("next as the user of another host", 1, listing(&[], Some("@192.0.2.1/messageexchange/"))),
         case("next that is no link", 1, reply(r#"{"messages":[],"links":{"next":{"a":1}}}"#)),
-        // A thousand and some: the first pass ends by itself.
         case(
             "next for ever",
-            1_200,
+            5,
             listing(&[], Some("/messageexchange/X26H031/inbox?continue_from=aaaaaaaaaaaaaaaaaaaaaaaa")),
         ),
         case("redirected", 1, Fault::redirect("https://192.0.2.1/messageexchange/X/inbox")),
@@ -178,4 +177,25 @@ fn an_acknowledged_message_that_a_late_list_still_names_is_not_downloaded_again(
     };
     assert_eq!((asked(Call::Head), asked(Call::Fetch)), (2, 2), "each message is downloaded once");
     assert!(!log.contains("\"WARN\"") && !log.contains("\"ERROR\""), "{log}");
+}
+
+#[test]
+fn a_list_that_links_to_itself_is_not_followed_round_and_that_is_said_once() {
+    let house = House::build(Plan { ledger: Some("ledger"), ..Plan::default() });
+    house.set_up();
+    let itself = format!("/messageexchange/{MAILBOX}/inbox?continue_from=aaaaaaaaaaaaaaaaaaaaaaaa");
+    house.fault(Rule { times: 6, ..Rule::always(Call::List, listing(&["GONE".to_owned()], Some(&itself))) });
+    house.offer_as(MAILBOX, "GOOD", &plain());
+    let daemon = house.start();
+    let limit = Duration::from_secs(60);
+    daemon.wait_for("what is behind it", limit, || house.published().contains_key("GOOD"));
+    let log = daemon.log();
+    daemon.stop_in_order();
+    assert_eq!(log.matches("stopped following the pages of a list").count(), 1, "{log}");
+    let events = ledger::read(&house.path("ledger")).expect("the ledger is there");
+    let is_list = |event: &Event| matches!(event, Event::Request { call: Call::List, .. });
+    let lists: Vec<_> = events.iter().filter(|line| is_list(&line.event)).map(|line| line.t_ns).take(7).collect();
+    // Two lists a pass, and a pass a second.
+    let passes = Duration::from_nanos(lists[6] - lists[0]);
+    assert!(passes >= Duration::from_millis(1_900), "{passes:?}");
 }
