@@ -21,6 +21,8 @@ pub(super) enum Remembered {
     },
     /// MESH heard our acknowledge, or said that it is gone: for the rest of this poll a list that names it is late.
     Settled,
+    /// MESH will not give it any more (410), which is an alarm, once.
+    Lost,
 }
 
 /// The messages, each with the pass that last listed it.

@@ -174,7 +174,7 @@ impl Receive {
         let (admission, mailbox) = (&receiver.admission, receiver.inbox.mailbox());
         let has_room = match self.memory.of(id) {
             Some(Remembered::Waits { kind, bytes }) => Some(admission.room_for(mailbox, kind, bytes).is_ok()),
-            Some(Remembered::Settled) | None => None,
+            Some(Remembered::Settled | Remembered::Lost) | None => None,
         };
         let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
             self.said_closed = None;

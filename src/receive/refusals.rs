@@ -10,6 +10,7 @@ use crate::domain::ids::MessageId;
 use crate::domain::settlement::Reason;
 use crate::ports::store::{Halt, Refusal};
 
+use super::memory::Remembered;
 use super::page::{Task, Yield};
 use super::poller::Receive;
 
@@ -17,6 +18,8 @@ use super::poller::Receive;
 const FIVE_DAYS: Duration = Duration::from_secs(5 * 24 * 3600);
 /// No message stays refused for longer at a time.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
+/// A lost message that is listed all the same is asked for again after this: it may have been put back (mesh-api 7.2).
+const LOST: Duration = Duration::from_secs(24 * 3600);
 /// With more refused messages listed, none is forgotten: they need not be held in memory for what is so wrong.
 pub(super) const MOST_LISTED: usize = 10_000;
 
@@ -48,7 +51,14 @@ impl Receive {
         let (code, detail) = (fault.code, fault.detail);
         // Another reader of the mailbox may have it: no alarm on the first (mesh-api 9.4, 404).
         let is_gone_for_now = code == FaultCode::MsgGone && fault.class == Class::Transient;
-        if is_gone_for_now && refusals == 0 {
+        // Expired, failed, or acknowledged by another reader: no reader gets it from MESH any more (mesh-api 9.4, 410).
+        let is_lost = code == FaultCode::MsgGone && fault.class == Class::Permanent;
+        if is_lost {
+            if self.memory.of(&id) != Some(Remembered::Lost) {
+                error!(%mailbox, message_id = %id, %code, %detail, "message is lost to us: MESH no longer serves it; if no other program reads this mailbox, have the national service desk put it back, within 30 days of its delivery");
+                self.memory.remember(id.clone(), Remembered::Lost);
+            }
+        } else if is_gone_for_now && refusals == 0 {
             debug!(%mailbox, message_id = %id, %code, %detail, "listed message is not there");
         } else if age >= FIVE_DAYS.mul_f64(0.7) {
             error!(%mailbox, message_id = %id, %code, %detail, "refused message will soon be lost: MESH keeps it five days");
@@ -62,7 +72,7 @@ impl Receive {
             mailbox: mailbox.clone(),
             message_id: id,
             reason: Reason::new(code, detail),
-            until: now.plus(refusal_wait(self.settings.retry_refused, refusals)),
+            until: now.plus(if is_lost { LOST } else { refusal_wait(self.settings.retry_refused, refusals) }),
         };
         self.receiver.store.refuse(refusal).await
     }
