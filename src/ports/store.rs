@@ -149,6 +149,8 @@ pub enum Known {
         times: u32,
         /// First refused: MESH keeps it five days from its delivery (mesh-api 7.2).
         first: Timestamp,
+        /// We have it, and it is one that was presented again.
+        presented: bool,
     },
 }
 

@@ -218,7 +218,7 @@ impl Admission {
         }
     }
 
-    /// Full is closed: any message may be the next dead letter.
+    /// Full is closed: any message may be the next dead letter. So may all that is queued, which comes on top at worst.
     fn fits_set_aside(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind) -> Result<(), Closed> {
         let occupancy = self.store.occupancy();
         let own = occupancy.mailboxes.get(mailbox).map(Kept::of).unwrap_or_default().set_aside;

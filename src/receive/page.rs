@@ -40,6 +40,7 @@ pub(super) struct Yield {
 /// Something to do about one listed message.
 pub(super) struct Task {
     pub(super) id: MessageId,
+    /// We have it, and it is listed again.
     is_presented: bool,
     pub(super) refusals: u32,
     pub(super) first_refused: Option<Timestamp>,
@@ -75,9 +76,10 @@ impl Receive {
                     let in_flight = Arc::clone(&self.in_flight);
                     fetches.push(async move {
                         let _permit = in_flight.acquire_owned().await;
-                        let fetched = match task.is_presented {
-                            true => receiver.fetch_again(&task.id).await,
-                            false => receiver.fetch(&task.id, task.refusals).await,
+                        let fetched = if task.is_presented {
+                            receiver.fetch_again(&task.id, task.refusals).await
+                        } else {
+                            receiver.fetch(&task.id, task.refusals).await
                         };
                         (task, fetched)
                     });
@@ -145,10 +147,10 @@ impl Receive {
         let now = self.clock.wall();
         let (mut tasks, mut late) = (VecDeque::with_capacity(ids.len()), Vec::new());
         for (id, known) in ids.into_iter().zip(known) {
-            let remembered = self.memory.listed(&id);
+            let is_settled = self.memory.listed(&id) == Some(Remembered::Settled);
             match known {
                 Known::New => tasks.push_back(Task { id, is_presented: false, refusals: 0, first_refused: None }),
-                Known::Presented if remembered == Some(Remembered::Settled) => {}
+                Known::Presented if is_settled => {}
                 Known::Presented => tasks.push_back(Task { id, is_presented: true, refusals: 0, first_refused: None }),
                 Known::Kept(accepted) if self.stumbled.contains(&id) => late.push(accepted),
                 Known::Kept(accepted) => {
@@ -158,10 +160,15 @@ impl Receive {
                         break;
                     }
                 }
-                Known::Refused { until, times, first } => {
+                Known::Refused { until, times, first, presented } => {
                     brought.refused.push(id.clone());
-                    if until <= now {
-                        tasks.push_back(Task { id, is_presented: false, refusals: times, first_refused: Some(first) });
+                    if until <= now && !is_settled {
+                        tasks.push_back(Task {
+                            id,
+                            is_presented: presented,
+                            refusals: times,
+                            first_refused: Some(first),
+                        });
                     }
                 }
             }

@@ -53,12 +53,12 @@ impl Receiver {
         }
     }
 
-    /// Fetches message `id`, which was acknowledged before: the list is late, or the service desk has put it back
+    /// Fetches message `id`, which we have, and which was acknowledged before: the list is late, or the service desk has put it back
     /// (mesh-api 7.2). Before its bytes, its headers are asked for: MESH answers 410 to what was acknowledged
     /// (mesh-api 6.4), and that is no alarm.
-    pub(super) async fn fetch_again(&self, id: &MessageId) -> Result<Fetched, Halt> {
+    pub(super) async fn fetch_again(&self, id: &MessageId, refusals: u32) -> Result<Fetched, Halt> {
         let fetched = match self.inbox.head(id).await {
-            Ok(_) => self.fetch(id, 0).await?,
+            Ok(_) => self.fetch(id, refusals).await?,
             Err(fault) => Fetched::Failed(fault),
         };
         Ok(match fetched {

@@ -10,7 +10,7 @@ use super::index::keys::{self, kind};
 use super::index::{IndexError, Order};
 use super::journal::event::{Acceptance, Event, Release};
 use super::spool::Member;
-use super::state::{Place, Row};
+use super::state::{Place, RefusedRow, Row};
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Settlement;
@@ -183,13 +183,13 @@ impl Committer {
     }
 
     fn standing(&self, mailbox: &MailboxId, message: MessageId) -> Result<(MessageId, Standing), Stop> {
+        let seen = self.seen.find(mailbox, &message)?;
         if let Some(refusal) = self.state.refusal(self.index.as_ref(), mailbox, &message)? {
-            return Ok((
-                message,
-                Standing::Other(Known::Refused { until: refusal.until, times: refusal.times, first: refusal.first }),
-            ));
+            let RefusedRow { until, times, first, .. } = refusal;
+            let known = Known::Refused { until, times, first, presented: seen.is_some() };
+            return Ok((message, Standing::Other(known)));
         }
-        let Some(entry) = self.seen.find(mailbox, &message)? else {
+        let Some(entry) = seen else {
             return Ok((message, Standing::Other(Known::New)));
         };
         let row = self.state.row(self.index.as_ref(), entry.delivery)?;

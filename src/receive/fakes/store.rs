@@ -78,14 +78,14 @@ impl Store for FakeStore {
         let Refusal { message_id, reason, until, .. } = refusal;
         self.log.lock().expect("unpoisoned").push(format!("refuse {message_id} {}", reason.code));
         let mut known = self.known.lock().expect("unpoisoned");
-        let times = match known.get(&message_id) {
-            Some(Known::Refused { times, .. }) => times + 1,
+        let (times, presented) = match known.get(&message_id) {
+            Some(Known::Refused { times, presented, .. }) => (times + 1, *presented),
             Some(Known::New | Known::Kept(_) | Known::Presented) | None => {
                 self.with_mailbox(|of| of.refused += 1);
-                1
+                (1, known.get(&message_id) == Some(&Known::Presented))
             }
         };
-        known.insert(message_id, Known::Refused { until, times, first: Timestamp(0) });
+        known.insert(message_id, Known::Refused { until, times, first: Timestamp(0), presented });
         Box::pin(ready(Ok(())))
     }
 

@@ -49,12 +49,15 @@ async fn what_was_put_back_is_fetched_and_compared() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_whose_headers_cannot_be_had_is_refused_like_any_other() {
-    let house = house(ROOMY, 10, 900_000);
-    house.store.known.lock().expect("unpoisoned").insert(id("A"), Known::Presented);
-    house.offer(&[("A", Waiting::plain(b"1")), ("B", Waiting::plain(b"1"))]);
+async fn one_whose_headers_cannot_be_had_is_refused_and_is_still_no_loss_once_it_is_gone() {
+    let mut house = house(ROOMY, 10, 900_000);
+    house.list_acknowledged("A");
+    house.offer(&[("B", Waiting::plain(b"1"))]);
     let broken = Fault::new(FaultCode::MeshUnavailable, Class::Transient, Origin::Message, "500");
     house.mesh.head_faults.lock().expect("unpoisoned").push_back(broken);
+    house.lasting = SOME_POLLS;
     house.run(1).await;
     assert_eq!((house.logged("refuse A MESH-UNAVAILABLE"), house.logged("accept B")), (1, 1));
+    assert!(house.logged("head A") > 2, "{:?}", house.log());
+    assert_eq!((house.logged("refuse A MSG-GONE"), house.logged("fetch A")), (0, 0));
 }

@@ -5,7 +5,7 @@ use super::*;
 impl House {
     /// Refused by an earlier run, and not to be fetched for now.
     fn refuse(&self, name: &str) {
-        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0) };
+        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false };
         self.store.known.lock().expect("unpoisoned").insert(id(name), refused);
         self.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().refused += 1;
     }
@@ -44,4 +44,17 @@ async fn what_this_look_itself_refuses_is_not_forgotten() {
     house.offer(&[("A", Waiting { encoding: Encoding::Gzip, ..Waiting::plain(b"no gzip") })]);
     house.run(1).await;
     assert_eq!((house.logged("refuse A"), house.logged("forget"), house.logged("forget GONE")), (1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_mesh_will_not_give_any_more_is_asked_for_again_a_day_later() {
+    let mut house = house(ROOMY, 10, 900_000);
+    house.mesh.acknowledged.lock().expect("unpoisoned").insert(id("LOST"));
+    house.mesh.also_listed.lock().expect("unpoisoned").push(id("LOST"));
+    house.lasting = Duration::from_secs(23 * 3600);
+    house.run(1).await;
+    assert_eq!((house.logged("fetch LOST"), house.logged("refuse LOST MSG-GONE")), (1, 1));
+    house.lasting = Duration::from_secs(2 * 3600);
+    house.run(1).await;
+    assert_eq!(house.logged("fetch LOST"), 2);
 }

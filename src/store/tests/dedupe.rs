@@ -101,7 +101,8 @@ fn a_refusal_counts_and_ends_with_acceptance() {
         let until = Timestamp(7);
         let refusal = Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until };
         store.one(Command::Refuse(refusal));
-        let Known::Refused { until: known_until, times: known_times, first } = store.known("M1") else {
+        let Known::Refused { until: known_until, times: known_times, first, presented: false } = store.known("M1")
+        else {
             panic!("it was refused");
         };
         assert_eq!((known_until, known_times), (until, times));
@@ -115,6 +116,7 @@ fn a_refusal_counts_and_ends_with_acceptance() {
     store.acknowledge(delivery);
     let refusal = Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until: Timestamp(7) };
     store.one(Command::Refuse(refusal));
+    assert!(matches!(store.known("M1"), Known::Refused { presented: true, .. }));
     assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)));
     assert_eq!(store.counters().refused, 0);
     assert!(matches!(store.known("M1"), Known::Kept(_)), "acknowledge, do not fetch");

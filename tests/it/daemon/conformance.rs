@@ -155,7 +155,8 @@ async fn case_705_a_410_for_a_message_delivered_before_is_told_once_and_not_repe
     scene.wait_until_empty(&daemon);
     assert_eq!(scene.occupancy()["accepted_total"], 3);
     assert_eq!(daemon.log().matches("MSG-GONE").count(), 1, "{}", daemon.log());
-    assert!(daemon.log().contains("message is lost to us"), "{}", daemon.log());
+    let is_alarm = |line: &str| line.contains("message is lost to us") && line.contains("\"ERROR\"");
+    assert!(daemon.log().lines().any(is_alarm), "{}", daemon.log());
     scene.end(daemon);
     assert!(!scene.place.published().contains_key(gone));
     let report = scene.sandbox.report().await;
