@@ -1,11 +1,12 @@
 //! A house with no room for more, and which doors that closes.
 
+use meshd::simulator::house::Plan;
 use meshd::simulator::mail::mixed;
 use serde_json::Value;
 
 use crate::PATIENCE;
 use crate::house::House;
-use crate::place::{MAILBOX, Plan};
+use crate::place::MAILBOX;
 
 /// Takes nothing that comes to [`MAILBOX`].
 const OTHERS_ONLY: &str = r#"
@@ -22,15 +23,14 @@ path = "{mailbox.output}/IN"
 fn a_flood_of_mail_that_nothing_takes_closes_its_own_mailbox_and_says_so() {
     const OTHER: &str = "X26ABC2";
     const FLOOD: u64 = 40;
-    let mailboxes = Some(vec![MAILBOX.to_owned(), OTHER.to_owned()]);
-    let house = House::build(Plan { mailboxes, pipeline: Some(OTHERS_ONLY), ..Plan::default() });
+    let house = House::build(Plan {
+        mailboxes: vec![MAILBOX.to_owned(), OTHER.to_owned()],
+        pipelines: vec![("others-only.toml", OTHERS_ONLY.to_owned())],
+        // As many may be queued on top of what is set aside, before the door closes.
+        mailbox: "limits = { messages = 5 }\nset_aside = { messages = 10 }",
+        ..Plan::default()
+    });
     house.set_up();
-    let id = format!("id = \"{MAILBOX}\"");
-    // As many may be queued on top of what is set aside, before the door closes.
-    let limits = "limits = { messages = 5 }\nset_aside = { messages = 10 }";
-    let configuration = std::fs::read_to_string(house.path("meshd.toml")).expect("the file is there");
-    house.write("meshd.toml", &configuration.replace(&id, &format!("{id}\n{limits}")));
-    house.meshd(&["check"]).expect_done();
     let mail = || mixed(0).expect("synthetic mail is well made");
     house.offer(FLOOD, |_| mail());
 

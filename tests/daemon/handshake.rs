@@ -2,16 +2,16 @@
 
 use meshd::simulator::calls::Call;
 use meshd::simulator::faults::{Fault, Rule};
+use meshd::simulator::house::Plan;
 use meshd::simulator::ledger::{self, Event};
 use meshd::simulator::mail::mixed;
 
 use crate::PATIENCE;
 use crate::house::House;
-use crate::place::Plan;
 
 #[test]
 fn a_refused_handshake_is_not_repeated_by_a_restart_and_mail_comes_once_it_may() {
-    let house = House::build(Plan { ledger: Some("ledger"), ..Plan::default() });
+    let house = House::with_ledger(Plan::default(), "ledger");
     house.set_up();
     house.offer(1, |_| mixed(0).expect("synthetic mail is well made"));
     // A 403 is tried once more with a fresh token (mesh-api 4.4).

@@ -181,7 +181,7 @@ fn an_acknowledged_message_that_a_late_list_still_names_is_not_downloaded_again(
 
 #[test]
 fn a_list_that_links_to_itself_is_not_followed_round_and_that_is_said_once() {
-    let house = House::build(Plan { ledger: Some("ledger"), ..Plan::default() });
+    let house = House::with_ledger(Plan::default(), "ledger");
     house.set_up();
     let itself = format!("/messageexchange/{MAILBOX}/inbox?continue_from=aaaaaaaaaaaaaaaaaaaaaaaa");
     house.fault(Rule { times: 6, ..Rule::always(Call::List, listing(&["GONE".to_owned()], Some(&itself))) });
