@@ -23,7 +23,7 @@ use crate::ports::disk::Disk;
 use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
-use crate::publish::Publisher;
+use crate::publish::{Patience, Patient, Publisher};
 use crate::receive::admission::{Admission, AdmissionSettings, Budget, Floor, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
@@ -138,25 +138,27 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
 
     let publisher =
         Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone());
-    sweep(&publisher, &pipelines, &committer);
+    let workers = usize::from(config.life.workers);
+    let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
+    sweep(&outputs, &pipelines, &committer);
     let work = Work {
         store: Arc::clone(&store),
         spool,
-        outputs: Arc::new(publisher.clone()),
+        outputs: Arc::new(outputs),
         // A changed set of pipelines needs a restart, so nobody sends another.
         pipelines: watch::channel(Arc::new(pipelines)).1,
         clock: Arc::clone(&clock),
         chance,
         timings: Arc::new(metrics.clone()),
-        settings: WorkSettings { workers: usize::from(config.life.workers), ..WorkSettings::default() },
+        settings: WorkSettings { workers, ..WorkSettings::default() },
     };
     Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, receivers, work })
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
-fn sweep(publisher: &Publisher, pipelines: &Pipelines, committer: &CommitterThread) {
+fn sweep(outputs: &Patient<Publisher>, pipelines: &Pipelines, committer: &CommitterThread) {
     let plans: Vec<_> = pipelines.plans().into_iter().map(|(_, plan)| plan).collect();
-    let swept = publisher.sweep(&plans, committer.staged_at_start());
+    let swept = outputs.sweep(&plans, committer.staged_at_start());
     if swept.removed > 0 {
         tracing::info!(files = swept.removed, "removed what an earlier run left in staging");
     }

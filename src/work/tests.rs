@@ -3,5 +3,6 @@
 mod bench;
 pub(super) mod fakes;
 mod faults;
+mod hung;
 mod order;
 mod suspects;

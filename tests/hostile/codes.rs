@@ -118,7 +118,7 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::SpoolUnreadable
         | FaultCode::StoreFailed
         | FaultCode::OutRepublished => "src/work",
-        FaultCode::OutWrite | FaultCode::OutUncertain => "src/publish",
+        FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutUncertain => "src/publish",
     }
 }
 

@@ -1,8 +1,8 @@
 //! Outputs in memory, and how they fail.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex};
 
 use super::{Calls, lock};
 use crate::domain::digest::ContentDigest;
@@ -19,6 +19,8 @@ pub(in crate::work::tests) enum Behaviour {
     NoStage(Fault),
     /// Publishing fails; what is staged stays staged.
     NotNow(Fault),
+    /// Staging hangs until the output is mended.
+    Hang,
     /// A person must look.
     Held(Reason),
     /// Staging panics on one delivery.
@@ -29,12 +31,13 @@ pub(in crate::work::tests) enum Behaviour {
 pub(in crate::work::tests) struct FakeOutputs {
     pub(in crate::work::tests) calls: Calls,
     behaviours: Mutex<BTreeMap<String, Behaviour>>,
+    changed: Condvar,
     gate: Mutex<Option<(SyncSender<()>, Receiver<()>)>>,
 }
 
 impl FakeOutputs {
     pub(in crate::work::tests) fn new(calls: Calls) -> Self {
-        Self { calls, behaviours: Mutex::default(), gate: Mutex::default() }
+        Self { calls, behaviours: Mutex::default(), changed: Condvar::new(), gate: Mutex::default() }
     }
 
     /// Scripts an output; `None` mends it.
@@ -44,6 +47,7 @@ impl FakeOutputs {
             Some(behaviour) => behaviours.insert(output.into(), behaviour),
             None => behaviours.remove(output),
         };
+        self.changed.notify_all();
     }
 
     /// The next staging says that it began, and waits for a word.
@@ -67,10 +71,12 @@ impl Outputs for FakeOutputs {
         }
         let one = |job: &StageJob<'_>| {
             let (id, output) = (job.delivery.id, job.plan.name.as_str());
+            let hangs = |behaviours: &mut BTreeMap<_, _>| matches!(behaviours.get(output), Some(Behaviour::Hang));
+            drop(self.changed.wait_while(lock(&self.behaviours), hangs));
             match self.behaviour(output) {
                 Some(Behaviour::NoStage(fault)) => return Err(fault),
                 Some(Behaviour::PanicOn(bad)) if bad == id => panic!("scripted"),
-                Some(Behaviour::PanicOn(_) | Behaviour::NotNow(_) | Behaviour::Held(_)) | None => {}
+                Some(Behaviour::PanicOn(_) | Behaviour::NotNow(_) | Behaviour::Held(_) | Behaviour::Hang) | None => {}
             }
             self.calls.add(format!("stage {id} {output}"));
             let digest = ContentDigest("00".into());
@@ -89,7 +95,9 @@ impl Outputs for FakeOutputs {
             match self.behaviour(output) {
                 Some(Behaviour::NotNow(fault)) => Published::NotNow(fault),
                 Some(Behaviour::Held(reason)) => Published::Held(reason),
-                Some(Behaviour::NoStage(_) | Behaviour::PanicOn(_)) | None => Published::Done(Publication::Seen),
+                Some(Behaviour::NoStage(_) | Behaviour::PanicOn(_) | Behaviour::Hang) | None => {
+                    Published::Done(Publication::Seen)
+                }
             }
         };
         jobs.iter().map(one).collect()
