@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::time::Timestamp;
+use crate::ports::disk::Floor;
 use crate::ports::inbox::Encoding;
 use crate::ports::spool::SMALL;
 use crate::ports::store::{IncomingBody, Known};
 
-use super::admission::{Admission, AdmissionSettings, Closed, Floor, Limits};
+use super::admission::{Admission, AdmissionSettings, Closed, Limits};
 use super::fakes::{FakeMesh, FakeSpool, FakeStore, Log, Stage, Waiting, amount, busy, id, mailbox};
 use super::poller::{MailboxSettings, Receive, ReceiveParts};
 use super::schedule::Polls;

@@ -30,7 +30,7 @@ use super::journal::{Head, Journal, Stamp};
 use super::spool::{Appender, Spool};
 use super::state::{Place, State};
 use super::time::StoreTime;
-use super::{StoreSettings, retention};
+use super::{StoreSettings, retention, room};
 use crate::domain::digest::DigestKey;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
@@ -79,6 +79,7 @@ pub struct Committer {
     pub(super) compressor: Compressor,
     pub(super) settings: StoreSettings,
     pub(super) retention: retention::Progress,
+    pub(super) search: room::Search,
     pub(super) dropped: DroppedLeases,
     pub(super) dropped_leases: u64,
     pub(super) occupancy: watch::Sender<Arc<Occupancy>>,

@@ -32,7 +32,7 @@ use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
 use super::spool::{Appender, Removal};
 use super::state::{Row, State, for_each};
 use super::time::StoreTime;
-use super::{StoreParts, retention};
+use super::{StoreParts, retention, room};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -86,6 +86,7 @@ impl Committer {
             compressor,
             settings,
             retention,
+            search: room::Search::default(),
             dropped: DroppedLeases::default(),
             dropped_leases: 0,
             occupancy,

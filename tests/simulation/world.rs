@@ -9,7 +9,7 @@ use meshd::domain::digest::DigestKey;
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
 use meshd::domain::settlement::Settlement;
 use meshd::domain::step::Step;
-use meshd::ports::disk::Disk;
+use meshd::ports::disk::{Disk, Floor};
 use meshd::ports::store::{Halt, Lease, LeaseWish, Note};
 use meshd::store::command::Command;
 use meshd::store::committer::Committer;
@@ -240,7 +240,7 @@ impl World {
             settings: StoreSettings {
                 directory: PathBuf::from("/state"),
                 segment_bytes: 6_000,
-                min_free_percent: 0,
+                floor: Floor { bytes_percent: 0, inodes_percent: 0 },
                 retention: Retention { delivered: 2 * HOUR, dead: 8 * HOUR, seen: 900 * HOUR, journal: 90_000 * HOUR },
                 head_interval: HOUR,
                 boot: format!("boot-{}", self.boot),

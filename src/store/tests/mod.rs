@@ -98,7 +98,7 @@ impl Machine {
                 segment_bytes: self.segment_bytes,
                 retention: Retention::default(),
                 head_interval: MINUTE,
-                min_free_percent: 10,
+                floor: Floor { bytes_percent: 10, inodes_percent: 5 },
                 boot: self.boot.to_owned(),
             },
         }
