@@ -8,6 +8,7 @@ pub mod spool;
 mod acceptance;
 pub mod command;
 pub mod committer;
+mod compaction;
 mod kept;
 mod plan;
 mod recovery;

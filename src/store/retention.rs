@@ -72,13 +72,23 @@ impl Committer {
             self.appender.remove(what).map_err(spool_failed)?;
             self.record(moment, &Event::PartsRemoved { id })?;
         }
-        let open = self.appender.open_volume();
-        let closed = self.state.empty_volumes().iter().copied().filter(|volume| *volume != open);
-        for volume in closed.take(REMOVALS).collect::<Vec<_>>() {
+        for volume in self.empty_volumes().take(REMOVALS).collect::<Vec<_>>() {
             self.appender.remove(Removal::Volume(volume)).map_err(spool_failed)?;
             self.record(moment, &Event::VolumeRemoved { volume })?;
         }
         Ok(())
+    }
+
+    /// Whether something purged still takes room.
+    pub(super) fn is_removing(&self) -> Result<bool, Stop> {
+        let parts = self.index.scan(&[kind::REMOVAL], &[kind::REMOVAL + 1], Order::Ascending, 1)?;
+        Ok(!parts.is_empty() || self.empty_volumes().next().is_some())
+    }
+
+    /// Closed volumes without a live delivery.
+    fn empty_volumes(&self) -> impl Iterator<Item = u64> + '_ {
+        let open = self.appender.open_volume();
+        self.state.volumes().filter(move |(volume, row)| row.live == 0 && *volume != open).map(|(volume, _)| volume)
     }
 
     /// Closes a journal segment that reached its size, with what goes beside it. Durable on return.

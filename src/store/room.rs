@@ -1,5 +1,6 @@
-//! Near the disk's floor, delivered payloads go before their time: they are kept for convenience, while mail that
-//! cannot come in is lost after five days (I7). The oldest go first, up to the mark at which intake opens again.
+//! Room, while no commands wait for it. Near the disk's floor, delivered payloads go before their time: they are kept for convenience, while mail that
+//! cannot come in is lost after five days (I7). The oldest go first, up to the mark at which intake opens again, and no
+//! more before what went first has left the disk.
 
 use std::time::Duration;
 
@@ -15,19 +16,36 @@ use crate::ports::store::Location;
 /// Rows looked at in one commit: dead letters near their end may stand between, or refusals.
 const LOOKED_AT: usize = 256;
 
-/// Where the last commit's look ended, while there is a shortage.
+/// How far making room has come.
 #[derive(Debug, Default)]
 pub(super) struct Search {
+    /// What there was too little of at the last look.
+    shortage: Option<Shortage>,
+    /// Where the last commit's look at payloads to purge ended.
     from: Option<Vec<u8>>,
 }
 
 impl Committer {
-    /// Purges delivered payloads early if there is a shortage that this relieves: a part of them, the next commit goes on.
+    /// Whether there was too little room at the last look.
+    pub fn is_short(&self) -> bool {
+        self.search.shortage.is_some()
+    }
+
+    /// Compacts volumes; if that frees nothing now and there is a shortage, purges delivered payloads early.
     pub(super) fn make_room(&mut self, moment: Moment) -> Result<(), Stop> {
-        let Some(shortage) = self.shortage() else {
-            self.search = Search::default();
-            return Ok(());
-        };
+        let shortage = self.shortage();
+        self.search.shortage = shortage;
+        let is_moving = self.compact(moment, shortage)?;
+        match shortage {
+            None => self.search.from = None,
+            Some(_) if is_moving || self.is_removing()? => {}
+            Some(shortage) => self.purge_early(moment, shortage)?,
+        }
+        Ok(())
+    }
+
+    /// Purges delivered payloads that relieve the shortage: a part of them, the next commit goes on.
+    fn purge_early(&mut self, moment: Moment, shortage: Shortage) -> Result<(), Stop> {
         let last = moment.stamp.wall.plus(self.settings.retention.delivered);
         let to = keys::purge_until(last.plus(Duration::from_millis(1)));
         let from = self.search.from.take().unwrap_or_else(|| vec![kind::PURGE]);
@@ -51,7 +69,7 @@ impl Committer {
             self.search.from = Some(key);
         }
         if is_last_page {
-            self.search = Search::default();
+            self.search.from = None;
         }
         Ok(())
     }

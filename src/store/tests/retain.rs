@@ -2,27 +2,6 @@ use super::*;
 use crate::domain::step::Step;
 use crate::ports::spool::Spool as _;
 
-fn volumes(machine: &Machine) -> usize {
-    machine.disk.list("/state/spool/volumes".as_ref()).unwrap().len()
-}
-
-/// Long enough for the clocks to be believed.
-fn settle_down(machine: &Machine, store: &mut Committer) {
-    store.commit(Vec::new()).unwrap();
-    machine.clock.pass(2 * HOUR);
-    store.commit(Vec::new()).unwrap();
-}
-
-fn machine_used(machine: &Machine) -> u64 {
-    let space = machine.disk.space("/state".as_ref()).unwrap();
-    space.bytes - space.free_bytes
-}
-
-fn dead_on_arrival(id: &str) -> Command {
-    let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
-    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: Some(because()) }))
-}
-
 /// Takes in a message of two chunks.
 fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
     let envelope = Envelope { chunks: 2, ..envelope(id) };
