@@ -7,7 +7,6 @@ use clap::Args;
 use rustix::fs::{Access, access};
 use serde_json::json;
 
-use super::output::root;
 use super::{Context, Failure};
 use crate::adapters::http::{Client, Network};
 use crate::config::{Loaded, Secrets};
@@ -137,7 +136,7 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
     report.pipelines = pipelines.all().len();
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     let (mailboxes, roots): (Vec<_>, Vec<_>) =
-        pipelines.plans().into_iter().map(|(mailbox, plan)| (mailbox, (root(&plan), plan))).unzip();
+        pipelines.plans().into_iter().map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
     let reports = probe_roots(&disk, &loaded.config.state.directory, &roots);
     for ((mailbox, (_, plan)), found) in mailboxes.into_iter().zip(roots).zip(reports) {
         match found {

@@ -24,6 +24,7 @@ mod patient;
 mod plain;
 mod root;
 mod staging;
+mod status_file;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -144,6 +144,9 @@ min_free_inodes = "0%"
 directory = "{root}/pipelines"
 [control]
 socket = "{root}/control.sock"
+[http]
+# Any that is free: there may be many houses on one machine.
+listen = "127.0.0.1:0"
 [life]
 drain = "{drain}"
 [keys]

@@ -37,6 +37,7 @@ enum Way {
 fn way(step: Step) -> Way {
     match step {
         Step::StateDirectory
+        | Step::StatusFile
         | Step::VolumeCreate
         | Step::GroupWrite
         | Step::VolumeSync

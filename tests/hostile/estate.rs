@@ -265,7 +265,8 @@ impl Log {
         for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
             let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
             let (message, mailbox) = (field("message"), field("mailbox"));
-            if message.starts_with("refused message") && field("message_id") == BAD {
+            let is_refusal = message.starts_with("refused message") || message.starts_with("message is lost to us");
+            if is_refusal && field("message_id") == BAD {
                 log.refused.insert((mailbox, field("code")));
             } else if message.starts_with("MESH did not answer") || message.starts_with("MESH refuses this mailbox") {
                 log.waited.insert((mailbox, field("code")));

@@ -63,6 +63,7 @@ impl Bench {
             pipelines: self.pipelines.subscribe(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             chance: Arc::new(Loaded),
+            timings: Arc::new(()),
             settings: self.settings.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! A store in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, ready};
@@ -208,6 +208,9 @@ impl Store for FakeStore {
         not_here()
     }
     fn refuse(&self, _: Refusal) -> Reply<()> {
+        not_here()
+    }
+    fn forget_refused(&self, _: &MailboxId, _: BTreeSet<MessageId>) -> Reply<()> {
         not_here()
     }
     fn note(&self, _: Note) -> Reply<()> {
