@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
@@ -17,6 +18,16 @@ pub(crate) struct Row {
     pub(crate) place: Place,
     /// MESH heard that we keep it.
     pub(crate) acknowledged: bool,
+}
+
+impl Row {
+    /// Its payload is not there, so that it must be fetched again if MESH still has it.
+    pub(crate) fn is_lost(&self) -> bool {
+        match &self.place {
+            Place::Aside { reason, .. } => reason.code == FaultCode::SpoolLost,
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => false,
+        }
+    }
 }
 
 /// Where a delivery stands. Each one has exactly one place.
