@@ -121,6 +121,8 @@ fault_codes! {
     MsgPoison = "MSG-POISON",
     /// It waited longer than its pipeline's `max_age`.
     MsgTooOld = "MSG-TOO-OLD",
+    /// Its payload does not decompress as its pipeline asks.
+    MsgBadCompression = "MSG-BAD-COMPRESSION",
     /// A pipeline discarded it by rule.
     MsgDiscarded = "MSG-DISCARDED",
     /// Twenty alike failed in one pipeline without a success between.

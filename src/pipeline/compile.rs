@@ -59,6 +59,7 @@ impl Pipelines {
             limits: definition.limits,
             stages: definition.stages,
             outputs: definition.outputs,
+            cases: definition.cases,
         };
         Self { pipelines: read.into_iter().map(compiled).collect(), exact, open, mailboxes }
     }
@@ -98,8 +99,9 @@ fn check_outputs(
                 let problem = format!("two outputs are named `{}`", output.name);
                 findings.push(finding(file, Some(output.line), &format!("{key}.name"), &problem, "a name of its own"));
             }
-            let shared =
-                mailboxes.iter().find(|(_, mailbox)| share_a_path(&earlier.plan(mailbox), &output.plan(mailbox)));
+            let shared = mailboxes
+                .iter()
+                .find(|(_, mailbox)| share_a_path(&earlier.plan(mailbox, &[]), &output.plan(mailbox, &[])));
             if let Some((mailbox, _)) = shared {
                 let problem = format!(
                     "`{}` and `{}` (line {}) could write the same path for mailbox {mailbox}",

@@ -21,12 +21,16 @@
 //!
 //! It does not touch a payload: that comes with the stages that read one.
 
+mod cases;
 mod compile;
 mod definition;
 mod matching;
+mod message;
 mod reading;
 mod run;
 mod stages;
+mod testing;
+mod transform;
 
 #[cfg(test)]
 mod tests;
@@ -38,10 +42,13 @@ use std::time::Duration;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::output::OutputPlan;
 use crate::domain::settlement::Reason;
+use cases::Case;
 use definition::OutputTemplate;
 use matching::Condition;
 pub use matching::Facts;
+pub use message::{Letter, Message};
 use stages::Stage;
+pub use testing::Tested;
 
 /// All pipelines and the mailboxes they write for. Immutable; a reload makes another one.
 #[derive(Debug)]
@@ -63,6 +70,7 @@ pub struct Pipeline {
     limits: Limits,
     stages: Vec<Stage>,
     outputs: Vec<OutputTemplate>,
+    cases: Vec<Case>,
 }
 
 /// What a mailbox says about its output files.
@@ -101,4 +109,6 @@ pub enum Outcome {
     Deliver(Vec<OutputPlan>),
     /// A rule says it goes nowhere.
     Discard(Reason),
+    /// A person must look before it goes anywhere.
+    Hold(Reason),
 }

@@ -1,6 +1,7 @@
 //! Whole runs against fakes: the order of calls, the table of faults, suspects, drain. Waits are a few milliseconds.
 
 pub(super) mod fakes;
+mod payload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -434,6 +435,7 @@ fn output(name: &str, progress: Progress) -> OutputState {
         folder: "/srv/mesh".into(),
         group: None,
         mode: 0o640,
+        payload: Vec::new(),
     };
     OutputState { plan, progress }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Plan {
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_meshd");
 
 /// The pipeline where no other is wanted.
-const EVERYTHING: &str = r#"
+pub(crate) const EVERYTHING: &str = r#"
 name = "everything"
 [[output]]
 name = "inbox"

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::fault::FaultCode;
+use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::MailboxId;
 use crate::domain::settlement::Reason;
 use crate::pipeline::MailboxOutputs;
 use crate::pipeline::definition::read_condition;
-use crate::pipeline::matching::{Condition, Facts};
+use crate::pipeline::matching::Condition;
+use crate::pipeline::message::Message;
 use crate::pipeline::reading::{Keys, Notes};
 
 /// A rule and why.
@@ -19,8 +20,9 @@ pub(in crate::pipeline) struct Discard {
 
 impl Discard {
     /// Why the message ends here, if it does.
-    pub(in crate::pipeline) fn verdict(&self, facts: &Facts<'_>) -> Option<Reason> {
-        self.when.fit(facts).map(|_| Reason::new(FaultCode::MsgDiscarded, &self.reason))
+    pub(in crate::pipeline) fn verdict(&self, message: &Message<'_>) -> Result<Option<Reason>, Fault> {
+        let fits = self.when.fit(message)?;
+        Ok(fits.map(|_| Reason::new(FaultCode::MsgDiscarded, &self.reason)))
     }
 }
 

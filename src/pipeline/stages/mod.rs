@@ -1,5 +1,7 @@
-//! What a pipeline can do with a message, one file each. A stage is pure: it reads facts and says what follows.
+//! What a pipeline can do with a message, one file each. A stage reads the message and says what follows;
+//! all it changes is what the stages after it, and the outputs, see of the payload.
 
+pub(super) mod decompress;
 pub(super) mod discard;
 pub(super) mod route;
 
@@ -9,12 +11,15 @@ use super::MailboxOutputs;
 use super::definition::OutputTemplate;
 use super::reading::{Node, Notes};
 use crate::domain::ids::MailboxId;
+use decompress::Decompress;
 use discard::Discard;
 use route::Route;
 
 /// One stage of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Undoes gzip.
+    Decompress(Decompress),
     /// Chooses among the outputs.
     Route(Route),
     /// Ends what a rule describes.
@@ -22,7 +27,7 @@ pub(super) enum Stage {
 }
 
 /// What `use` can say.
-const WORDS: [&str; 2] = ["route", "discard"];
+const WORDS: [&str; 3] = ["decompress", "discard", "route"];
 
 /// Reads the `[[stage]]` tables, top to bottom.
 pub(super) fn read(
@@ -34,7 +39,7 @@ pub(super) fn read(
     let mut stages = Vec::new();
     let mut is_routed = false;
     for mut keys in node.tables(notes) {
-        let Some(verb) = keys.required("use", "\"route\" or \"discard\"", notes) else { continue };
+        let Some(verb) = keys.required("use", "what the stage does", notes) else { continue };
         match verb.text(notes) {
             Some("route") => {
                 if is_routed {
@@ -43,6 +48,7 @@ pub(super) fn read(
                 is_routed = true;
                 stages.extend(route::read(keys, outputs, mailboxes, notes).map(Stage::Route));
             }
+            Some("decompress") => stages.push(Stage::Decompress(decompress::read(keys, notes))),
             Some("discard") => stages.extend(discard::read(keys, mailboxes, notes).map(Stage::Discard)),
             Some(word) => notes.unknown(&verb.at(), &verb.key, "this stage is not known", word, WORDS),
             None => {}

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::fault::Fault;
 use crate::domain::ids::MailboxId;
 use crate::pipeline::MailboxOutputs;
 use crate::pipeline::definition::{OutputTemplate, read_condition};
-use crate::pipeline::matching::{Condition, Facts};
-use crate::pipeline::reading::{Keys, Notes};
+use crate::pipeline::matching::Condition;
+use crate::pipeline::message::Message;
+use crate::pipeline::reading::{Keys, Node, Notes};
 
 /// Rules, read top to bottom. Outputs are places in the pipeline's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +21,13 @@ pub(in crate::pipeline) struct Route {
 
 impl Route {
     /// The outputs of the first rule that fits.
-    pub(in crate::pipeline) fn outputs(&self, facts: &Facts<'_>) -> &[usize] {
-        let fitting = self.rules.iter().find(|(when, _)| when.fit(facts).is_some());
-        fitting.map_or(&self.otherwise, |(_, to)| to)
+    pub(in crate::pipeline) fn outputs(&self, message: &Message<'_>) -> Result<&[usize], Fault> {
+        for (when, to) in &self.rules {
+            if when.fit(message)?.is_some() {
+                return Ok(to);
+            }
+        }
+        Ok(&self.otherwise)
     }
 }
 
@@ -78,6 +84,15 @@ pub(super) fn read(
 
 fn read_targets(rule: &mut Keys<'_>, outputs: &[OutputTemplate], notes: &mut Notes<'_>) -> Vec<usize> {
     let Some(node) = rule.required("to", "names of outputs", notes) else { return Vec::new() };
+    read_names(&node, outputs, notes)
+}
+
+/// Names of outputs, each once, as places in the pipeline's list.
+pub(in crate::pipeline) fn read_names(
+    node: &Node<'_>,
+    outputs: &[OutputTemplate],
+    notes: &mut Notes<'_>,
+) -> Vec<usize> {
     let mut targets = Vec::new();
     for (node, word) in node.texts(notes) {
         match outputs.iter().position(|output| output.name.as_str() == word) {

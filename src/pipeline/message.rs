@@ -1,0 +1,78 @@
+//! One message as a pipeline sees it: clear facts at once, what is sealed at the first rule that asks for it.
+//!
+//! Opening costs a decryption, so a message whose pipeline looks at clear facts alone is not opened for a decision.
+
+use super::matching::Facts;
+use super::transform;
+use crate::domain::envelope::Envelope;
+use crate::domain::fault::Fault;
+use crate::domain::output::Transform;
+use crate::ports::spool::{Opened, Payload};
+
+/// What is sealed of one message.
+pub trait Letter {
+    /// Opens it; later calls answer with the same.
+    fn opened(&self) -> Result<&Opened, Fault>;
+}
+
+/// One message on its way through the stages.
+pub struct Message<'a> {
+    facts: Facts<'a>,
+    letter: &'a dyn Letter,
+    transforms: Vec<Transform>,
+    /// What the transforms made of the payload; none without any.
+    transformed: Option<Payload>,
+}
+
+impl<'a> Message<'a> {
+    /// A message that nothing was done to.
+    pub fn new(facts: Facts<'a>, letter: &'a dyn Letter) -> Self {
+        Self { facts, letter, transforms: Vec::new(), transformed: None }
+    }
+
+    /// What is known without opening it.
+    pub(super) fn facts(&self) -> &Facts<'a> {
+        &self.facts
+    }
+
+    /// Its headers.
+    pub(super) fn envelope(&self) -> Result<&'a Envelope, Fault> {
+        Ok(&self.letter.opened()?.envelope)
+    }
+
+    /// Its payload as the stages so far have left it.
+    pub fn payload(&self) -> Result<&Payload, Fault> {
+        match &self.transformed {
+            Some(payload) => Ok(payload),
+            None => Ok(&self.letter.opened()?.payload),
+        }
+    }
+
+    /// Changes the payload for all that follows.
+    pub(super) fn transform(&mut self, transform: Transform) -> Result<(), Fault> {
+        self.transformed = Some(transform::apply(&transform, self.payload()?)?);
+        self.transforms.push(transform);
+        Ok(())
+    }
+
+    /// Makes the payload ready as was decided, in this round or an earlier one: opened and changed.
+    pub fn follow(&mut self, decided: &[Transform]) -> Result<(), Fault> {
+        if self.transforms != decided {
+            (self.transforms, self.transformed) = (Vec::new(), None);
+            for transform in decided {
+                self.transform(transform.clone())?;
+            }
+        }
+        self.payload().map(drop)
+    }
+
+    /// What was done to the payload.
+    pub(super) fn transforms(&self) -> &[Transform] {
+        &self.transforms
+    }
+
+    /// The payload, if it was changed.
+    pub fn into_changed(self) -> Option<Payload> {
+        self.transformed
+    }
+}
