@@ -123,6 +123,8 @@ fault_codes! {
     MsgTooOld = "MSG-TOO-OLD",
     /// Its payload does not decompress as its pipeline asks.
     MsgBadCompression = "MSG-BAD-COMPRESSION",
+    /// Its payload is not what its pipeline expects of its workflow.
+    MsgContentMismatch = "MSG-CONTENT-MISMATCH",
     /// A pipeline discarded it by rule.
     MsgDiscarded = "MSG-DISCARDED",
     /// Twenty alike failed in one pipeline without a success between.

@@ -13,7 +13,8 @@
 //! first that is configured and fits, and there is no subject, local id and file name.
 //!
 //! `expect` names one end: `outputs`, `discard = true`, `dead = "CODE"` or `held = "CODE"`. With outputs it may say
-//! `bytes = "same"`, or the `sha256` of what is published.
+//! `bytes = "same"`, or the `sha256` of what is published. `alarm = true` expects that a stage raises one; without it none
+//! may be raised.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -60,6 +61,7 @@ pub(super) struct Given {
 pub(super) struct Expected {
     pub(super) end: End,
     pub(super) bytes: Option<Bytes>,
+    pub(super) is_alarmed: bool,
 }
 
 /// An end of a message, as a test can expect it.
@@ -209,6 +211,7 @@ fn read_expected(mut keys: Keys<'_>, outputs: &[OutputTemplate], notes: &mut Not
         let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b"0123456789abcdef".contains(&b));
         node.parse(notes, "64 lower-case hex digits", |text| is_digest(text).then(|| Bytes::Sha256(text.to_owned())))
     });
+    let is_alarmed = keys.optional("alarm").is_some_and(|node| node.claim(notes));
     let key = keys.full("").trim_end_matches('.').to_owned();
     keys.end(notes);
     let bytes = match (same, sha256) {
@@ -225,7 +228,7 @@ fn read_expected(mut keys: Keys<'_>, outputs: &[OutputTemplate], notes: &mut Not
     if bytes.is_some() && !matches!(end, End::Outputs(_)) {
         notes.mistake(&at, &key, "nothing is published", "`bytes` and `sha256` with `outputs` alone");
     }
-    Some(Expected { end, bytes })
+    Some(Expected { end, bytes, is_alarmed })
 }
 
 fn read_code(node: &Node<'_>, notes: &mut Notes<'_>) -> Option<FaultCode> {

@@ -137,6 +137,11 @@ impl Pattern {
         Self(text.into())
     }
 
+    /// As written.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The text, if it stands for itself alone.
     pub(super) fn exact(&self) -> Option<&str> {
         (!self.0.contains('*')).then_some(self.0.as_str())

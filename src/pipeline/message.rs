@@ -2,11 +2,15 @@
 //!
 //! Opening costs a decryption, so a message whose pipeline looks at clear facts alone is not opened for a decision.
 
+use std::cell::OnceCell;
+
+use super::content::{self, Content};
 use super::matching::Facts;
 use super::transform;
 use crate::domain::envelope::Envelope;
 use crate::domain::fault::Fault;
 use crate::domain::output::Transform;
+use crate::domain::settlement::Reason;
 use crate::ports::spool::{Opened, Payload};
 
 /// What is sealed of one message.
@@ -22,12 +26,16 @@ pub struct Message<'a> {
     transforms: Vec<Transform>,
     /// What the transforms made of the payload; none without any.
     transformed: Option<Payload>,
+    /// What the payload is, as it is now.
+    content: OnceCell<Option<Content>>,
+    alarms: Vec<Reason>,
 }
 
 impl<'a> Message<'a> {
     /// A message that nothing was done to.
     pub fn new(facts: Facts<'a>, letter: &'a dyn Letter) -> Self {
-        Self { facts, letter, transforms: Vec::new(), transformed: None }
+        let (transforms, alarms) = (Vec::new(), Vec::new());
+        Self { facts, letter, transforms, transformed: None, content: OnceCell::new(), alarms }
     }
 
     /// What is known without opening it.
@@ -48,17 +56,37 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// What its payload is, as the stages so far have left it; none if that is not known.
+    pub(super) fn content(&self) -> Result<Option<&Content>, Fault> {
+        if let Some(content) = self.content.get() {
+            return Ok(content.as_ref());
+        }
+        let start = transform::start(self.payload()?, content::PREFIX)?;
+        Ok(self.content.get_or_init(|| content::recognise(&start)).as_ref())
+    }
+
+    /// Notes that a person should look, while the message goes on.
+    pub(super) fn raise(&mut self, alarm: Reason) {
+        self.alarms.push(alarm);
+    }
+
+    /// What a person should look at.
+    pub fn alarms(&self) -> &[Reason] {
+        &self.alarms
+    }
+
     /// Changes the payload for all that follows.
     pub(super) fn transform(&mut self, transform: Transform) -> Result<(), Fault> {
         self.transformed = Some(transform::apply(&transform, self.payload()?)?);
         self.transforms.push(transform);
+        self.content = OnceCell::new();
         Ok(())
     }
 
     /// Makes the payload ready as was decided, in this round or an earlier one: opened and changed.
     pub fn follow(&mut self, decided: &[Transform]) -> Result<(), Fault> {
         if self.transforms != decided {
-            (self.transforms, self.transformed) = (Vec::new(), None);
+            (self.transforms, self.transformed, self.content) = (Vec::new(), None, OnceCell::new());
             for transform in decided {
                 self.transform(transform.clone())?;
             }

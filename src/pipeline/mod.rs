@@ -23,6 +23,7 @@
 
 mod cases;
 mod compile;
+mod content;
 mod definition;
 mod matching;
 mod message;

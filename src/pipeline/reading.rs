@@ -187,6 +187,11 @@ impl<'t> Keys<'t> {
         if self.name.is_empty() { key.into() } else { format!("{}.{key}", self.name) }
     }
 
+    /// Whether `key` has a value, right or wrong.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.iter().any(|(written, _)| written.get_ref() == key))
+    }
+
     /// The value of `key`, if it is written.
     pub(super) fn optional(&mut self, key: &'static str) -> Option<Node<'t>> {
         self.asked.push(key);

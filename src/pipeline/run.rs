@@ -88,7 +88,12 @@ impl Pipeline {
         for stage in &self.stages {
             match stage {
                 Stage::Decompress(decompress) if has_payload => decompress.work(message)?,
-                Stage::Decompress(_) => {}
+                Stage::Expect(expect) if has_payload => {
+                    if let Some(reason) = expect.work(message)? {
+                        return Ok(Outcome::Hold(reason));
+                    }
+                }
+                Stage::Decompress(_) | Stage::Expect(_) => {}
                 Stage::Discard(discard) => {
                     if let Some(reason) = discard.verdict(message)? {
                         return Ok(Outcome::Discard(reason));

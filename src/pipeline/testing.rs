@@ -79,6 +79,14 @@ impl Pipelines {
         if came != case.expected.end {
             return Err(failure(".expect", format!("it is {came}"), &case.expected.end));
         }
+        match message.alarms() {
+            [] if case.expected.is_alarmed => return Err(failure(".expect", "no alarm is raised".into(), "an alarm")),
+            [alarm, ..] if !case.expected.is_alarmed => {
+                let problem = format!("the alarm {} is raised: {}", alarm.code, alarm.detail);
+                return Err(failure(".expect", problem, "`alarm = true`, or no alarm"));
+            }
+            _ => {}
+        }
         match &case.expected.bytes {
             Some(bytes) => compare(bytes, &sample.opened.payload, &message),
             None => Ok(()),

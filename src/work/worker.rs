@@ -137,7 +137,13 @@ impl Desk {
         if self.waves().is_suspended(pipeline.name()) {
             return Ok(Outcome::Hold(suspended(pipeline.name())));
         }
-        guarded(|| pipeline.run(message, mailbox)).unwrap_or_else(|| Err(panicked("a stage")))
+        let outcome = guarded(|| pipeline.run(message, mailbox)).unwrap_or_else(|| Err(panicked("a stage")));
+        for alarm in message.alarms() {
+            let Delivery { id, mailbox, message_id, workflow, .. } = delivery;
+            let (code, detail, pipeline) = (alarm.code.as_str(), alarm.detail.as_str(), pipeline.name());
+            tracing::error!(delivery = %id, %mailbox, %message_id, workflow_id = %workflow, %pipeline, code, detail, "a pipeline raised an alarm");
+        }
+        outcome
     }
 
     /// Stages every planned output of every opened delivery, in one call. Blocks.

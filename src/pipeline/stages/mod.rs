@@ -3,7 +3,9 @@
 
 pub(super) mod decompress;
 pub(super) mod discard;
+pub(super) mod expect;
 pub(super) mod route;
+mod when;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use super::reading::{Node, Notes};
 use crate::domain::ids::MailboxId;
 use decompress::Decompress;
 use discard::Discard;
+use expect::Expect;
 use route::Route;
 
 /// One stage of a pipeline.
@@ -20,14 +23,16 @@ use route::Route;
 pub(super) enum Stage {
     /// Undoes gzip.
     Decompress(Decompress),
-    /// Chooses among the outputs.
-    Route(Route),
     /// Ends what a rule describes.
     Discard(Discard),
+    /// Compares the content with what it should be.
+    Expect(Expect),
+    /// Chooses among the outputs.
+    Route(Route),
 }
 
 /// What `use` can say.
-const WORDS: [&str; 3] = ["decompress", "discard", "route"];
+const WORDS: [&str; 4] = ["decompress", "discard", "expect", "route"];
 
 /// Reads the `[[stage]]` tables, top to bottom.
 pub(super) fn read(
@@ -49,6 +54,7 @@ pub(super) fn read(
                 stages.extend(route::read(keys, outputs, mailboxes, notes).map(Stage::Route));
             }
             Some("decompress") => stages.push(Stage::Decompress(decompress::read(keys, notes))),
+            Some("expect") => stages.extend(expect::read(keys, notes).map(Stage::Expect)),
             Some("discard") => stages.extend(discard::read(keys, mailboxes, notes).map(Stage::Discard)),
             Some(word) => notes.unknown(&verb.at(), &verb.key, "this stage is not known", word, WORDS),
             None => {}

@@ -195,7 +195,7 @@ fn every_mistake_in_every_file_is_reported_at_once() {
     a.toml:4: match.type: this type of message is not known; expected one of: data, report; did you mean `data`?
     a.toml:5: match.mailbox[1]: no configured mailbox matches; expected one of: X26ABC1, X26ABC2, X26ABC3; did you mean `X26ABC1`?
     a.toml:7: limits.max_age: this value is not understood; expected a whole number and a unit: ms, s, m, h, d, w or y, such as "72h"
-    a.toml:9: stage[1].use: this stage is not known; expected one of: decompress, discard, route; did you mean `route`?
+    a.toml:9: stage[1].use: this stage is not known; expected one of: decompress, discard, expect, route; did you mean `route`?
     a.toml:12: output[1].kind: this kind of output is not known; expected one of: mesh-folder, folder; did you mean `mesh-folder`?
     a.toml:13: output[1].path: a placeholder other than {mailbox.output} at the beginning; expected one of: {mailbox.output}; did you mean `{mailbox.output}`?
     b.toml:1: name: this value is not understood; expected 1 to 64 lower-case letters, digits, `_`, `.` or `-`
@@ -233,7 +233,7 @@ rules = [ { otherwise = true, to = ["inbox", "inbox"] }, { when = { from = "A B"
     stages.toml:12: stage[2].rules[3]: a rule says for what it is; expected either `when = { … }` or `otherwise = true`
     stages.toml:12: stage[2].rules[3].to: nothing is named; expected at least one string
     stages.toml:12: stage[2].rules[3].when: this fits everything; expected at least one key, or `otherwise = true`
-    stages.toml:12: stage[2].rules[3].when.subjct: this key is not known here; expected one of: workflow, mailbox, from, subject, local_id, file_name, type; did you mean `subject`?
+    stages.toml:12: stage[2].rules[3].when.subjct: this key is not known here; expected one of: content, workflow, mailbox, from, subject, local_id, file_name, type; did you mean `subject`?
     stages.toml:15: stage[3].use: this pipeline routes twice; expected one stage that routes
     stages.toml:16: stage[3].rules[1].to[2]: this output is named twice; expected each output once
     stages.toml:16: stage[3].rules[2]: a rule after the one for all the rest; expected `otherwise = true` in the last rule
