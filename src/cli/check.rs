@@ -116,7 +116,7 @@ fn look(loaded: &Loaded, with_tests: bool, report: &mut Report) {
     if let Some(folder) = loaded.config.control.socket.parent() {
         report.mistakes.extend(writable(loaded, "control.socket", folder));
     }
-    match daemon::load_pipelines(loaded) {
+    match daemon::load_pipelines_with_keys(loaded) {
         Ok(pipelines) => {
             outputs(loaded, &pipelines, report);
             if with_tests {

@@ -40,7 +40,7 @@ pub fn run(loaded: &Loaded) -> Result<(), Stop> {
         LockError::Failed { .. } => Stop::Failed(error.into()),
     })?;
     let secrets = loaded.resolve().map_err(Stop::Configuration)?;
-    let pipelines = pipelines::load(loaded).map_err(Stop::Configuration)?;
+    let pipelines = pipelines::load_with_keys(loaded).map_err(Stop::Configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let ended = runtime.block_on(live(loaded, secrets, pipelines, &lock));
     runtime.shutdown_timeout(LEAVE_AFTER);

@@ -123,6 +123,8 @@ fault_codes! {
     MsgTooOld = "MSG-TOO-OLD",
     /// Its payload does not decompress as its pipeline asks.
     MsgBadCompression = "MSG-BAD-COMPRESSION",
+    /// Its payload does not open with its pipeline's identity.
+    MsgNotDecryptable = "MSG-NOT-DECRYPTABLE",
     /// Its payload is not what its pipeline expects of its workflow.
     MsgContentMismatch = "MSG-CONTENT-MISMATCH",
     /// A pipeline discarded it by rule.

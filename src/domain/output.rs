@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::digest::ContentDigest;
 use super::ids::Name;
+use super::secret::SecretRef;
 
 /// One destination, as a pipeline decided it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -54,6 +55,13 @@ pub enum Transform {
         max_bytes: u64,
         /// The same, as a multiple of what goes in.
         max_ratio: u32,
+    },
+    /// An age file is opened.
+    Decrypt {
+        /// By the identity that lies there.
+        identity: SecretRef,
+        /// Length of what comes out, at most.
+        max_bytes: u64,
     },
 }
 
@@ -135,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_plan_reads_back_from_journal_and_index() {
-        for payload in [vec![], vec![Transform::Gunzip { max_bytes: 10, max_ratio: 2 }]] {
+        let decrypt = Transform::Decrypt { identity: SecretRef::Credential("key".into()), max_bytes: 10 };
+        for payload in [vec![], vec![Transform::Gunzip { max_bytes: 10, max_ratio: 2 }, decrypt]] {
             let plan = plan(payload);
             let journal = serde_json::to_string(&plan).expect("JSON");
             assert_eq!(serde_json::from_str::<OutputPlan>(&journal).expect("it reads"), plan);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::definition::{self, Definition};
+use super::keyring::Keyring;
 use super::{MailboxOutputs, Pipeline, Pipelines};
 use crate::domain::finding::Finding;
 use crate::domain::ids::MailboxId;
@@ -60,8 +61,9 @@ impl Pipelines {
             stages: definition.stages,
             outputs: definition.outputs,
             cases: definition.cases,
+            keys: Keyring::default(),
         };
-        Self { pipelines: read.into_iter().map(compiled).collect(), exact, open, mailboxes }
+        Self { pipelines: read.into_iter().map(compiled).collect(), exact, open, mailboxes, keys: Keyring::default() }
     }
 }
 

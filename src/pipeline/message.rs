@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 
 use super::content::{self, Content};
+use super::keyring::Keyring;
 use super::matching::Facts;
 use super::transform;
 use crate::domain::envelope::Envelope;
@@ -76,19 +77,19 @@ impl<'a> Message<'a> {
     }
 
     /// Changes the payload for all that follows.
-    pub(super) fn transform(&mut self, transform: Transform) -> Result<(), Fault> {
-        self.transformed = Some(transform::apply(&transform, self.payload()?)?);
+    pub(super) fn transform(&mut self, transform: Transform, keys: &Keyring) -> Result<(), Fault> {
+        self.transformed = Some(transform::apply(&transform, self.payload()?, keys)?);
         self.transforms.push(transform);
         self.content = OnceCell::new();
         Ok(())
     }
 
     /// Makes the payload ready as was decided, in this round or an earlier one: opened and changed.
-    pub fn follow(&mut self, decided: &[Transform]) -> Result<(), Fault> {
+    pub(super) fn follow(&mut self, decided: &[Transform], keys: &Keyring) -> Result<(), Fault> {
         if self.transforms != decided {
             (self.transforms, self.transformed, self.content) = (Vec::new(), None, OnceCell::new());
             for transform in decided {
-                self.transform(transform.clone())?;
+                self.transform(transform.clone(), keys)?;
             }
         }
         self.payload().map(drop)

@@ -25,6 +25,7 @@ mod cases;
 mod compile;
 mod content;
 mod definition;
+mod keyring;
 mod matching;
 mod message;
 mod reading;
@@ -45,6 +46,7 @@ use crate::domain::output::OutputPlan;
 use crate::domain::settlement::Reason;
 use cases::Case;
 use definition::OutputTemplate;
+use keyring::Keyring;
 use matching::Condition;
 pub use matching::Facts;
 pub use message::{Letter, Message};
@@ -60,6 +62,7 @@ pub struct Pipelines {
     /// Pipelines with a workflow pattern or no workflow key.
     open: Vec<usize>,
     mailboxes: BTreeMap<MailboxId, MailboxOutputs>,
+    keys: Keyring,
 }
 
 /// One compiled pipeline.
@@ -72,6 +75,7 @@ pub struct Pipeline {
     stages: Vec<Stage>,
     outputs: Vec<OutputTemplate>,
     cases: Vec<Case>,
+    keys: Keyring,
 }
 
 /// What a mailbox says about its output files.

@@ -8,7 +8,7 @@ use super::{Limits, MailboxOutputs, Message, Outcome, Pipeline, Pipelines};
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name};
-use crate::domain::output::OutputPlan;
+use crate::domain::output::{OutputPlan, Transform};
 
 impl Pipelines {
     /// The most specific pipeline that takes a message. No allocation; pipelines of other exact workflows are not looked
@@ -20,6 +20,11 @@ impl Pipelines {
             Some(pipeline) => Ok(Some(pipeline)),
             None => self.best(&self.open, message),
         }
+    }
+
+    /// Makes a message's payload ready as was decided, in this round or an earlier one: opened, and changed.
+    pub fn follow(&self, message: &mut Message<'_>, decided: &[Transform]) -> Result<(), Fault> {
+        message.follow(decided, &self.keys)
     }
 
     /// Where a mailbox's outputs lie; `None` if the configuration has no such mailbox.
@@ -87,13 +92,14 @@ impl Pipeline {
         let mut chosen: Option<&[usize]> = None;
         for stage in &self.stages {
             match stage {
-                Stage::Decompress(decompress) if has_payload => decompress.work(message)?,
+                Stage::Decompress(decompress) if has_payload => decompress.work(message, &self.keys)?,
+                Stage::Decrypt(decrypt) if has_payload => decrypt.work(message, &self.keys)?,
                 Stage::Expect(expect) if has_payload => {
                     if let Some(reason) = expect.work(message)? {
                         return Ok(Outcome::Hold(reason));
                     }
                 }
-                Stage::Decompress(_) | Stage::Expect(_) => {}
+                Stage::Decompress(_) | Stage::Decrypt(_) | Stage::Expect(_) => {}
                 Stage::Discard(discard) => {
                     if let Some(reason) = discard.verdict(message)? {
                         return Ok(Outcome::Discard(reason));

@@ -109,7 +109,7 @@ impl Desk {
         }
         let planned = slots.iter().find(|slot| slot.is_planned()).filter(|_| end.is_none());
         if let Some(Slot { state, .. }) = planned {
-            let prepared = guarded(|| message.follow(&state.plan.payload))
+            let prepared = guarded(|| self.pipelines.follow(&mut message, &state.plan.payload))
                 .unwrap_or_else(|| Err(panicked("a change of the payload")));
             *end = prepared.err().map(End::Fault);
         }

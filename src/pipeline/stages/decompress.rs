@@ -6,11 +6,10 @@
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::output::Transform;
 use crate::domain::quantity;
+use crate::pipeline::keyring::Keyring;
 use crate::pipeline::message::Message;
 use crate::pipeline::reading::{Keys, Notes};
-use crate::pipeline::transform::{gunzip, start};
-
-const USUAL_MAX_BYTES: u64 = 1_000_000_000;
+use crate::pipeline::transform::{USUAL_MAX_BYTES, gunzip, start};
 
 /// As for a compressed transfer (`receive::body`): text seldom compresses more than fifty times, a bomb thousandfold.
 const USUAL_MAX_RATIO: u32 = 200;
@@ -25,11 +24,11 @@ pub(in crate::pipeline) struct Decompress {
 
 impl Decompress {
     /// Undoes gzip if the payload starts as such.
-    pub(in crate::pipeline) fn work(&self, message: &mut Message<'_>) -> Result<(), Fault> {
+    pub(in crate::pipeline) fn work(&self, message: &mut Message<'_>, keys: &Keyring) -> Result<(), Fault> {
         let is_gzip = start(message.payload()?, gunzip::MAGIC.len())? == gunzip::MAGIC;
         if is_gzip {
             let Self { max_bytes, max_ratio, .. } = *self;
-            return message.transform(Transform::Gunzip { max_bytes, max_ratio });
+            return message.transform(Transform::Gunzip { max_bytes, max_ratio }, keys);
         }
         if self.is_required { Err(Fault::message(FaultCode::MsgBadCompression, "it is not gzip")) } else { Ok(()) }
     }

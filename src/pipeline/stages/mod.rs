@@ -2,6 +2,7 @@
 //! all it changes is what the stages after it, and the outputs, see of the payload.
 
 pub(super) mod decompress;
+pub(super) mod decrypt;
 pub(super) mod discard;
 pub(super) mod expect;
 pub(super) mod route;
@@ -14,6 +15,7 @@ use super::definition::OutputTemplate;
 use super::reading::{Node, Notes};
 use crate::domain::ids::MailboxId;
 use decompress::Decompress;
+use decrypt::Decrypt;
 use discard::Discard;
 use expect::Expect;
 use route::Route;
@@ -23,6 +25,8 @@ use route::Route;
 pub(super) enum Stage {
     /// Undoes gzip.
     Decompress(Decompress),
+    /// Opens an age file.
+    Decrypt(Decrypt),
     /// Ends what a rule describes.
     Discard(Discard),
     /// Compares the content with what it should be.
@@ -32,7 +36,7 @@ pub(super) enum Stage {
 }
 
 /// What `use` can say.
-const WORDS: [&str; 4] = ["decompress", "discard", "expect", "route"];
+const WORDS: [&str; 5] = ["decompress", "decrypt", "discard", "expect", "route"];
 
 /// Reads the `[[stage]]` tables, top to bottom.
 pub(super) fn read(
@@ -54,6 +58,7 @@ pub(super) fn read(
                 stages.extend(route::read(keys, outputs, mailboxes, notes).map(Stage::Route));
             }
             Some("decompress") => stages.push(Stage::Decompress(decompress::read(keys, notes))),
+            Some("decrypt") => stages.extend(decrypt::read(keys, notes).map(Stage::Decrypt)),
             Some("expect") => stages.extend(expect::read(keys, notes).map(Stage::Expect)),
             Some("discard") => stages.extend(discard::read(keys, mailboxes, notes).map(Stage::Discard)),
             Some(word) => notes.unknown(&verb.at(), &verb.key, "this stage is not known", word, WORDS),

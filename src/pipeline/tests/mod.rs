@@ -195,7 +195,7 @@ fn every_mistake_in_every_file_is_reported_at_once() {
     a.toml:4: match.type: this type of message is not known; expected one of: data, report; did you mean `data`?
     a.toml:5: match.mailbox[1]: no configured mailbox matches; expected one of: X26ABC1, X26ABC2, X26ABC3; did you mean `X26ABC1`?
     a.toml:7: limits.max_age: this value is not understood; expected a whole number and a unit: ms, s, m, h, d, w or y, such as "72h"
-    a.toml:9: stage[1].use: this stage is not known; expected one of: decompress, discard, expect, route; did you mean `route`?
+    a.toml:9: stage[1].use: this stage is not known; expected one of: decompress, decrypt, discard, expect, route; did you mean `route`?
     a.toml:12: output[1].kind: this kind of output is not known; expected one of: mesh-folder, folder; did you mean `mesh-folder`?
     a.toml:13: output[1].path: a placeholder other than {mailbox.output} at the beginning; expected one of: {mailbox.output}; did you mean `{mailbox.output}`?
     b.toml:1: name: this value is not understood; expected 1 to 64 lower-case letters, digits, `_`, `.` or `-`

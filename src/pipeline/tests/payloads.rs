@@ -1,8 +1,13 @@
 //! Stages that look at payloads, or change them.
 
+use age::x25519::Identity;
+
+use super::super::transform::decrypt::tests::seal;
 use super::super::transform::gunzip::tests::gzip;
 use super::*;
+use crate::domain::fault::Origin;
 use crate::domain::output::Transform;
+use crate::domain::secret::SecretRef;
 
 #[test]
 fn what_comes_as_gzip_is_published_without_it() {
@@ -150,4 +155,56 @@ fn alarms(pipelines: &Pipelines, input: &[u8]) -> (Outcome, Vec<Reason>) {
     let mut message = Message::new(facts, &letter);
     let outcome = run_message(pipelines, &mut message).expect("no fault");
     (outcome, message.alarms().to_vec())
+}
+
+const DECRYPT: &str = "[[stage]]\nuse = \"decrypt\"\nidentity = { credential = \"partner\" }\nmax_bytes = \"1MB\"\n";
+
+#[test]
+fn what_is_sealed_for_us_is_published_as_it_was_before() {
+    let identity = Identity::generate();
+    let stages = format!("{DECRYPT}[[stage]]\nuse = \"decompress\"\nmax_bytes = \"1MB\"\nmax_ratio = 10");
+    let pipelines = compile_all(&[("sealed", &stages)]).expect("no findings");
+    let pipelines = pipelines.resolve(|_| Ok(vec![identity.clone()])).expect("it is read");
+    let sealed = Transform::Decrypt { identity: SecretRef::Credential("partner".into()), max_bytes: 1_000_000 };
+    let gunzip = Transform::Gunzip { max_bytes: 1_000_000, max_ratio: 10 };
+    for (input, transforms) in [
+        (seal(b"a letter", &identity), vec![sealed.clone()]),
+        (seal(&gzip(b"a letter"), &identity), vec![sealed, gunzip]),
+        (b"a letter".to_vec(), vec![]),
+    ] {
+        let (outcome, published) = run_bytes(&pipelines, &input);
+        let Ok(Outcome::Deliver(plans)) = outcome else { panic!("it is delivered") };
+        assert_eq!((published.as_slice(), &plans[0].payload), (&b"a letter"[..], &transforms));
+    }
+}
+
+#[test]
+fn what_is_not_for_us_is_dead_but_a_key_that_is_not_loaded_holds() {
+    let (ours, theirs) = (Identity::generate(), Identity::generate());
+    let closed = compile_all(&[("sealed", &format!("{DECRYPT}required = true"))]).expect("no findings");
+    let fault = run_bytes(&closed, &seal(b"x", &ours)).0.expect_err("no key");
+    assert_eq!((fault.code, fault.origin), (FaultCode::MsgNotDecryptable, Origin::Local("identity")));
+    let opened = closed.resolve(|_| Ok(vec![ours.clone()])).expect("it is read");
+    for input in [seal(b"x", &theirs), b"a letter".to_vec()] {
+        let fault = run_bytes(&opened, &input).0.expect_err("not for us");
+        assert_eq!((fault.code, fault.origin), (FaultCode::MsgNotDecryptable, Origin::Message));
+    }
+}
+
+#[test]
+fn an_identity_that_cannot_be_read_is_told_with_its_place() {
+    let pipelines = compile_all(&[("sealed", DECRYPT)]).expect("no findings");
+    let findings = pipelines.resolve(|_| Err("no such credential".into())).expect_err("it cannot be read");
+    insta::assert_snapshot!(listed(&findings), @"sealed.toml:4: stage[1].identity: no such credential; expected a file of age identities that only we can read, as `meshd keys generate` makes it");
+    for (identity, problem) in [
+        ("{}", "exactly one reference is needed"),
+        ("{ credential = \"a\", file = \"/a\" }", "exactly one reference is needed"),
+        ("{ credential = \"../a\" }", "this value is not understood"),
+        ("{ file = \"a\" }", "this value is not understood"),
+        ("\"AGE-SECRET-KEY-1\"", "this is of the kind string"),
+    ] {
+        let stage = format!("[[stage]]\nuse = \"decrypt\"\nidentity = {identity}");
+        let findings = compile_all(&[("sealed", &stage)]).expect_err(identity);
+        assert_eq!(findings.iter().map(|finding| finding.problem.as_str()).collect::<Vec<_>>(), [problem]);
+    }
 }

@@ -32,16 +32,23 @@ pub(in crate::pipeline) mod tests {
 
     use proptest::prelude::*;
 
+    use crate::domain::fault::Fault;
     use crate::domain::fault::FaultCode;
     use crate::domain::output::Transform;
-    use crate::pipeline::transform::apply;
+    use crate::pipeline::keyring::Keyring;
+    use crate::pipeline::transform;
     use crate::pipeline::transform::tests::{bytes, payload};
+    use crate::ports::spool::Payload;
 
     /// `bytes` as one gzip member.
     pub(in crate::pipeline) fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(bytes).expect("memory");
         encoder.finish().expect("memory")
+    }
+
+    fn apply(transform: &Transform, payload: &Payload) -> Result<Payload, Fault> {
+        transform::apply(transform, payload, &Keyring::default())
     }
 
     const WIDE: Transform = Transform::Gunzip { max_bytes: 1 << 30, max_ratio: 2_000 };

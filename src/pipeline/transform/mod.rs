@@ -6,15 +6,20 @@
 //!
 //! A failure to read what we kept is our own disk's fault, never the message's (I5).
 
+pub(super) mod decrypt;
 pub(super) mod gunzip;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::keyring::Keyring;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::output::Transform;
 use crate::ports::spool::{Payload, PayloadSource};
+
+/// What a stage makes of a payload is no longer, unless it says so.
+pub(super) const USUAL_MAX_BYTES: u64 = 1_000_000_000;
 
 /// Read at a time, bytes.
 const PIECE: usize = 64 * 1024;
@@ -23,11 +28,18 @@ const PIECE: usize = 64 * 1024;
 const RATIO_FROM: u64 = 1024 * 1024;
 
 /// The payload that `transform` makes of `payload`.
-pub(super) fn apply(transform: &Transform, payload: &Payload) -> Result<Payload, Fault> {
+pub(super) fn apply(transform: &Transform, payload: &Payload, keys: &Keyring) -> Result<Payload, Fault> {
     let (undo, limit): (Arc<dyn Undo>, u64) = match transform {
         Transform::Gunzip { max_bytes, max_ratio } => {
             let by_ratio = payload.length().saturating_mul(u64::from(*max_ratio)).max(RATIO_FROM);
             (Arc::new(gunzip::Gunzip), (*max_bytes).min(by_ratio))
+        }
+        Transform::Decrypt { identity, max_bytes } => {
+            let Some(identities) = keys.get(identity) else {
+                let (code, detail) = (FaultCode::MsgNotDecryptable, format!("the identity {identity} is not loaded"));
+                return Err(Fault::new(code, Class::Permanent, Origin::Local("identity"), detail));
+            };
+            (Arc::new(decrypt::Decrypt(Arc::clone(identities))), *max_bytes)
         }
     };
     let length = prove(&*undo, payload, limit)?;
@@ -157,7 +169,7 @@ pub(in crate::pipeline) mod tests {
         for (error, class) in cases {
             let broken = Payload::new(100, Arc::new(Broken(half.clone(), error)));
             let transform = Transform::Gunzip { max_bytes: 10_000, max_ratio: 100 };
-            let fault = apply(&transform, &broken).err().expect("it does not read");
+            let fault = apply(&transform, &broken, &Keyring::default()).err().expect("it does not read");
             assert_eq!(
                 (fault.code, fault.class, fault.origin),
                 (FaultCode::SpoolUnreadable, class, Origin::Local("spool"))
