@@ -2,9 +2,10 @@
 
 mod cases;
 mod payloads;
+mod shipped;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::transform::tests::{bytes, payload};
 use super::*;
@@ -16,23 +17,6 @@ use crate::domain::output::Layout;
 use crate::ports::spool::Opened;
 
 const OUTPUT: &str = "[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{mailbox.output}/IN\"\n";
-
-#[test]
-fn the_shipped_pipelines_compile_together() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("pipelines");
-    let files: Vec<(PathBuf, String)> = std::fs::read_dir(folder)
-        .expect("the folder is there")
-        .map(|entry| entry.expect("an entry").path())
-        .map(|path| (path.clone(), std::fs::read_to_string(path).expect("text")))
-        .collect();
-    let pipelines = Pipelines::compile(&files, &mailboxes()).expect("no findings");
-    assert_eq!(
-        chosen(&pipelines, "TOC_FHIR_IP_DISCH", "X26ABC1", Some("RX1"), MessageKind::Data),
-        "discharge-summaries"
-    );
-    assert_eq!(chosen(&pipelines, "TOC_FHIR_IP_DISCH", "X26ABC1", None, MessageKind::Report), "reports");
-    assert_eq!(chosen(&pipelines, "PATHOLOGY", "X26ABC1", Some("RX1"), MessageKind::Data), "everything");
-}
 
 #[test]
 fn the_most_specific_pipeline_takes_the_message() {
