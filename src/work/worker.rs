@@ -110,7 +110,7 @@ impl Desk {
         let planned = slots.iter().find(|slot| slot.is_planned()).filter(|_| end.is_none());
         if let Some(Slot { state, .. }) = planned {
             let prepared = guarded(|| self.pipelines.follow(&mut message, &state.plan.payload))
-                .unwrap_or_else(|| Err(panicked("a change of the payload")));
+                .unwrap_or_else(|| Err(panicked("making the payload ready")));
             *end = prepared.err().map(End::Fault);
         }
         let is_wanted = planned.is_some() && end.is_none();
