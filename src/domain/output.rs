@@ -1,6 +1,6 @@
 //! Where a message goes, and how far each of its outputs has come (design 7).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::digest::ContentDigest;
 use super::ids::Name;
 use super::secret::SecretRef;
+
+/// The file in each output root that says how the daemon is: no mail, and never to be taken for it.
+pub const STATUS_FILE: &str = "meshd-status.json";
 
 /// One destination, as a pipeline decided it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -63,6 +66,16 @@ pub enum Transform {
         /// Length of what comes out, at most.
         max_bytes: u64,
     },
+}
+
+impl OutputPlan {
+    /// The folder that carries the marker.
+    pub fn root(&self) -> &Path {
+        match self.layout {
+            Layout::MeshFolder => self.folder.parent().unwrap_or(&self.folder),
+            Layout::Folder => &self.folder,
+        }
+    }
 }
 
 /// The two layouts.

@@ -29,6 +29,16 @@ impl<'a> Sealed<'a> {
     }
 }
 
+/// A message that must not be opened any more: opening it may be what killed the daemon.
+pub(super) struct Closed;
+
+impl Letter for Closed {
+    fn opened(&self) -> Result<&Opened, Fault> {
+        let detail = "it is not opened again";
+        Err(Fault::new(FaultCode::MsgPoison, Class::Poison, Origin::Message, detail))
+    }
+}
+
 impl Letter for Sealed<'_> {
     fn opened(&self) -> Result<&Opened, Fault> {
         self.opened.get_or_init(|| self.spool.open(self.lease)).as_ref().map_err(|error| match error {

@@ -10,18 +10,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 
 use super::round::{End, Round, Slot};
-use super::sealed::Sealed;
+use super::sealed::{Closed, Sealed};
 use super::wave::{Standing, Waves};
 use super::{Work, WorkError, WorkSettings};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
 use crate::domain::output::{Progress, Publication};
 use crate::domain::settlement::{Reason, Settlement};
-use crate::pipeline::{Facts, Message, Outcome, Pipeline, Pipelines};
+use crate::pipeline::{Facts, Letter, Message, Outcome, Pipeline, Pipelines};
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 use crate::ports::spool::Spool;
 use crate::ports::store::{Delivery, Halt, Lease, Store};
+use crate::ports::timings::{Span, Timings};
 
 /// What a batch works with: one set of pipelines, and what these pipelines did so far.
 pub(super) struct Desk {
@@ -30,6 +31,7 @@ pub(super) struct Desk {
     outputs: Arc<dyn Outputs>,
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
+    timings: Arc<dyn Timings>,
     settings: WorkSettings,
     pipelines: Arc<Pipelines>,
     waves: Mutex<Waves>,
@@ -56,6 +58,7 @@ impl Desk {
             outputs: Arc::clone(&work.outputs),
             clock: Arc::clone(&work.clock),
             chance: Arc::clone(&work.chance),
+            timings: Arc::clone(&work.timings),
             settings: work.settings.clone(),
             pipelines,
             waves: Mutex::default(),
@@ -93,7 +96,8 @@ impl Desk {
         let is_begun = round.is_begun();
         let Round { lease, pipeline, limits, slots, opened, end } = round;
         let sealed = Sealed::new(&*self.spool, lease);
-        let mut message = Message::new(Facts::of(&lease.delivery), &sealed);
+        let letter: &dyn Letter = if end.is_some() { &Closed } else { &sealed };
+        let mut message = Message::new(Facts::of(&lease.delivery), letter);
         let chosen = guarded(|| self.pipelines.choose(&message)).unwrap_or_else(|| Err(panicked("a match")));
         if let Ok(Some(chosen)) = &chosen {
             *pipeline = Some(chosen.name().clone());
@@ -223,6 +227,10 @@ impl Desk {
         }
         for (reply, (delivery, pipeline, settlement)) in join_all(replies).await.into_iter().zip(settled) {
             reply?;
+            if let Settlement::Delivered(_) = settlement {
+                let time = self.clock.wall().since(delivery.accepted_at);
+                self.timings.took(Span::AcceptedToPublished, &delivery.mailbox, time);
+            }
             end.is_fruitful |= log(&delivery, pipeline.as_ref(), &settlement);
         }
         Ok(end)
@@ -306,12 +314,6 @@ fn log(delivery: &Delivery, pipeline: Option<&Name>, settlement: &Settlement) ->
         Settlement::Release => ("released", None, false),
     };
     let Delivery { id, mailbox, message_id, workflow, .. } = delivery;
-    if let Settlement::Delivered(outputs) = settlement {
-        for output in outputs.iter().filter(|output| output.progress == Progress::Published(Publication::Again)) {
-            let code = FaultCode::OutRepublished.as_str();
-            tracing::warn!(delivery = %id, %mailbox, %message_id, output = %output.plan.name, code, "output may have appeared twice");
-        }
-    }
     let pipeline = pipeline.map(Name::as_str);
     for output in republished(settlement) {
         let (code, output) = (FaultCode::OutRepublished.as_str(), output.as_str());

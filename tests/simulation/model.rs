@@ -120,7 +120,7 @@ impl Model {
                 let stands = self.life(id)?.stands;
                 self.go(id, "purged", if dead { std::slice::from_ref(&stands) } else { &from }, Stands::Purged)
             }
-            Event::Handshake { mailbox } | Event::Listed { mailbox } => {
+            Event::HandshakeTried { mailbox } | Event::Handshake { mailbox } | Event::Listed { mailbox } => {
                 self.totals.entry(mailbox).or_default();
                 Ok(())
             }

@@ -1,15 +1,24 @@
 //! What is done to payloads on their way: decided once, and done again as decided.
 
-use std::io::Write;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::fakes::Calls;
-use super::*;
+use tokio_util::sync::CancellationToken;
+
+use super::bench::{Bench, of, output, staged};
+use super::fakes::{Calls, FakeOutputs, FakeSpool};
 use crate::domain::envelope::Envelope;
-use crate::domain::output::Transform;
-use crate::ports::outputs::{PublishJob, Published, StageJob};
-use crate::ports::spool::{Intake, Opened, Payload, PayloadSource, SpoolError};
-use crate::ports::store::Lease;
+use crate::domain::fault::Fault;
+use crate::domain::ids::{MailboxId, MessageId};
+use crate::domain::output::{OutputState, Progress, StagedSet, Transform};
+use crate::pipeline::{MailboxOutputs, Pipelines};
+use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
+use crate::ports::spool::{Intake, Opened, Payload, PayloadSource, Spool, SpoolError};
+use crate::ports::store::{Delivery, Lease};
+use crate::work::Work;
 
 const TRANSFORM: Transform = Transform::Gunzip { max_bytes: 1_000, max_ratio: 200 };
 
@@ -53,21 +62,38 @@ async fn what_cannot_be_changed_is_a_dead_letter_and_is_not_staged() {
     assert_eq!(scene.bench.words(), ["d1 dead Permanent MSG-BAD-COMPRESSION"]);
 }
 
+#[tokio::test]
+async fn what_killed_the_daemon_twice_is_not_opened_for_a_choice() {
+    let sealed = PIPELINE.replace("[[stage]]", "[match]\nsubject = \"x\"\n[[stage]]");
+    let scene = Scene::with(&sealed);
+    let delivery = Delivery { solo_deaths: 2, ..of("LETTER", 1) };
+    scene.work_on(delivery, b"a letter".to_vec()).await;
+    assert_eq!(scene.bench.words(), ["d1 dead Poison MSG-POISON"]);
+    assert_eq!(scene.opens.load(Ordering::Relaxed), 0);
+    scene.work_on(of("LETTER", 2), b"a letter".to_vec()).await;
+    assert_eq!(scene.opens.load(Ordering::Relaxed), 1, "the pipeline does ask");
+}
+
 struct Scene {
     bench: Bench,
+    opens: Arc<AtomicU32>,
 }
 
 impl Scene {
     fn new() -> Self {
+        Self::with(PIPELINE)
+    }
+
+    fn with(pipeline: &str) -> Self {
         let bench = Bench::new();
         let mailbox = (
             MailboxId::new("MB1").expect("letters"),
             MailboxOutputs { output: "/srv".into(), group: None, mode: 0o640 },
         );
-        let files = [(PathBuf::from("letters.toml"), PIPELINE.to_owned())];
+        let files = [(PathBuf::from("letters.toml"), pipeline.to_owned())];
         let compiled = Pipelines::compile(&files, &BTreeMap::from([mailbox])).expect("no findings");
         bench.pipelines.send_replace(Arc::new(compiled));
-        Self { bench }
+        Self { bench, opens: Arc::default() }
     }
 
     /// What is staged of a delivery with this payload, and how its outputs ended.
@@ -76,7 +102,11 @@ impl Scene {
         let staged = Arc::new(Mutex::new(Vec::new()));
         let outputs = Recorder { inner: FakeOutputs::new(Calls::default()), staged: Arc::clone(&staged) };
         let work = Work {
-            spool: Arc::new(Kept { inner: FakeSpool::default(), payload: payload.into() }),
+            spool: Arc::new(Kept {
+                inner: FakeSpool::default(),
+                payload: payload.into(),
+                opens: Arc::clone(&self.opens),
+            }),
             outputs: Arc::new(outputs),
             ..self.bench.work()
         };
@@ -92,22 +122,24 @@ impl Scene {
     }
 }
 
-/// Keeps the same payload of every message.
+/// Keeps the same payload of every message, and counts how often it is opened.
 struct Kept {
     inner: FakeSpool,
     payload: Arc<[u8]>,
+    opens: Arc<AtomicU32>,
 }
 
 struct Bytes(Arc<[u8]>);
 
 impl PayloadSource for Bytes {
-    fn reader(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
-        Ok(Box::new(std::io::Cursor::new(Arc::clone(&self.0))))
+    fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(io::Cursor::new(Arc::clone(&self.0))))
     }
 }
 
 impl Spool for Kept {
     fn open(&self, lease: &Lease) -> Result<Opened, SpoolError> {
+        self.opens.fetch_add(1, Ordering::Relaxed);
         let payload = Payload::new(self.payload.len() as u64, Arc::new(Bytes(Arc::clone(&self.payload))));
         Ok(Opened { payload, ..self.inner.open(lease)? })
     }
@@ -117,7 +149,7 @@ impl Spool for Kept {
     fn intake_as_served(&self, envelope: &Envelope) -> Result<Box<dyn Intake>, SpoolError> {
         self.inner.intake_as_served(envelope)
     }
-    fn forget(&self, mailbox: &MailboxId, id: &crate::domain::ids::MessageId) -> Result<(), SpoolError> {
+    fn forget(&self, mailbox: &MailboxId, id: &MessageId) -> Result<(), SpoolError> {
         self.inner.forget(mailbox, id)
     }
 }
