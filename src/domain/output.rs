@@ -78,6 +78,16 @@ impl OutputPlan {
     }
 }
 
+impl Transform {
+    /// The word that tells a consumer what was done.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gunzip { .. } => "gunzip",
+            Self::Decrypt { .. } => "decrypt",
+        }
+    }
+}
+
 /// The two layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -187,7 +187,7 @@ fn check_runs_the_tests_of_pipelines_when_asked() {
     house.set_up();
     let test =
         "[[test]]\nname = \"a letter\"\nmessage = \"letter.txt\"\nexpect = { outputs = \"inbox\", bytes = \"same\" }\n";
-    let everything = fs::read_to_string(house.path("pipelines/everything.toml")).expect("it was written");
+    let everything = std::fs::read_to_string(house.path("pipelines/everything.toml")).expect("it was written");
     house.write("pipelines/everything.toml", &format!("{everything}{test}"));
     let failed = house.meshd(&["check", "--tests"]);
     assert_eq!(failed.code, Some(78), "{}", failed.stderr);
