@@ -128,6 +128,7 @@ impl State {
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
             Event::Started { .. }
+            | Event::Abandoned { .. }
             | Event::TailCut { .. }
             | Event::Rebuilt { .. }
             | Event::SegmentRemoved { .. }

@@ -1,17 +1,22 @@
 use super::*;
 use crate::domain::step::Step;
-use crate::ports::spool::Spool as _;
+use crate::ports::spool::{Intake, Spool as _};
 
-/// Takes in a message of two chunks.
-fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
-    let envelope = Envelope { chunks: 2, ..envelope(id) };
-    let mut intake = spool.intake(&envelope).unwrap();
-    for chunk in ["one", "two"] {
+/// Brings in some of a message's two chunks.
+fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
+    let mut intake = spool.intake(&Envelope { chunks: 2, ..envelope(id) }).unwrap();
+    for chunk in ["one", "two"].into_iter().take(count) {
         intake.begin_chunk().unwrap();
         intake.write(chunk.as_bytes()).unwrap();
         intake.end_chunk().unwrap();
     }
-    let body = IncomingBody::Large(intake.finish().unwrap());
+    intake
+}
+
+/// Takes in a message of two chunks.
+fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
+    let envelope = Envelope { chunks: 2, ..envelope(id) };
+    let body = IncomingBody::Large(take_in_chunks(spool, id, 2).finish().unwrap());
     store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
 }
 
@@ -217,4 +222,50 @@ fn a_journal_segment_goes_after_its_time_once_no_rebuild_needs_it() {
     assert!(first > 1, "the first segment is still there");
     machine.index.burn();
     assert_eq!(machine.open().lease(1, false).len(), 1, "made anew from a checkpoint");
+}
+
+#[test]
+fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    for id in ["HELD", "AGAIN"] {
+        accept_large(&mut store, &spool, id);
+    }
+    for lease in store.lease(2, false) {
+        store.acknowledge(lease.delivery.id);
+        store.settle(lease, Settlement::Held { reason: because(), outputs: Vec::new() });
+    }
+    // A second life, delivered.
+    accept_large(&mut store, &spool, "AGAIN");
+    store.settle_all(&delivered());
+    // One that came in half; one that came in whole, and the crash came before its record.
+    take_in_chunks(&spool, "HALF", 1);
+    take_in_chunks(&spool, "WHOLE", 2);
+    machine.disk.stop_at(Step::JournalWrite, 1, crate::store::disk::Side::Before);
+    let body =
+        IncomingBody::Large(spool.intake(&Envelope { chunks: 2, ..envelope("WHOLE") }).unwrap().finish().unwrap());
+    let accept = Incoming { envelope: Envelope { chunks: 2, ..envelope("WHOLE") }, body, verdict: None };
+    store.commit(vec![Command::Accept(Box::new(accept))]).unwrap_err();
+    drop(store);
+    machine.disk.crash();
+
+    let mut store = machine.open();
+    let folder = "/state/spool/chunks/X26ABC1";
+    let names = || -> Vec<String> {
+        let name = |entry: crate::ports::disk::Entry| entry.path.file_name().unwrap().to_string_lossy().into_owned();
+        machine.disk.list(folder.as_ref()).unwrap().into_iter().map(name).collect()
+    };
+    assert_eq!(names(), ["AGAIN", "AGAIN.3", "HALF.part", "HELD", "WHOLE"].map(str::to_owned));
+    machine.disk.date(machine.clock.wall());
+    machine.clock.pass(29 * DAY);
+    settle_down(&machine, &mut store);
+    (0..2).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    // The delivered life is gone, so nothing leads from the newest one to the held one.
+    assert_eq!(names(), ["AGAIN", "HALF.part", "HELD", "WHOLE"].map(str::to_owned), "MESH may still have them");
+    machine.clock.pass(DAY);
+    settle_down(&machine, &mut store);
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(names(), ["AGAIN", "HELD"].map(str::to_owned));
 }
