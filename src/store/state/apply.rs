@@ -70,7 +70,9 @@ impl State {
             }
             Event::Staged { id, outputs } => {
                 let mut row = self.expect(index, *id)?;
+                let was_staged = row.is_staged();
                 row.delivery.outputs.clone_from(outputs);
+                self.note_staged(*id, was_staged, row.is_staged());
                 self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
             }
             Event::Delivered { id, outputs, keep } => {
@@ -177,6 +179,7 @@ impl State {
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
         self.leave(&row);
+        self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
         self.leave_group(index, id, &row.delivery.location)?;
         if let Location::Parts { life, .. } = row.delivery.location {
@@ -210,10 +213,21 @@ impl State {
     ) -> Result<&mut MailboxOccupancy, IndexError> {
         let mut row = self.expect(index, id)?;
         self.leave(&row);
+        let was_staged = row.is_staged();
         row.place = to(&mut row.delivery);
+        self.note_staged(id, was_staged, row.is_staged());
         let mailbox = row.delivery.mailbox.clone();
         self.enter(row)?;
         Ok(self.counters(&mailbox))
+    }
+
+    fn note_staged(&mut self, id: DeliveryId, was: bool, is: bool) {
+        let key = keys::delivery(kind::STAGED, id);
+        match (was, is) {
+            (false, true) => self.set(key),
+            (true, false) => self.remove(key),
+            (true, true) | (false, false) => {}
+        }
     }
 
     fn leave(&mut self, row: &Row) {

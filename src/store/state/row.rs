@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::output::Progress;
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Delivery, SetAsideKind};
@@ -17,6 +18,14 @@ pub(crate) struct Row {
     pub(crate) place: Place,
     /// MESH heard that we keep it.
     pub(crate) acknowledged: bool,
+}
+
+impl Row {
+    /// Whether files in staging folders are still needed for it.
+    pub(crate) fn is_staged(&self) -> bool {
+        let ended = matches!(self.place, Place::Ended { .. });
+        !ended && self.delivery.outputs.iter().any(|output| matches!(output.progress, Progress::Staged(_)))
+    }
 }
 
 /// Where a delivery stands. Each one has exactly one place.
