@@ -114,7 +114,7 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     for entry in fs::read_dir(folder).expect("a source folder") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let test_only = ["tests", "tests.rs", "tests_support.rs", "fakes.rs", "contract.rs"];
+        let test_only = ["tests", "tests.rs", "tests_support.rs", "fakes", "fakes.rs", "contract.rs"];
         if test_only.contains(&name.as_str()) || name.ends_with("_tests.rs") {
             continue;
         }

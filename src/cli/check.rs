@@ -7,14 +7,14 @@ use clap::Args;
 use rustix::fs::{Access, access};
 use serde_json::json;
 
-use super::output::root;
 use super::{Context, Failure};
 use crate::adapters::http::{Client, Network};
 use crate::config::{Loaded, Secrets};
 use crate::daemon::{self, SystemClock};
 use crate::domain::finding::Finding;
 use crate::pipeline::Pipelines;
-use crate::publish::{Promise, RootReport, probe_root};
+use crate::ports::disk::Disk;
+use crate::publish::{Promise, RootReport, probe_roots};
 use crate::store::disk::Real;
 
 #[derive(Debug, Args)]
@@ -131,11 +131,12 @@ fn writable(loaded: &Loaded, key: &str, folder: &Path) -> Option<Finding> {
 
 fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
     report.pipelines = pipelines.all().len();
-    let disk = Real::new();
-    let state = &loaded.config.state.directory;
-    for (mailbox, plan) in pipelines.plans() {
-        let place = root(&plan);
-        match probe_root(&disk, state, &place, plan.layout, &plan.name) {
+    let disk: Arc<dyn Disk> = Arc::new(Real::new());
+    let (mailboxes, roots): (Vec<_>, Vec<_>) =
+        pipelines.plans().into_iter().map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
+    let reports = probe_roots(&disk, &loaded.config.state.directory, &roots);
+    for ((mailbox, (_, plan)), found) in mailboxes.into_iter().zip(roots).zip(reports) {
+        match found {
             Ok(found) => {
                 let output = format!("{mailbox}, output {} in {}", plan.name, plan.folder.display());
                 // Several pipelines may name one output: it is told once.

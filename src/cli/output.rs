@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::{Context, Failure};
 use crate::daemon::{self, SystemChance, SystemClock};
-use crate::domain::output::{Layout, OutputPlan};
+use crate::domain::output::Layout;
 use crate::domain::step::Step;
 use crate::ports::disk::Disk;
 use crate::publish::{NewRoot, init_root};
@@ -50,7 +50,7 @@ impl Init {
         prepare_state(&disk, state)?;
         let mut done: Vec<(PathBuf, Layout)> = Vec::new();
         for (_, plan) in pipelines.plans() {
-            let root = root(&plan);
+            let root = plan.root().to_path_buf();
             let wanted = self.roots.is_empty() || self.roots.contains(&root);
             if !wanted || done.contains(&(root.clone(), plan.layout)) {
                 continue;
@@ -66,14 +66,6 @@ impl Init {
             Some(root) => Err(anyhow!("no pipeline has an output with the root {}", root.display()).into()),
             None => Ok(()),
         }
-    }
-}
-
-/// The folder that carries the marker of a plan's output.
-pub(super) fn root(plan: &OutputPlan) -> PathBuf {
-    match plan.layout {
-        Layout::MeshFolder => plan.folder.parent().unwrap_or(&plan.folder).to_path_buf(),
-        Layout::Folder => plan.folder.clone(),
     }
 }
 

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, ask};
+use crate::ports::obstacles::Obstacle;
 use crate::ports::operations;
 use crate::ports::store::MailboxOccupancy;
 
@@ -59,6 +60,10 @@ fn summary(status: &operations::Status) -> String {
         status.started_at,
         status.sequence,
     );
+    for obstacle in &status.obstacles {
+        let Obstacle { at, code, detail, since } = obstacle;
+        text += &format!("\nin the way since {since}: {at}: {code}: {detail}");
+    }
     if status.suspects > 0 {
         text += &format!("\n{} suspects of an earlier run are handled alone first", status.suspects);
     }
@@ -76,6 +81,7 @@ fn row([mailbox, queued, held, dead, refused, delivered, listed]: [&str; 7]) -> 
 mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
+    use crate::ports::obstacles::At;
     use crate::ports::operations::Phase;
 
     #[test]
@@ -90,14 +96,20 @@ mod tests {
             suspects: 0,
             dropped_leases: 0,
             certificate_days: Some(90),
+            ready: true,
+            obstacles: Vec::new(),
             mailboxes: Vec::new(),
         };
         let well = summary(&status);
         assert!(well.contains("record 42") && well.contains("90 days"), "{well}");
         assert!(!well.contains("suspects") && !well.contains("defect"), "{well}");
+        let at = At::Output("/srv/mesh".into());
+        let (code, detail) = ("OUT-UNAVAILABLE".into(), "no marker".into());
+        status.obstacles.push(Obstacle { at, code, detail, since: Timestamp(0) });
         status.suspects = 3;
         status.dropped_leases = 1;
         let unwell = summary(&status);
         assert!(unwell.contains("3 suspects") && unwell.contains("defect"), "{unwell}");
+        assert!(unwell.contains("the output root /srv/mesh: OUT-UNAVAILABLE: no marker"), "{unwell}");
     }
 }

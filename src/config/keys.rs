@@ -2,12 +2,12 @@
 
 use super::document::{Node, Place, Table, Value};
 use super::model::{
-    Config, Control, Engine, Environment, FileRef, Journal, KeyFiles, Life, Limits, Log, LogFormat, LogLevel, Mailbox,
-    Mesh, Pipelines, Queue, Retention, State,
+    Config, Control, Engine, Environment, FileRef, Http, Journal, KeyFiles, Life, Limits, Log, LogFormat, LogLevel,
+    Mailbox, Mesh, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::SecretRef;
-use super::values::{ByteSize, Mode, Percent, Period};
+use super::values::{ByteSize, Listen, Mode, Percent, Period};
 
 impl Config {
     /// Reads all keys from the merged files. Mistakes go to `notes`; what is wrong has its default meanwhile.
@@ -21,6 +21,7 @@ impl Config {
             retention: Retention::read(root.table("retention")),
             pipelines: Pipelines::read(root.table("pipelines")),
             control: Control::read(root.table("control")),
+            http: Http::read(root.table("http")),
             log: Log::read(root.table("log")),
             life: Life::read(root.table("life")),
             keys: KeyFiles::read(root.table("keys")),
@@ -64,6 +65,7 @@ impl Queue {
         let queue = Self {
             engine: keys.or("engine", Engine::Sled),
             limits: Limits::read(keys.table("limits"), 50_000, 200_000_000_000),
+            set_aside: Limits::read(keys.table("set_aside"), 20_000, 50_000_000_000),
         };
         keys.end();
         queue
@@ -107,6 +109,14 @@ impl Control {
         };
         keys.end();
         control
+    }
+}
+
+impl Http {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let http = Self { listen: keys.or("listen", Listen::Address(([127, 0, 0, 1], 9464).into())) };
+        keys.end();
+        http
     }
 }
 
@@ -175,6 +185,7 @@ impl Mailbox {
         let group = keys.optional("group");
         let mode = keys.or("mode", Mode(0o640));
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
+        let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
         keys.end();
         Some(Self {
             id: id?,
@@ -187,6 +198,7 @@ impl Mailbox {
             group,
             mode,
             limits,
+            set_aside,
         })
     }
 }

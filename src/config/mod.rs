@@ -27,7 +27,7 @@ pub use document::Source;
 pub use model::{Config, Engine, Environment, Limits, LogFormat, LogLevel, Mailbox, Mesh};
 pub use resolve::Secrets;
 pub use secret::{SecretError, SecretRef};
-pub use values::{ByteSize, Cron, Mode, Percent, Period, Proxy};
+pub use values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};
 
 use crate::domain::digest::hex;
 use crate::domain::finding::Finding;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::secret::SecretRef;
-use super::values::{ByteSize, Cron, Mode, Percent, Period, Proxy};
+use super::values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};
 use crate::adapters::mesh;
 use crate::domain::ids::MailboxId;
 
@@ -25,6 +25,8 @@ pub struct Config {
     pub pipelines: Pipelines,
     /// `[control]`
     pub control: Control,
+    /// `[http]`
+    pub http: Http,
     /// `[log]`
     pub log: Log,
     /// `[life]`
@@ -62,8 +64,10 @@ pub struct Journal {
 pub struct Queue {
     /// Which index.
     pub engine: Engine,
-    /// For all mailboxes together.
+    /// Of what is queued, for all mailboxes together.
     pub limits: Limits,
+    /// Of what is dead or held, for all mailboxes together.
+    pub set_aside: Limits,
 }
 
 /// Which index keeps the queue.
@@ -109,6 +113,13 @@ pub struct Control {
     pub socket: PathBuf,
     /// Members of this group may ask, besides root and the daemon's own user.
     pub view_group: Option<String>,
+}
+
+/// `[http]`: health and metrics, for machines that watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens.
+    pub listen: Listen,
 }
 
 /// `[log]`
@@ -237,6 +248,8 @@ pub struct Mailbox {
     pub mode: Mode,
     /// How much of its mail may wait inside.
     pub limits: Limits,
+    /// How much of its mail may be dead or held.
+    pub set_aside: Limits,
 }
 
 impl Mesh {

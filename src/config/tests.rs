@@ -86,6 +86,7 @@ fn the_shipped_file_is_right_once_every_key_is_switched_on() {
     assert_eq!(written_out.in_flight, left_out.in_flight);
     assert_eq!(written_out.mode, left_out.mode);
     assert_eq!(written_out.limits, left_out.limits);
+    assert_eq!(written_out.set_aside, left_out.set_aside);
 }
 
 #[test]

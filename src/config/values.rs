@@ -1,6 +1,7 @@
 //! The checked types that stand in the configuration: lengths of time, sizes, shares, modes, schedules, names.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -153,6 +154,25 @@ impl FromStr for Proxy {
     }
 }
 
+/// An address to listen on, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Nobody listens.
+    Off,
+    /// An IP address and a port; port 0 takes any that is free.
+    Address(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address.parse().map(Self::Address).map_err(|_| "this is not an IP address with a port"),
+        }
+    }
+}
+
 macro_rules! written_as_text {
     ($($type:ty, $expected:expr, $build:expr;)+) => {
         $(impl Setting for $type {
@@ -172,6 +192,7 @@ written_as_text! {
     Mode, "octal permission bits such as \"0640\"", str::parse;
     Cron, "six cron fields, seconds first, such as \"0 */5 * * * *\"", str::parse;
     PathBuf, "an absolute path", absolute;
+    Listen, "an IP address with a port such as \"127.0.0.1:9464\", or \"off\"", str::parse;
     Proxy, "a URL such as \"http://proxy.example:3128\"", str::parse;
     BaseUrl, "a URL such as \"https://localhost:8743\"", BaseUrl::parse;
     String, "a string", |text| Ok::<_, String>(text.to_owned());

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::clock::{SystemChance, SystemClock};
 use super::lock::LastEnd;
+use super::metrics::Metrics;
 use super::{Stop, probe};
 use crate::adapters::http::{Client, Identity, Network, TlsFiles};
 use crate::adapters::mesh::auth::Credentials;
@@ -19,10 +20,11 @@ use crate::domain::ids::{MailboxId, Name};
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, Floor};
+use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
-use crate::publish::Publisher;
-use crate::receive::admission::{Admission, AdmissionSettings, Limits};
+use crate::publish::{Patience, Patient, Publisher};
+use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
 use crate::store::disk::Real;
@@ -53,6 +55,10 @@ pub(super) struct House {
     pub(super) http: Client,
     pub(super) store: Arc<dyn Store>,
     pub(super) committer: CommitterThread,
+    pub(super) admission: Arc<Admission>,
+    pub(super) obstacles: Obstacles,
+    pub(super) metrics: Metrics,
+    pub(super) publisher: Publisher,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
 }
@@ -92,6 +98,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let store: Arc<dyn Store> = Arc::new(kept);
     let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
 
+    let (obstacles, metrics) = (Obstacles::default(), Metrics::default());
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
     let service = config.mesh.as_ref().context("there is no service")?;
     let limits = mesh::Limits { answer: service.patience.0, grace: service.patience.0, ..mesh::Limits::default() };
@@ -116,6 +123,8 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
             clock: Arc::clone(&clock),
             chance: Arc::clone(&chance),
             disk: Arc::clone(&disk),
+            timings: Arc::new(metrics.clone()),
+            obstacles: obstacles.clone(),
         };
         let gap = if service.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
         let polls = Polls::new(mailbox.poll.schedule().clone(), &mailbox.id, gap);
@@ -129,24 +138,27 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
 
     let publisher =
         Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone());
-    sweep(&publisher, &pipelines, &committer);
+    let workers = usize::from(config.life.workers);
+    let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
+    sweep(&outputs, &pipelines, &committer);
     let work = Work {
         store: Arc::clone(&store),
         spool,
-        outputs: Arc::new(publisher),
+        outputs: Arc::new(outputs),
         // A changed set of pipelines needs a restart, so nobody sends another.
         pipelines: watch::channel(Arc::new(pipelines)).1,
         clock: Arc::clone(&clock),
         chance,
-        settings: WorkSettings { workers: usize::from(config.life.workers), ..WorkSettings::default() },
+        timings: Arc::new(metrics.clone()),
+        settings: WorkSettings { workers, ..WorkSettings::default() },
     };
-    Ok(House { clock, http, store, committer, receivers, work })
+    Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, receivers, work })
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
-fn sweep(publisher: &Publisher, pipelines: &Pipelines, committer: &CommitterThread) {
+fn sweep(outputs: &Patient<Publisher>, pipelines: &Pipelines, committer: &CommitterThread) {
     let plans: Vec<_> = pipelines.plans().into_iter().map(|(_, plan)| plan).collect();
-    let swept = publisher.sweep(&plans, committer.staged_at_start());
+    let swept = outputs.sweep(&plans, committer.staged_at_start());
     if swept.removed > 0 {
         tracing::info!(files = swept.removed, "removed what an earlier run left in staging");
     }
@@ -214,10 +226,14 @@ fn floor(config: &Config) -> Floor {
 
 fn admission(config: &Config) -> AdmissionSettings {
     let limits = |limits: crate::config::Limits| Limits { messages: limits.messages, bytes: limits.bytes.0 };
-    let mailboxes: BTreeMap<_, _> =
-        config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), limits(mailbox.limits))).collect();
+    let budget = |queued, set_aside| Budget { queued: limits(queued), set_aside: limits(set_aside) };
+    let mailboxes: BTreeMap<_, _> = config
+        .mailboxes
+        .iter()
+        .map(|mailbox| (mailbox.id.clone(), budget(mailbox.limits, mailbox.set_aside)))
+        .collect();
     AdmissionSettings {
-        all: limits(config.queue.limits),
+        all: budget(config.queue.limits, config.queue.set_aside),
         mailboxes,
         reserve: RESERVE,
         floor: floor(config),

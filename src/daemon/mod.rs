@@ -5,18 +5,23 @@
 //! What it waits for at a stop is said every few seconds. A second signal ends at once.
 
 mod build;
+mod bulletin;
 mod clock;
 mod control;
 mod crew;
+mod health;
 mod heartbeat;
+mod http;
 mod lock;
 mod logging;
+mod metrics;
 mod notify;
 mod operations;
 mod pipelines;
 mod probe;
 mod run;
 mod signals;
+mod tellers;
 
 use std::path::Path;
 

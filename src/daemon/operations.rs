@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::health::{Looked, is_ready};
 use crate::adapters::http::Client;
 use crate::domain::ids::MailboxId;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
+use crate::ports::obstacles::Obstacles;
 use crate::ports::operations::{MailboxStatus, Operations, Phase, Status, Told};
 use crate::ports::store::{SetAside, SetAsidePage, Store};
 use crate::store::journal::Head;
@@ -22,6 +24,8 @@ pub(super) struct Desk {
     pub(super) started_at: Timestamp,
     pub(super) organisations: BTreeMap<MailboxId, String>,
     pub(super) phase: watch::Receiver<Phase>,
+    pub(super) looked: watch::Receiver<Looked>,
+    pub(super) obstacles: Obstacles,
 }
 
 impl Operations for Desk {
@@ -37,6 +41,13 @@ impl Operations for Desk {
                 occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
             })
             .collect();
+        let ready = is_ready(
+            *self.phase.borrow(),
+            self.clock.monotonic(),
+            *self.looked.borrow(),
+            &self.obstacles,
+            self.organisations.keys(),
+        );
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -47,6 +58,8 @@ impl Operations for Desk {
             suspects: occupancy.suspects,
             dropped_leases: occupancy.dropped_leases,
             certificate_days: self.http.health().client_certificate_days(now),
+            ready,
+            obstacles: self.obstacles.all(),
             mailboxes,
         }
     }

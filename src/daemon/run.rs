@@ -7,11 +7,10 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 
 use super::build::{self, House};
-use super::control::{Control, ControlError};
 use super::crew::{Crew, Drained, End};
 use super::lock::{Lock, LockError};
-use super::operations::Desk;
 use super::signals::{Signals, Wish};
+use super::tellers::Tellers;
 use super::{Stop, heartbeat, logging, notify, pipelines};
 use crate::config::{Config, Loaded, Secrets};
 use crate::domain::step::Step;
@@ -23,7 +22,7 @@ use crate::store::boot_id;
 use crate::store::disk::Real;
 
 /// What runs beside receiving and work needs no longer than this to end.
-const BACKGROUND_LIMIT: Duration = Duration::from_secs(15);
+const TELLING_LIMIT: Duration = Duration::from_secs(15);
 
 /// Blocking calls still under way at the end are left to the process's end after this.
 const LEAVE_AFTER: Duration = Duration::from_secs(2);
@@ -74,37 +73,16 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     notify::status("starting: recovering");
     // Recovery blocks; signals wait meanwhile, and a second one ends at once.
     let last = lock.last_end();
-    let House { clock, http, store, committer, receivers, work } =
-        tokio::task::block_in_place(|| build::build(loaded, secrets, pipelines, last))?;
-    let (phase, phases) = watch::channel(Phase::Starting);
-    let desk: Arc<dyn Operations> = Arc::new(Desk {
-        store: Arc::clone(&store),
-        head: committer.head(),
-        http,
-        clock: Arc::clone(&clock),
-        started_at: clock.wall(),
-        organisations: config
-            .mailboxes
-            .iter()
-            .map(|mailbox| (mailbox.id.clone(), mailbox.organisation.clone()))
-            .collect(),
-        phase: phases,
-    });
-
-    let control = bind(config)?;
+    let house = tokio::task::block_in_place(|| build::build(loaded, secrets, pipelines, last))?;
+    let store = Arc::clone(&house.store);
+    let tellers = Tellers::bind(config).await?;
     store.note(Note::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
     store.note(Note::Configured { sha256: loaded.sha256.clone() }).await?;
-    let mut background = Crew::new();
-    let token = background.token();
-    let (answering, stop) = (Arc::clone(&desk), token.clone());
-    background.add("control", async move {
-        control.serve(answering, stop).await;
-        Ok(())
-    });
-    let (beating, telling) = (Arc::clone(&store), Arc::clone(&desk));
-    background.add("heartbeat", async move { Ok(heartbeat::beat(beating, telling, clock, token).await?) });
+    let (phase, phases) = watch::channel(Phase::Starting);
+    let (desk, mut telling) = tellers.begin(config, &house, phases);
     notify::ready();
 
+    let House { committer, receivers, work, .. } = house;
     let mut working = Crew::new();
     let token = working.token();
     working.add("work", async move { work.run(token).await.map_err(work_stop) });
@@ -116,7 +94,7 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     phase.send_replace(Phase::Running);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), mailboxes = config.mailboxes.len(), "running");
 
-    let why = serve(&mut signals, &store, &*desk, [&mut receiving, &mut working, &mut background]).await;
+    let why = serve(&mut signals, &store, &*desk, [&mut receiving, &mut working, &mut telling]).await;
     phase.send_replace(Phase::Stopping);
     if let Err(Stop::Halted(halt)) = why {
         // Nothing more can be kept, so nothing is waited for: recovery takes it from here.
@@ -125,8 +103,8 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     let limit = config.life.drain.0;
     let received = receiving.drain("receiving, and acknowledges of what is kept", limit).await;
     let worked = working.drain("work in hand", limit).await;
-    let ended = background.drain("control and heartbeat", BACKGROUND_LIMIT).await;
-    let drained = if [received, worked, ended].contains(&Drained::Cut) { Drained::Cut } else { Drained::Whole };
+    let told = telling.drain("control, status files and heartbeat", TELLING_LIMIT).await;
+    let drained = if [received, worked, told].contains(&Drained::Cut) { Drained::Cut } else { Drained::Whole };
     if drained == Drained::Whole {
         store.note(Note::Stopped).await?;
     }
@@ -140,13 +118,6 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     Ok(drained)
 }
 
-fn bind(config: &Config) -> Result<Control, Stop> {
-    Control::bind(&config.control.socket, config.control.view_group.as_deref()).map_err(|error| match error {
-        ControlError::Taken(_) => Stop::InTheWay(error.into()),
-        ControlError::Failed(..) => Stop::Failed(error.into()),
-    })
-}
-
 /// Until a signal asks for the end, or something ends by itself.
 async fn serve(
     signals: &mut Signals,
@@ -154,7 +125,7 @@ async fn serve(
     desk: &dyn Operations,
     crews: [&mut Crew; 3],
 ) -> Result<(), Stop> {
-    let [receiving, working, background] = crews;
+    let [receiving, working, telling] = crews;
     let mut halted = store.halted();
     loop {
         let (name, end): End = tokio::select! {
@@ -176,7 +147,7 @@ async fn serve(
             },
             end = receiving.next_end() => end,
             end = working.next_end() => end,
-            end = background.next_end() => end,
+            end = telling.next_end() => end,
         };
         end?;
         return Err(anyhow!("{name} ended unasked").into());

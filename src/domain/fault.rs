@@ -139,6 +139,8 @@ fault_codes! {
     OutUnavailable = "OUT-UNAVAILABLE",
     /// An output root that cannot be written: full, read-only, no permission.
     OutWrite = "OUT-WRITE",
+    /// An output root whose file system does not answer, such as a network share without its server.
+    OutHung = "OUT-HUNG",
     /// Another file already has the name.
     OutNameTaken = "OUT-NAME-TAKEN",
     /// It cannot be told whether the consumer took the file.

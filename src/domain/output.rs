@@ -1,11 +1,14 @@
 //! Where a message goes, and how far each of its outputs has come (design 7).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::digest::ContentDigest;
 use super::ids::Name;
+
+/// The file in each output root that says how the daemon is: no mail, and never to be taken for it.
+pub const STATUS_FILE: &str = "meshd-status.json";
 
 /// One destination, as a pipeline decided it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,16 @@ pub struct OutputPlan {
     pub group: Option<String>,
     /// Permission bits of the files, such as `0o640`.
     pub mode: u32,
+}
+
+impl OutputPlan {
+    /// The folder that carries the marker.
+    pub fn root(&self) -> &Path {
+        match self.layout {
+            Layout::MeshFolder => self.folder.parent().unwrap_or(&self.folder),
+            Layout::Folder => &self.folder,
+        }
+    }
 }
 
 /// The two layouts.

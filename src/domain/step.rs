@@ -91,6 +91,8 @@ steps! {
     StageSweep = "stage-sweep",
     /// An output root's marker written.
     MarkerWrite = "marker-write",
+    /// A status file written and put in the place of the one before. A crash leaves that one: written again.
+    StatusFile = "status-file",
     /// A torn journal tail cut, or the last volume written anew, at recovery. A crash repeats it.
     TailCut = "tail-cut",
     /// The checkpoint of a closed segment. A crash leaves none: recovery reads from the one before.

@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod disk;
 pub mod inbox;
+pub mod obstacles;
 pub mod operations;
 pub mod outputs;
 pub mod spool;
 pub mod store;
+pub mod timings;

@@ -5,6 +5,7 @@
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::obstacles::Obstacle;
 use super::store::{Halt, MailboxOccupancy, SetAside, SetAsidePage};
 use crate::domain::ids::MailboxId;
 use crate::domain::time::Timestamp;
@@ -43,6 +44,10 @@ pub struct Status {
     pub dropped_leases: u64,
     /// Whole days until our certificate expires; negative once it has.
     pub certificate_days: Option<i64>,
+    /// Mail can be taken in for at least one mailbox.
+    pub ready: bool,
+    /// What stands in the way.
+    pub obstacles: Vec<Obstacle>,
     /// Each mailbox, in the order of their ids.
     pub mailboxes: Vec<MailboxStatus>,
 }

@@ -54,6 +54,7 @@ pub struct Sealed {
 }
 
 /// A message read back.
+#[derive(Clone)]
 pub struct Opened {
     /// Its headers.
     pub envelope: Envelope,

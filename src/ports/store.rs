@@ -1,6 +1,6 @@
 //! What happened to each message, kept. The one place where a delivery changes state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -32,6 +32,9 @@ pub trait Store: Send + Sync {
     fn acknowledged(&self, accepted: &Accepted) -> Reply<()>;
     /// Notes that a message stays at MESH, and why. Durable on reply.
     fn refuse(&self, refusal: Refusal) -> Reply<()>;
+    /// A look at a mailbox's whole inbox named, of the messages refused, only `listed`: some or all of the others are
+    /// forgotten, for MESH has them no more. Durable on reply.
+    fn forget_refused(&self, mailbox: &MailboxId, listed: BTreeSet<MessageId>) -> Reply<()>;
     /// Takes up to `wish.count` due deliveries of one mailbox. `started` is durable on reply, before any work.
     fn lease(&self, wish: LeaseWish) -> Reply<Vec<Lease>>;
     /// Notes outputs that are whole in staging. Durable on reply, before any rename.
@@ -136,7 +139,7 @@ pub enum Known {
     New,
     /// Kept, but MESH may not have heard: acknowledge, do not fetch.
     Kept(Accepted),
-    /// Acknowledged before, and presented again: fetch and let [`Store::accept`] compare.
+    /// Acknowledged before. Should MESH still have it, fetch it and let [`Store::accept`] compare.
     Presented,
     /// Refused before; do not fetch before this time.
     Refused {
@@ -146,6 +149,8 @@ pub enum Known {
         times: u32,
         /// First refused: MESH keeps it five days from its delivery (mesh-api 7.2).
         first: Timestamp,
+        /// We have it, and it is one that was presented again.
+        presented: bool,
     },
 }
 
@@ -294,7 +299,12 @@ pub enum Note {
     },
     /// The daemon ended a run in order; its absence makes the next start look for suspects.
     Stopped,
-    /// A mailbox answered a handshake (never more than hourly; remembered across restarts).
+    /// A handshake is about to be tried (never more than hourly; remembered across restarts).
+    HandshakeTried {
+        /// The mailbox.
+        mailbox: MailboxId,
+    },
+    /// A mailbox answered a handshake (daily; remembered across restarts).
     Handshake {
         /// The mailbox.
         mailbox: MailboxId,
@@ -388,10 +398,12 @@ pub struct MailboxOccupancy {
     pub discarded_total: u64,
     /// Earliest time something becomes due; `None` when nothing waits.
     pub next_due: Option<Timestamp>,
-    /// Last handshake.
+    /// Last handshake that was answered.
     pub handshake_at: Option<Timestamp>,
     /// Last list.
     pub listed_at: Option<Timestamp>,
+    /// Last handshake that was tried.
+    pub handshake_tried_at: Option<Timestamp>,
 }
 
 /// Messages and their bytes.

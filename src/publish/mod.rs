@@ -7,7 +7,8 @@
 //! - [`Outputs::stage`] and [`Outputs::publish`] are durable on return, a batch at a time.
 //! - Nothing is written to a root that does not carry its recorded marker ([`init_root`]).
 //! - What an output's file system does wrong is that output's fault alone: it waits (`OUT-UNAVAILABLE`, `OUT-WRITE`),
-//!   costs the message nothing (I5) and touches no other output of the batch (I6).
+//!   costs the message nothing (I5) and touches no other output of the batch (I6). One that does not answer at all is
+//!   let go by [`Patient`] (`OUT-HUNG`).
 //! - Payloads stream through a small buffer (I3). Names come from ids alone, never from what a sender wrote (I8).
 //!
 //! What it does not do: it journals nothing (its caller does, between the two calls), retries nothing, logs no content,
@@ -19,9 +20,11 @@ mod ctl;
 mod marker;
 mod mesh_client;
 mod naming;
+mod patient;
 mod plain;
 mod root;
 mod staging;
+mod status_file;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -39,7 +42,8 @@ use crate::ports::disk::Disk;
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 
 pub use marker::{MARKER, MarkerError, NewRoot, RECORD, init_root};
-pub use root::{Promise, RootReport, probe_root};
+pub use patient::{Patience, Patient, probe_roots};
+pub use root::{Promise, RootReport};
 pub use staging::sweep::Swept;
 
 use naming::Boot;
@@ -48,7 +52,7 @@ use staging::{reveal, sweep, write};
 /// The kernel's name of this boot. Read through the disk, so that a simulation owns it.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Makes files appear. All calls block.
+/// Makes files appear. All calls block, for as long as the file system does: see [`Patient`].
 #[derive(Clone)]
 pub struct Publisher {
     disk: Arc<dyn Disk>,

@@ -253,7 +253,7 @@ pub enum Promise {
 }
 
 /// Looks at a root as a batch would; `layout` says where its folders are.
-pub fn probe_root(
+pub(super) fn probe(
     disk: &dyn Disk,
     state_directory: &Path,
     root: &Path,

@@ -174,11 +174,7 @@ impl World {
         let world = Self { disk, chance: Arc::default(), base: base.to_owned() };
         world.disk.create_folder(Step::StateDirectory, &world.state()).expect("a state directory");
         for plan in [world.mesh(), world.plain()] {
-            let root = match plan.layout {
-                Layout::MeshFolder => plan.folder.parent().expect("IN lies in a root"),
-                Layout::Folder => &plan.folder,
-            };
-            world.init(root, plan.layout).expect("a root that can be set up");
+            world.init(plan.root(), plan.layout).expect("a root that can be set up");
         }
         world
     }

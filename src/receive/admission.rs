@@ -1,8 +1,10 @@
 //! May we take more? Without room we stop fetching; we never accept and then shed (I7).
 //!
 //! Budgets count what is queued and what is on its way in, in messages and bytes, per mailbox and in all.
+//! Mail set aside, dead or held, has budgets of its own: nothing but its retention or a person ends it, so a flood that
+//! no pipeline takes must close its own mailbox long before it fills the disk of all (I6).
 //! The disk has a floor in bytes and inodes, with a higher mark to open again, so that intake does not flutter.
-//! A reserve on top of each mailbox's budget takes only reports, so that a full house still learns what failed.
+//! A reserve on top of each budget takes only reports, so that a full house still learns what failed.
 //! A giant, larger than a whole budget, passes alone: when its mailbox is empty and no other giant is on its way.
 
 use std::collections::BTreeMap;
@@ -14,25 +16,34 @@ use crate::domain::envelope::MessageKind;
 use crate::domain::ids::MailboxId;
 use crate::ports::clock::Clock;
 use crate::ports::disk::{Disk, Floor, Mark, Shortage, Space};
-use crate::ports::store::{Amount, Occupancy, Store};
+use crate::ports::store::{Amount, MailboxOccupancy, Occupancy, Store};
 
-/// A budget.
+/// So much, and no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages queued or on their way in.
+    /// Messages.
     pub messages: u64,
     /// Decoded bytes of their payloads.
     pub bytes: u64,
+}
+
+/// The budgets of one mailbox, or of all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Of what is queued or on its way in.
+    pub queued: Limits,
+    /// Of what is dead or held.
+    pub set_aside: Limits,
 }
 
 /// What admission is told.
 #[derive(Debug, Clone)]
 pub struct AdmissionSettings {
     /// For all mailboxes together.
-    pub all: Limits,
+    pub all: Budget,
     /// For each mailbox.
-    pub mailboxes: BTreeMap<MailboxId, Limits>,
-    /// On top of a mailbox's budget, for reports only.
+    pub mailboxes: BTreeMap<MailboxId, Budget>,
+    /// On top of each budget, for reports only.
     pub reserve: Limits,
     /// The disk's floor.
     pub floor: Floor,
@@ -55,6 +66,12 @@ pub enum Closed {
     /// The daemon's budget of bytes.
     #[error("the limit of queued bytes in all")]
     AllBytes,
+    /// The mailbox's budget of dead and held mail.
+    #[error("the mailbox's limit of dead and held mail, which `meshd deadletter list` shows")]
+    MailboxSetAside,
+    /// The daemon's budget of dead and held mail.
+    #[error("the limit of dead and held mail in all, which `meshd deadletter list` shows")]
+    AllSetAside,
     /// The disk's floor in bytes.
     #[error("free space on the state disk")]
     DiskBytes,
@@ -83,14 +100,27 @@ struct State {
     on_their_way: BTreeMap<MailboxId, Amount>,
     /// Of those bytes, what lies on the disk already: its free space is smaller by as much.
     landed: u64,
-    /// All of `on_their_way`. It and `queued` are kept, since they are asked for several times a message and there may
+    /// All of `on_their_way`. It and `kept` are remembered, since they are asked for several times a message and there may
     /// be a thousand mailboxes.
     coming: Amount,
-    /// What is queued in all, and the occupancy that says so.
-    queued: Option<(Arc<Occupancy>, Amount)>,
+    /// What is kept in all, and the occupancy that says so.
+    kept: Option<(Arc<Occupancy>, Kept)>,
     giant: bool,
     below_floor: Option<Closed>,
     measured: Option<(Duration, Space)>,
+}
+
+/// What counts against the two budgets.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    queued: Amount,
+    set_aside: Amount,
+}
+
+impl Kept {
+    fn of(occupancy: &MailboxOccupancy) -> Self {
+        Self { queued: occupancy.queued, set_aside: sum([occupancy.held, occupancy.dead]) }
+    }
 }
 
 /// How long one look at the disk is believed.
@@ -120,21 +150,21 @@ impl Admission {
     pub fn open(&self, mailbox: &MailboxId, kind: MessageKind) -> Result<(), Closed> {
         let mut state = self.lock();
         self.above_floor(&mut state)?;
+        self.fits_set_aside(&mut state, mailbox, kind)?;
         self.fits(&mut state, mailbox, kind, 1)
+    }
+
+    /// Would [`Admission::claim`] set so much room aside now?
+    pub fn room_for(&self, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
+        self.admits(&mut self.lock(), mailbox, kind, bytes)
     }
 
     /// Sets room aside for a message of `bytes` decoded bytes, as far as is known.
     pub fn claim(self: &Arc<Self>, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<Claim, Closed> {
         let mut state = self.lock();
-        self.above_floor(&mut state)?;
-        self.fits_disk(&state, bytes)?;
+        self.admits(&mut state, mailbox, kind, bytes)?;
         let giant = bytes > self.largest(mailbox);
-        if giant {
-            self.fits_giant(&mut state, mailbox)?;
-            state.giant = true;
-        } else {
-            self.fits(&mut state, mailbox, kind, bytes)?;
-        }
+        state.giant |= giant;
         state.change(mailbox, |amount| {
             amount.messages += 1;
             amount.bytes += bytes;
@@ -142,24 +172,29 @@ impl Admission {
         Ok(Claim { admission: Arc::clone(self), mailbox: mailbox.clone(), bytes, landed: 0, giant })
     }
 
-    fn largest(&self, mailbox: &MailboxId) -> u64 {
-        self.limits(mailbox).bytes.min(self.settings.all.bytes)
+    fn admits(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
+        self.above_floor(state)?;
+        self.fits_disk(state, bytes)?;
+        self.fits_set_aside(state, mailbox, kind)?;
+        if bytes > self.largest(mailbox) {
+            self.fits_giant(state, mailbox)
+        } else {
+            self.fits(state, mailbox, kind, bytes)
+        }
     }
 
-    fn limits(&self, mailbox: &MailboxId) -> Limits {
+    fn largest(&self, mailbox: &MailboxId) -> u64 {
+        self.budget(mailbox).queued.bytes.min(self.settings.all.queued.bytes)
+    }
+
+    fn budget(&self, mailbox: &MailboxId) -> Budget {
         self.settings.mailboxes.get(mailbox).copied().unwrap_or(self.settings.all)
     }
 
     fn fits(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
         let (own, all) = self.used(state, mailbox);
-        let mut limits = self.limits(mailbox);
-        let mut all_limits = self.settings.all;
-        if kind == MessageKind::Report {
-            for limit in [&mut limits, &mut all_limits] {
-                limit.messages = limit.messages.saturating_add(self.settings.reserve.messages);
-                limit.bytes = limit.bytes.saturating_add(self.settings.reserve.bytes);
-            }
-        }
+        let limits = self.with_reserve(self.budget(mailbox).queued, kind);
+        let all_limits = self.with_reserve(self.settings.all.queued, kind);
         let over = |used: u64, more: u64, limit: u64| used.saturating_add(more) > limit;
         if over(own.messages, 1, limits.messages) {
             Err(Closed::MailboxMessages)
@@ -174,6 +209,34 @@ impl Admission {
         }
     }
 
+    /// Full is closed: any message may be the next dead letter. So may all that is queued, which comes on top at worst.
+    fn fits_set_aside(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind) -> Result<(), Closed> {
+        let occupancy = self.store.occupancy();
+        let own = occupancy.mailboxes.get(mailbox).map(Kept::of).unwrap_or_default().set_aside;
+        let all = state.kept(occupancy).set_aside;
+        let full = |used: Amount, limits: Limits| {
+            let limits = self.with_reserve(limits, kind);
+            used.messages >= limits.messages || used.bytes >= limits.bytes
+        };
+        if full(own, self.budget(mailbox).set_aside) {
+            Err(Closed::MailboxSetAside)
+        } else if full(all, self.settings.all.set_aside) {
+            Err(Closed::AllSetAside)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn with_reserve(&self, limits: Limits, kind: MessageKind) -> Limits {
+        let Limits { messages, bytes } = self.settings.reserve;
+        match kind {
+            MessageKind::Report => {
+                Limits { messages: limits.messages.saturating_add(messages), bytes: limits.bytes.saturating_add(bytes) }
+            }
+            MessageKind::Data => limits,
+        }
+    }
+
     fn fits_giant(&self, state: &mut State, mailbox: &MailboxId) -> Result<(), Closed> {
         let (own, _) = self.used(state, mailbox);
         if state.giant || own.messages > 0 { Err(Closed::Giant) } else { Ok(()) }
@@ -182,9 +245,9 @@ impl Admission {
     /// Queued and on their way in: of this mailbox, and of all.
     fn used(&self, state: &mut State, mailbox: &MailboxId) -> (Amount, Amount) {
         let occupancy = self.store.occupancy();
-        let own = occupancy.mailboxes.get(mailbox).map(|of| of.queued).unwrap_or_default();
+        let own = occupancy.mailboxes.get(mailbox).map(Kept::of).unwrap_or_default().queued;
         let coming = state.on_their_way.get(mailbox).copied().unwrap_or_default();
-        let all = sum([state.queued(occupancy), state.coming]);
+        let all = sum([state.kept(occupancy).queued, state.coming]);
         (sum([own, coming]), all)
     }
 
@@ -234,14 +297,17 @@ impl State {
         change(self.on_their_way.entry(mailbox.clone()).or_default());
     }
 
-    /// What is queued in all: counted once for each occupancy.
-    fn queued(&mut self, occupancy: Arc<Occupancy>) -> Amount {
-        match &self.queued {
-            Some((counted, amount)) if Arc::ptr_eq(counted, &occupancy) => *amount,
+    /// What is kept in all: counted once for each occupancy.
+    fn kept(&mut self, occupancy: Arc<Occupancy>) -> Kept {
+        match &self.kept {
+            Some((counted, kept)) if Arc::ptr_eq(counted, &occupancy) => *kept,
             Some(_) | None => {
-                let amount = sum(occupancy.mailboxes.values().map(|of| of.queued));
-                self.queued = Some((occupancy, amount));
-                amount
+                let kept = occupancy.mailboxes.values().map(Kept::of).fold(Kept::default(), |all, of| Kept {
+                    queued: sum([all.queued, of.queued]),
+                    set_aside: sum([all.set_aside, of.set_aside]),
+                });
+                self.kept = Some((occupancy, kept));
+                kept
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Layer 2: from MESH to the store, one mailbox at a time.
 //!
-//! - `poller`: when to list, and what to do with a page.
+//! - `poller`: when to list, and how far to follow the list.
+//! - `page`: what to do with one page of it.
+//! - `trail`: the pages of a list, so that one without an end has one.
+//! - `memory`: what need not be asked of MESH again.
+//! - `handshake`: proving our credentials, daily.
+//! - `refusals`: what stays at MESH, and for how long.
 //! - `admission`: may we take more? No room, no intake (I7).
 //! - `receiver`: one message, chunk after chunk, to the store's proof.
 //! - `body`: one chunk's bytes, decoded under limits.
@@ -11,9 +16,14 @@
 
 pub mod admission;
 mod body;
+mod handshake;
+mod memory;
+mod page;
 pub mod poller;
 mod receiver;
+mod refusals;
 pub mod schedule;
+mod trail;
 
 #[cfg(test)]
 mod fakes;

@@ -1,7 +1,6 @@
 //! One message, from its first chunk to the store's proof.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
@@ -13,6 +12,7 @@ use crate::ports::store::{Acceptance, Halt, Incoming, IncomingBody, Reply, Store
 
 use super::admission::{Admission, Claim, Closed};
 use super::body::{self, BodyError, Decoding, Start};
+use super::memory::Remembered;
 
 /// A message that fails with every byte there is kept as served at this fetch, counted from 1 (design 6, "Refused").
 const KEEP_AS_SERVED_AT: u32 = 3;
@@ -32,8 +32,10 @@ pub(super) struct Receiver {
 pub(super) enum Fetched {
     /// All bytes are here; the store's answer is on its way, and the claim covers them until then.
     Kept(Reply<Acceptance>, Claim),
-    /// No room for it now.
-    Closed(Closed),
+    /// No room for it now, and what it needs, if it is known.
+    Closed(Closed, Option<Remembered>),
+    /// It is one that we have, and MESH has it no more.
+    Settled,
     /// It did not work.
     Failed(Fault),
 }
@@ -47,15 +49,29 @@ impl Receiver {
                 let verdict = Reason::new(fault.code, fault.detail);
                 self.attempt(id, Decoding::AsServed, Some(verdict)).await
             }
-            fetched @ (Fetched::Kept(..) | Fetched::Closed(_) | Fetched::Failed(_)) => Ok(fetched),
+            fetched @ (Fetched::Kept(..) | Fetched::Closed(..) | Fetched::Settled | Fetched::Failed(_)) => Ok(fetched),
         }
+    }
+
+    /// Fetches message `id`, which we have, and which was acknowledged before: the list is late, or the service desk has put it back
+    /// (mesh-api 7.2). Before its bytes, its headers are asked for: MESH answers 410 to what was acknowledged
+    /// (mesh-api 6.4), and that is no alarm.
+    pub(super) async fn fetch_again(&self, id: &MessageId, refusals: u32) -> Result<Fetched, Halt> {
+        let fetched = match self.inbox.head(id).await {
+            Ok(_) => self.fetch(id, refusals).await?,
+            Err(fault) => Fetched::Failed(fault),
+        };
+        Ok(match fetched {
+            Fetched::Failed(fault) if fault.code == FaultCode::MsgGone => Fetched::Settled,
+            other @ (Fetched::Kept(..) | Fetched::Closed(..) | Fetched::Settled | Fetched::Failed(_)) => other,
+        })
     }
 
     async fn attempt(&self, id: &MessageId, decoding: Decoding, verdict: Option<Reason>) -> Result<Fetched, Halt> {
         match self.attempt_inner(id, decoding, verdict).await {
             Ok(fetched) => Ok(fetched),
             Err(BodyError::Fault(fault)) => Ok(Fetched::Failed(fault)),
-            Err(BodyError::NoRoom) => Ok(Fetched::Closed(Closed::DiskBytes)),
+            Err(BodyError::NoRoom) => Ok(Fetched::Closed(Closed::DiskBytes, None)),
             Err(BodyError::Halt(halt)) => Err(halt),
         }
     }
@@ -76,7 +92,10 @@ impl Receiver {
         }
         let mut claim = match self.admission.claim(self.inbox.mailbox(), envelope.kind, expected) {
             Ok(claim) => claim,
-            Err(closed) => return Ok(Fetched::Closed(closed)),
+            Err(closed) => {
+                let needs = Remembered::Waits { kind: envelope.kind, bytes: expected };
+                return Ok(Fetched::Closed(closed, Some(needs)));
+            }
         };
         let body = if first.total > 1 {
             self.large(id, &envelope, None, first, decoding, &mut claim).await?
@@ -178,12 +197,4 @@ fn every_byte_arrived(fault: &Fault) -> bool {
     fault.origin == Origin::Message
         && fault.class == Class::Permanent
         && matches!(fault.code, FaultCode::MsgBadEncoding | FaultCode::MsgTooLarge)
-}
-
-/// No message stays refused for longer at a time.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
-
-/// How long a message stays refused: `first`, doubling to an hour.
-pub(super) fn refusal_wait(first: Duration, refusals: u32) -> Duration {
-    first.saturating_mul(1 << refusals.min(12)).min(LONGEST_REFUSAL)
 }

@@ -1,5 +1,10 @@
 //! A poller, watched from both ends: what MESH was asked, what the store was given, and in which order.
 
+mod admission;
+mod memory;
+mod presented;
+mod refused;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -13,11 +18,12 @@ use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::time::Timestamp;
 use crate::ports::disk::Floor;
 use crate::ports::inbox::Encoding;
+use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::spool::SMALL;
 use crate::ports::store::{IncomingBody, Known};
 
-use super::admission::{Admission, AdmissionSettings, Closed, Limits};
-use super::fakes::{FakeMesh, FakeSpool, FakeStore, Log, Stage, Waiting, amount, busy, id, mailbox};
+use super::admission::{Admission, AdmissionSettings, Budget, Limits};
+use super::fakes::{FakeMesh, FakeSpool, FakeStore, Log, Stage, Waiting, busy, id, mailbox};
 use super::poller::{MailboxSettings, Receive, ReceiveParts};
 use super::schedule::Polls;
 
@@ -26,25 +32,37 @@ struct House {
     store: Arc<FakeStore>,
     spool: FakeSpool,
     admission: Arc<Admission>,
+    obstacles: Obstacles,
+    stage: Stage,
+    /// How long a run lasts, in simulated time.
+    lasting: Duration,
     log: Log,
 }
 
 const ROOMY: Limits = Limits { messages: 1_000, bytes: 10_000_000 };
+const SET_ASIDE: Limits = Limits { messages: 5, bytes: 5_000 };
+
+/// Long enough for a poll with some waits in it.
+const ONE_POLL: Duration = Duration::from_secs(20);
+/// Long enough for some more: they are five minutes apart.
+const SOME_POLLS: Duration = Duration::from_secs(1_800);
 
 fn house(limits: Limits, page_size: usize, free_bytes: u64) -> House {
     let log = Log::default();
     let mesh = Arc::new(FakeMesh { page_size, log: Arc::clone(&log), ..FakeMesh::default() });
-    let store = Arc::new(FakeStore { log: Arc::clone(&log), ..FakeStore::default() });
+    let stage = Stage::with_free(free_bytes);
+    let store = Arc::new(FakeStore { log: Arc::clone(&log), stage: stage.clone(), ..FakeStore::default() });
     let settings = AdmissionSettings {
-        all: ROOMY,
-        mailboxes: BTreeMap::from([(mailbox(), limits)]),
+        all: Budget { queued: ROOMY, set_aside: Limits { messages: 8, bytes: 8_000 } },
+        mailboxes: BTreeMap::from([(mailbox(), Budget { queued: limits, set_aside: SET_ASIDE })]),
         reserve: Limits { messages: 1, bytes: 1_000 },
         floor: Floor { bytes_percent: 10, inodes_percent: 5 },
         directory: "/var/lib/meshd".into(),
     };
-    let stage = Arc::new(Stage { free_bytes });
-    let admission = Admission::new(settings, Arc::clone(&store) as _, Arc::clone(&stage) as _, stage);
-    House { mesh, store, spool: FakeSpool::default(), admission, log }
+    let machine = Arc::new(stage.clone());
+    let admission = Admission::new(settings, Arc::clone(&store) as _, Arc::clone(&machine) as _, machine);
+    let (spool, obstacles) = (FakeSpool::default(), Obstacles::default());
+    House { mesh, store, spool, admission, obstacles, stage, lasting: ONE_POLL, log }
 }
 
 impl House {
@@ -53,9 +71,9 @@ impl House {
         inbox.extend(messages.iter().map(|(name, waiting)| (id(name), waiting.clone())));
     }
 
-    /// Lets the mailbox run until `polls` five-minute waits have passed, in simulated time.
+    /// Lets the mailbox run.
     async fn run(&self, in_flight: usize) {
-        let stage = Arc::new(Stage { free_bytes: 900_000 });
+        let stage = Arc::new(self.stage.clone());
         let parts = ReceiveParts {
             inbox: Arc::clone(&self.mesh) as _,
             store: Arc::clone(&self.store) as _,
@@ -64,14 +82,16 @@ impl House {
             clock: Arc::clone(&stage) as _,
             chance: Arc::clone(&stage) as _,
             disk: stage,
+            timings: Arc::new(()),
+            obstacles: self.obstacles.clone(),
         };
-        let schedule = "0 0 0 1 1 *".parse().expect("a cron expression");
+        let schedule = "0 */5 * * * *".parse().expect("a cron expression");
         let polls = Polls::new(schedule, &mailbox(), Duration::from_secs(300));
         let stop = CancellationToken::new();
         let running = Receive::new(parts, MailboxSettings { polls, in_flight, retry_refused: Duration::from_secs(60) })
             .run(stop.clone());
         let stopping = async {
-            tokio::time::sleep(Duration::from_secs(20)).await;
+            tokio::time::sleep(self.lasting).await;
             stop.cancel();
         };
         let (ended, ()) = tokio::join!(running, stopping);
@@ -122,7 +142,7 @@ async fn a_full_inbox_is_drained_page_by_page() {
 async fn what_stays_on_the_first_page_does_not_block_what_lies_behind() {
     let house = house(ROOMY, 10, 900_000);
     for n in 100..110 {
-        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0) };
+        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false };
         house.store.known.lock().expect("unpoisoned").insert(id(&n.to_string()), refused);
         house.offer(&[(&n.to_string(), Waiting::plain(b"bad"))]);
     }
@@ -174,12 +194,12 @@ async fn a_body_that_is_not_gzip_is_refused_twice_then_kept_as_served() {
         let house = house(ROOMY, 500, 900_000);
         let bytes = vec![7_u8; size];
         house.offer(&[("A", Waiting { encoding: Encoding::Gzip, ..Waiting::plain(&bytes) })]);
-        let refused = Known::Refused { until: Timestamp(0), times: 1, first: Timestamp(0) };
+        let refused = Known::Refused { until: Timestamp(0), times: 1, first: Timestamp(0), presented: false };
         house.store.known.lock().expect("unpoisoned").insert(id("A"), refused.clone());
         house.run(1).await;
         assert_eq!((house.logged("refuse A MSG-BAD-ENCODING"), house.logged("accept")), (1, 0));
 
-        let twice = Known::Refused { until: Timestamp(0), times: 2, first: Timestamp(0) };
+        let twice = Known::Refused { until: Timestamp(0), times: 2, first: Timestamp(0), presented: false };
         house.store.known.lock().expect("unpoisoned").insert(id("A"), twice);
         house.store.occupancy.lock().expect("unpoisoned").mailboxes.clear();
         house.run(1).await;
@@ -226,43 +246,12 @@ async fn with_the_door_closed_only_a_report_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_at_its_floor_takes_nothing() {
-    let house = house(ROOMY, 500, 100_000);
-    house.offer(&[("A", Waiting::plain(b"1"))]);
-    house.run(1).await;
-    assert_eq!(house.logged("fetch"), 0);
-    assert_eq!(house.admission.open(&mailbox(), MessageKind::Report), Err(Closed::DiskBytes));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_giant_waits_for_an_empty_mailbox_and_goes_alone() {
-    let house = house(Limits { messages: 10, bytes: 1_000 }, 500, 900_000);
-    let admit = |bytes| house.admission.claim(&mailbox(), MessageKind::Data, bytes);
-    let giant = admit(5_000).expect("the mailbox is empty");
-    assert_eq!(admit(5_000).err(), Some(Closed::Giant));
-    drop(giant);
-    house.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().queued = amount(1, 1);
-    assert_eq!(admit(5_000).err(), Some(Closed::Giant));
-    assert!(admit(500).is_ok());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_message_too_large_for_the_disk_waits_and_what_lies_behind_it_does_not() {
     let house = house(ROOMY, 500, 150_000);
     let chunks: Vec<Bytes> = (0..3).map(|_| Bytes::from(vec![7; 40_000])).collect();
     house.offer(&[("A", Waiting { chunks, ..Waiting::plain(b"") }), ("B", Waiting::plain(b"1"))]);
     house.run(1).await;
     assert_eq!((house.logged("accept A"), house.logged("accept B"), house.logged("refuse")), (0, 1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_has_come_of_a_giant_is_not_counted_twice_against_the_disk() {
-    let house = house(ROOMY, 500, 500_000);
-    let mut giant = house.admission.claim(&mailbox(), MessageKind::Data, 300_000).expect("room");
-    let large = || house.admission.claim(&mailbox(), MessageKind::Data, 150_000).map(drop);
-    assert_eq!(large(), Err(Closed::TooLargeForDisk));
-    giant.correct(300_000);
-    assert_eq!(large(), Ok(()), "the disk shows what has come");
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,25 +276,24 @@ async fn what_is_kept_damaged_of_one_message_costs_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_count_until_they_are_dropped() {
-    let house = house(Limits { messages: 2, bytes: 1_000 }, 500, 900_000);
-    let admit = |bytes| house.admission.claim(&mailbox(), MessageKind::Data, bytes);
-    let mut first = admit(400).expect("room");
-    first.correct(900);
-    assert_eq!(admit(200).err(), Some(Closed::MailboxBytes));
-    let second = admit(100).expect("room");
-    assert_eq!(admit(0).err(), Some(Closed::MailboxMessages));
-    drop((first, second));
-    assert!(admit(900).is_ok());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_busy_mesh_is_asked_again_later_and_nothing_is_refused() {
     let house = house(ROOMY, 500, 900_000);
     house.mesh.list_faults.lock().expect("unpoisoned").extend([busy(), busy()]);
     house.offer(&[("A", Waiting::plain(b"1"))]);
     house.run(1).await;
     assert_eq!((house.logged("accept A"), house.logged("refuse")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_stands_in_the_way_until_a_list_is_answered() {
+    let house = house(ROOMY, 500, 900_000);
+    house.mesh.list_faults.lock().expect("unpoisoned").extend((0..100).map(|_| busy()));
+    house.run(1).await;
+    let told: Vec<_> = house.obstacles.all().into_iter().map(|obstacle| (obstacle.at, obstacle.code)).collect();
+    assert_eq!(told, [(At::Mesh(mailbox()), busy().code.to_string())]);
+    house.mesh.list_faults.lock().expect("unpoisoned").clear();
+    house.run(1).await;
+    assert_eq!(house.obstacles.all(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,6 +326,21 @@ async fn a_handshake_that_fails_is_not_repeated_within_the_hour_and_mail_still_c
     house.offer(&[("A", Waiting::plain(b"1"))]);
     house.run(1).await;
     assert_eq!((house.logged("handshake"), house.logged("accept A")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_failed_before_a_restart_is_repeated_an_hour_after_it_and_not_before() {
+    let mut house = house(ROOMY, 500, 900_000);
+    house.mesh.handshake_faults.lock().expect("unpoisoned").push_back(busy());
+    house.run(1).await;
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 1, "{:?}", house.log());
+    house.lasting = Duration::from_secs(3_000);
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 1, "{:?}", house.log());
+    house.lasting = Duration::from_secs(1_200);
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 2, "{:?}", house.log());
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,22 +123,31 @@ pub struct ClientFiles {
     pub client_key: PathBuf,
 }
 
+impl ClientFiles {
+    /// Where they are in this folder.
+    pub fn under(folder: &Path) -> Self {
+        Self {
+            ca: folder.join("ca.pem"),
+            client_certificate: folder.join("client.pem"),
+            client_key: folder.join("client.key"),
+        }
+    }
+}
+
 /// Writes `ca.pem`, `client.pem` and `client.key` into `folder`, made if it is missing. Replaces what is there.
-pub fn write_client_files(folder: &Path, ca_pem: &str, client: &Identity) -> io::Result<ClientFiles> {
+pub(super) fn write_client_files(folder: &Path, ca_pem: &str, client: &Identity) -> io::Result<ClientFiles> {
     fs::create_dir_all(folder)?;
-    let write = |name: &str, text: &str| {
-        let path = folder.join(name);
+    let write = |path: &Path, text: &str| {
         if path.exists() {
             // A key of an earlier start may have another mode or owner: a new file has neither.
-            fs::remove_file(&path)?;
+            fs::remove_file(path)?;
         }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(text.as_bytes())?;
-        Ok::<_, io::Error>(path)
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())
     };
-    Ok(ClientFiles {
-        ca: write("ca.pem", ca_pem)?,
-        client_certificate: write("client.pem", &client.certificate_pem)?,
-        client_key: write("client.key", &client.key_pem)?,
-    })
+    let files = ClientFiles::under(folder);
+    write(&files.ca, ca_pem)?;
+    write(&files.client_certificate, &client.certificate_pem)?;
+    write(&files.client_key, &client.key_pem)?;
+    Ok(files)
 }

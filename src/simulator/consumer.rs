@@ -19,7 +19,7 @@ use super::clock::FarClock;
 use super::ledger::{self, Event, Line};
 use super::payload::Sha256;
 use super::{SimulatorError, lock};
-use crate::domain::output::Layout;
+use crate::domain::output::{Layout, STATUS_FILE};
 use crate::ports::clock::Clock;
 
 /// Pause between two looks into an empty folder: tight, and yet under one per cent of a core.
@@ -181,8 +181,9 @@ fn waiting(settings: &ConsumerSettings) -> io::Result<Vec<PathBuf>> {
     let mut controls = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        let is_hidden = path.file_name().and_then(OsStr::to_str).is_none_or(|name| name.starts_with('.'));
-        if !is_hidden && path.extension() == Some(OsStr::new(suffix)) {
+        let name = path.file_name().and_then(OsStr::to_str);
+        let is_mail = name.is_some_and(|name| !name.starts_with('.') && name != STATUS_FILE);
+        if is_mail && path.extension() == Some(OsStr::new(suffix)) {
             controls.push(path);
         }
     }

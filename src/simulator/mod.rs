@@ -20,6 +20,7 @@ mod connection;
 pub mod consumer;
 pub mod faults;
 mod filter;
+pub mod house;
 pub mod ledger;
 pub mod mail;
 mod mailbox;
@@ -38,6 +39,7 @@ pub mod tokens;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,7 +54,7 @@ use crate::adapters::mesh::auth::Credentials;
 use crate::domain::ids::{MailboxId, MessageId};
 use crate::ports::clock::Clock;
 use calls::Statistics;
-use certificates::{Authority, CLIENT_NAME, Identity, Validity};
+use certificates::{Authority, CLIENT_NAME, ClientFiles, Identity, Validity};
 use clock::FarClock;
 use faults::{Rule, Storm};
 use ledger::{Event, Ledger, LedgerSettings};
@@ -61,6 +63,11 @@ pub use mailbox::{Known, State};
 use message::Mail;
 use shared::{Parts, Shared};
 use tokens::Door;
+
+/// The password of every mailbox that is not given another, as in the sandbox.
+pub const PASSWORD: &str = "password";
+/// The environment's shared key if it is not given another, as in the sandbox.
+pub const SHARED_KEY: &str = "TestKey";
 
 /// Messages that are offered, and recorded, in one go.
 const OFFERED_TOGETHER: u64 = 1000;
@@ -106,6 +113,16 @@ pub enum SimulatorError {
     /// No such mailbox was set up.
     #[error("no mailbox {0}")]
     UnknownMailbox(String),
+    /// A command of meshd, run as a process, did not come to a good end.
+    #[error("meshd {arguments}: {said} ({status})")]
+    Command {
+        /// What it was asked.
+        arguments: String,
+        /// What it said.
+        said: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+    },
     /// The ledger could not be written, so nothing more is answered.
     #[error("the ledger has stopped")]
     LedgerStopped,
@@ -147,13 +164,13 @@ pub struct SimulatorSettings {
 }
 
 impl Default for SimulatorSettings {
-    /// On loopback, with the mailboxes `X26ABC1` and `X26ABC2`, password `password`, key `TestKey`, as in the sandbox.
+    /// On loopback, with the mailboxes `X26ABC1` and `X26ABC2`, as in the sandbox.
     fn default() -> Self {
-        let mailbox = |id: &str| MailboxSettings { id: id.to_owned(), password: "password".to_owned() };
+        let mailbox = |id: &str| MailboxSettings { id: id.to_owned(), password: PASSWORD.to_owned() };
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             mailboxes: vec![mailbox("X26ABC1"), mailbox("X26ABC2")],
-            shared_key: "TestKey".to_owned(),
+            shared_key: SHARED_KEY.to_owned(),
             ledger: None,
             transcode: false,
             authority: None,
@@ -235,6 +252,11 @@ impl Simulator {
     /// A client certificate that is let in.
     pub fn client(&self) -> &Identity {
         &self.client
+    }
+
+    /// Writes what a client needs into this folder, made if it is missing.
+    pub fn write_client_files(&self, folder: &Path) -> io::Result<ClientFiles> {
+        certificates::write_client_files(folder, &self.authority.pem(), &self.client)
     }
 
     /// The far side's clock.

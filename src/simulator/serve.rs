@@ -10,7 +10,7 @@ use std::sync::Arc;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::certificates::{ClientFiles, write_client_files};
+use super::certificates::ClientFiles;
 use super::faults::Storm;
 use super::ledger::LedgerSettings;
 use super::message::Draft;
@@ -99,7 +99,7 @@ fn serve_until(
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads.max(1)).enable_all().build()?;
     let simulator = runtime.block_on(prepare(settings))?;
-    let files = write_client_files(&settings.tls_folder, &simulator.authority().pem(), simulator.client())?;
+    let files = simulator.write_client_files(&settings.tls_folder)?;
     let ready = Ready {
         ready: true,
         url: simulator.url(),

@@ -1,5 +1,7 @@
 //! What the committer is asked, and what it answers.
 
+use std::collections::BTreeSet;
+
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
@@ -18,6 +20,8 @@ pub enum Command {
     Acknowledged(DeliveryId),
     /// A message stays at MESH.
     Refuse(Refusal),
+    /// No refused message of a mailbox is at MESH but these.
+    ForgetRefused(MailboxId, BTreeSet<MessageId>),
     /// Work is wanted.
     Lease(LeaseWish),
     /// Outputs are whole in staging.

@@ -3,6 +3,7 @@
 //! A call is handed over when it is made, if there is room, else when its reply is first polled; a reply that is
 //! dropped does not take the command back. Replies arrive once the commit is durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -79,6 +80,10 @@ impl Store for Kept {
 
     fn refuse(&self, refusal: Refusal) -> Reply<()> {
         self.ask(Command::Refuse(refusal), done)
+    }
+
+    fn forget_refused(&self, mailbox: &MailboxId, listed: BTreeSet<MessageId>) -> Reply<()> {
+        self.ask(Command::ForgetRefused(mailbox.clone(), listed), done)
     }
 
     fn lease(&self, wish: LeaseWish) -> Reply<Vec<Lease>> {

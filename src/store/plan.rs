@@ -10,7 +10,7 @@ use super::index::keys::{self, kind};
 use super::index::{IndexError, Order};
 use super::journal::event::{Acceptance, Event, Release};
 use super::spool::Member;
-use super::state::{Place, Row};
+use super::state::{Place, RefusedRow, Row};
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Settlement;
@@ -19,6 +19,8 @@ use crate::ports::store::{Incoming, IncomingBody, Known, LeaseWish, Location, No
 
 /// No lease, page or answer holds more rows: one batch of the index must stay below 256 KB.
 const MOST_ROWS: usize = 256;
+/// No command forgets more refusals, for the same reason.
+const MOST_FORGOTTEN: usize = 64;
 /// A run of this age is calm: a death while one suspect is tried in it is hardly a coincidence.
 const CALM: Duration = Duration::from_secs(10);
 
@@ -89,6 +91,7 @@ impl Committer {
                 Ok(Planned::Done)
             }
             Command::Refuse(refusal) => self.refuse(moment, refusal),
+            Command::ForgetRefused(mailbox, listed) => self.forget_refused(moment, &mailbox, &listed),
             Command::Lease(wish) => self.hand_out(moment, &wish),
             Command::Staged(id, outputs) => match self.working(id)? {
                 Some(_) => self.done(moment, &Event::Staged { id, outputs }),
@@ -180,13 +183,13 @@ impl Committer {
     }
 
     fn standing(&self, mailbox: &MailboxId, message: MessageId) -> Result<(MessageId, Standing), Stop> {
+        let seen = self.seen.find(mailbox, &message)?;
         if let Some(refusal) = self.state.refusal(self.index.as_ref(), mailbox, &message)? {
-            return Ok((
-                message,
-                Standing::Other(Known::Refused { until: refusal.until, times: refusal.times, first: refusal.first }),
-            ));
+            let RefusedRow { until, times, first, .. } = refusal;
+            let known = Known::Refused { until, times, first, presented: seen.is_some() };
+            return Ok((message, Standing::Other(known)));
         }
-        let Some(entry) = self.seen.find(mailbox, &message)? else {
+        let Some(entry) = seen else {
             return Ok((message, Standing::Other(Known::New)));
         };
         let row = self.state.row(self.index.as_ref(), entry.delivery)?;
@@ -200,6 +203,23 @@ impl Committer {
         let Refusal { mailbox, message_id: message, reason, until } = refusal;
         let forget = moment.stamp.wall.plus(self.settings.retention.seen);
         self.done(moment, &Event::Refused { mailbox, message, reason, until, forget })
+    }
+
+    /// Forgets at most [`MOST_FORGOTTEN`] refusals; the next look at the inbox brings the rest.
+    fn forget_refused(
+        &mut self,
+        moment: Moment,
+        mailbox: &MailboxId,
+        listed: &BTreeSet<MessageId>,
+    ) -> Result<Planned, Stop> {
+        let prefix = keys::mailbox(kind::REFUSED, mailbox);
+        let most = listed.len() + MOST_FORGOTTEN;
+        let rows = self.state.scan(self.index.as_ref(), &prefix, &keys::after(&prefix), Order::Ascending, most)?;
+        let refused = rows.iter().map(|(key, _)| keys::refused_message(key, &prefix)).collect::<Result<Vec<_>, _>>()?;
+        for message in refused.into_iter().filter(|message| !listed.contains(message)).take(MOST_FORGOTTEN) {
+            self.record(moment, &Event::Forgotten { mailbox: mailbox.clone(), message })?;
+        }
+        Ok(Planned::Done)
     }
 
     fn hand_out(&mut self, moment: Moment, wish: &LeaseWish) -> Result<Planned, Stop> {
@@ -321,6 +341,7 @@ fn noted(note: Note) -> Event {
     match note {
         Note::Started { version } => Event::Started { version },
         Note::Stopped => Event::Stopped,
+        Note::HandshakeTried { mailbox } => Event::HandshakeTried { mailbox },
         Note::Handshake { mailbox } => Event::Handshake { mailbox },
         Note::Listed { mailbox } => Event::Listed { mailbox },
         Note::ClockStep { milliseconds } => Event::ClockStep { milliseconds },

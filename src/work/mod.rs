@@ -33,6 +33,7 @@ use crate::ports::clock::{Chance, Clock};
 use crate::ports::outputs::Outputs;
 use crate::ports::spool::Spool;
 use crate::ports::store::{Halt, Store};
+use crate::ports::timings::Timings;
 
 /// Everything that works on accepted mail. Start it with [`Work::run`].
 pub struct Work {
@@ -48,6 +49,8 @@ pub struct Work {
     pub clock: Arc<dyn Clock>,
     /// For jitter.
     pub chance: Arc<dyn Chance>,
+    /// Told how long each delivery took.
+    pub timings: Arc<dyn Timings>,
     /// How much at once, and how long to wait.
     pub settings: WorkSettings,
 }

@@ -21,6 +21,7 @@ use crate::ports::clock::{Chance, Clock};
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 use crate::ports::spool::{Spool, SpoolError};
 use crate::ports::store::{Delivery, Halt, Lease, Store};
+use crate::ports::timings::{Span, Timings};
 
 /// What a batch works with: one set of pipelines, and what these pipelines did so far.
 pub(super) struct Desk {
@@ -29,6 +30,7 @@ pub(super) struct Desk {
     outputs: Arc<dyn Outputs>,
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
+    timings: Arc<dyn Timings>,
     settings: WorkSettings,
     pipelines: Arc<Pipelines>,
     waves: Mutex<Waves>,
@@ -55,6 +57,7 @@ impl Desk {
             outputs: Arc::clone(&work.outputs),
             clock: Arc::clone(&work.clock),
             chance: Arc::clone(&work.chance),
+            timings: Arc::clone(&work.timings),
             settings: work.settings.clone(),
             pipelines,
             waves: Mutex::default(),
@@ -209,6 +212,10 @@ impl Desk {
         }
         for (reply, (delivery, pipeline, settlement)) in join_all(replies).await.into_iter().zip(settled) {
             reply?;
+            if let Settlement::Delivered(_) = settlement {
+                let time = self.clock.wall().since(delivery.accepted_at);
+                self.timings.took(Span::AcceptedToPublished, &delivery.mailbox, time);
+            }
             end.is_fruitful |= log(&delivery, pipeline.as_ref(), &settlement);
         }
         Ok(end)
@@ -292,12 +299,6 @@ fn log(delivery: &Delivery, pipeline: Option<&Name>, settlement: &Settlement) ->
         Settlement::Release => ("released", None, false),
     };
     let Delivery { id, mailbox, message_id, workflow, .. } = delivery;
-    if let Settlement::Delivered(outputs) = settlement {
-        for output in outputs.iter().filter(|output| output.progress == Progress::Published(Publication::Again)) {
-            let code = FaultCode::OutRepublished.as_str();
-            tracing::warn!(delivery = %id, %mailbox, %message_id, output = %output.plan.name, code, "output may have appeared twice");
-        }
-    }
     let pipeline = pipeline.map(Name::as_str);
     for output in republished(settlement) {
         let (code, output) = (FaultCode::OutRepublished.as_str(), output.as_str());

@@ -18,11 +18,12 @@ use meshd::domain::step::Step;
 use meshd::ports::clock::Clock;
 use meshd::ports::disk::{Disk, DiskFile};
 use meshd::simulator::clock::FarClock;
+use meshd::simulator::{PASSWORD, SHARED_KEY};
 use meshd::store::disk::Real;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::far_side::{FarSide, PASSWORD, SHARED_KEY};
+use super::far_side::FarSide;
 use super::process::Process;
 
 /// Pieces of a body between download and disk, as many as the product has.

@@ -11,18 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use meshd::simulator::calls::Call;
-use meshd::simulator::certificates::write_client_files;
 use meshd::simulator::message::Draft;
 use meshd::simulator::payload::Payload;
-use meshd::simulator::{MailboxSettings, SimulatorSettings, start};
+use meshd::simulator::{MailboxSettings, PASSWORD, SimulatorSettings, start};
 use serde::{Deserialize, Serialize};
 
 use super::process::{Process, Usage};
 
-/// The password of every mailbox.
-pub(crate) const PASSWORD: &str = "password";
-/// The environment's shared key.
-pub(crate) const SHARED_KEY: &str = "TestKey";
 /// The workflow of every message.
 pub(crate) const WORKFLOW: &str = "BENCH";
 
@@ -161,7 +156,6 @@ pub(crate) fn serve(settings: &Serve) -> anyhow::Result<()> {
     let simulator = runtime.block_on(async {
         let simulator = start(SimulatorSettings {
             mailboxes: content.ids().into_iter().map(mailbox).collect(),
-            shared_key: SHARED_KEY.to_owned(),
             ..SimulatorSettings::default()
         })
         .await?;
@@ -179,7 +173,7 @@ pub(crate) fn serve(settings: &Serve) -> anyhow::Result<()> {
         }
         anyhow::Ok(simulator)
     })?;
-    write_client_files(tls, &simulator.authority().pem(), simulator.client())?;
+    simulator.write_client_files(tls)?;
     std::thread::spawn(|| {
         let mut nothing = Vec::new();
         let read = std::io::stdin().read_to_end(&mut nothing);

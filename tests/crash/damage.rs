@@ -4,16 +4,15 @@
     clippy::disallowed_methods,
     reason = "a test moves folders as an operator does: durability is not its concern"
 )]
-
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use meshd::simulator::house::Plan;
 use rustix::process::Signal;
 
 use crate::dice::Dice;
 use crate::judge::Times;
-use crate::place::Plan;
 use crate::scene::{Scene, mixed_batch};
 
 /// Takes in mail and is killed in the middle of publishing it.

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use meshd::domain::output::STATUS_FILE;
+
 /// One message as the far side knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Offered {
@@ -120,12 +122,12 @@ pub(crate) fn missing(offered: &[Offered], taken: &Taken) -> Vec<Broken> {
 
 /// Files where none should be after an orderly stop: anything in `outputs`, anything half made under `state`.
 ///
-/// A marker belongs where it is. So does an index that was moved aside, whatever it holds.
+/// Markers and status files belong where they are. So does an index that was moved aside, whatever it holds.
 pub(crate) fn left_behind(outputs: &[PathBuf], state: &Path) -> Vec<Broken> {
-    let is_marker = |path: &Path| path.file_name().is_some_and(|name| name == ".meshd-output");
+    let is_of_root = |path: &Path| path.file_name().is_some_and(|name| name == ".meshd-output" || name == STATUS_FILE);
     let is_half_made = |path: &Path| path.extension().is_some_and(|end| end == "tmp" || end == "part");
     let in_outputs =
-        outputs.iter().flat_map(|folder| entries(folder)).filter(|path| path.is_file() && !is_marker(path));
+        outputs.iter().flat_map(|folder| entries(folder)).filter(|path| path.is_file() && !is_of_root(path));
     let mut left: Vec<PathBuf> = in_outputs.collect();
     let mut folders = vec![state.to_owned()];
     while let Some(folder) = folders.pop() {

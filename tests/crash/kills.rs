@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
+use meshd::simulator::house::Plan;
 use meshd::simulator::mail::{Kind, sample};
 use rustix::process::Signal;
 
 use crate::dice::Dice;
 use crate::judge::Times;
-use crate::place::Plan;
 use crate::say;
 use crate::scene::{Scene, large};
 
@@ -29,7 +29,7 @@ fn kills_at_any_moment_lose_double_and_blame_nothing() {
     say(&format!("random kills: MESHD_SEED={seed}, {kills} kills"));
     let mut dice = Dice::new(seed);
     // The smallest segment that can be configured: the journal goes on to its second one during the run.
-    let scene = Scene::new(Plan { segment: Some("1MB"), ..Plan::default() });
+    let scene = Scene::new(Plan { tables: "[journal]\nsegment = \"1MB\"".to_owned(), ..Plan::default() });
     let latest_ms = (2 * first_mail_ms(&scene)).clamp(LATEST_MS, LATEST_ON_A_SLOW_MACHINE_MS);
     let (mut early, mut taken_early) = (0, 0);
     for kill in 0..kills {

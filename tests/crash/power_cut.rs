@@ -20,6 +20,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use judge::Times;
+use meshd::simulator::house::Plan;
 use rustix::process::Signal;
 use scene::{Scene, mixed_batch};
 
@@ -34,10 +35,8 @@ fn main() {
     let cuts: u64 = cuts.parse().expect("CUTS is a number");
     let disk = Disk { device: device.into(), mount: mount.into() };
     let (plan, times) = match what.as_str() {
-        "state" => (place::Plan { state: Some(disk.mount.join("state")), ..place::Plan::default() }, Times::Once),
-        "output" => {
-            (place::Plan { output: Some(disk.mount.join("out")), ..place::Plan::default() }, Times::OnceAndOnceMore)
-        }
+        "state" => (Plan { state: Some(disk.mount.join("state")), ..Plan::default() }, Times::Once),
+        "output" => (Plan { output: Some(disk.mount.join("out")), ..Plan::default() }, Times::OnceAndOnceMore),
         other => panic!("expected state or output, not {other:?}"),
     };
     let (mut scene, mut came) = (Scene::new(plan), 0);

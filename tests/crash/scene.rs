@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use meshd::domain::output::Layout;
 use meshd::simulator::State;
 use meshd::simulator::consumer::{Consumer, ConsumerSettings};
+use meshd::simulator::house::Plan;
 use meshd::simulator::mail::{Kind, sample};
 use meshd::simulator::message::{Draft, Mail};
 use meshd::simulator::payload::Payload;
@@ -16,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::house::House;
 use crate::judge::{Broken, Offered, Taken, Times, judge, left_behind, missing};
-use crate::place::{Daemon, MAILBOX, Plan};
+use crate::place::{Daemon, MAILBOX};
 
 /// Long enough for a busy machine, short enough to fail by itself.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -85,7 +86,7 @@ impl Scene {
 
     /// The same without outputs and consumers.
     pub(crate) fn bare(plan: Plan) -> Self {
-        let house = House::build(Plan { pipeline: Some(TWO_OUTPUTS), ..plan });
+        let house = House::build(Plan { pipelines: vec![("everything.toml", TWO_OUTPUTS.to_owned())], ..plan });
         Self { house, consumers: Vec::new(), before: Taken::default() }
     }
 

@@ -6,10 +6,10 @@ use std::fs;
 use std::sync::Mutex;
 
 use meshd::domain::step::Step;
+use meshd::simulator::house::Plan;
 use meshd::simulator::mail::{Kind, sample};
 
 use crate::judge::Times;
-use crate::place::Plan;
 use crate::scene::{DEAD_LETTER, Ran, Scene, large, mixed_batch};
 
 /// How a run comes by a step.
@@ -39,6 +39,7 @@ enum Way {
 fn way(step: Step) -> Way {
     match step {
         Step::StateDirectory
+        | Step::StatusFile
         | Step::VolumeCreate
         | Step::GroupWrite
         | Step::VolumeSync
@@ -206,7 +207,7 @@ fn first_and_later(way: Way, step: Step, side: &str) -> Result<(), String> {
 
 fn plan(way: Way) -> Plan {
     match way {
-        Way::Flood => Plan { segment: Some("1MB"), ..Plan::default() },
+        Way::Flood => Plan { tables: "[journal]\nsegment = \"1MB\"".to_owned(), ..Plan::default() },
         Way::Mail
         | Way::FirstStart
         | Way::OrphanedVolume

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
+use meshd::simulator::house::Plan;
+
 use crate::judge::Times;
-use crate::place::{PROGRAM, Plan};
+use crate::place::PROGRAM;
 use crate::say;
 use crate::scene::{Ended, Scene, mixed_batch};
 

@@ -7,15 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshd::simulator::certificates::write_client_files;
 use meshd::simulator::faults::Rule;
+use meshd::simulator::house::{Far, Plan};
 use meshd::simulator::ledger::{Keeping, LedgerSettings};
 use meshd::simulator::message::Mail;
 use meshd::simulator::payload::Payload;
-use meshd::simulator::{MailboxSettings, Simulator, SimulatorSettings, start};
+use meshd::simulator::{MailboxSettings, PASSWORD, Simulator, SimulatorSettings, start};
 use tokio::runtime::Runtime;
 
-use crate::place::{Far, MAILBOX, Place, Plan};
+use crate::place::{MAILBOX, Place};
 
 /// Everything around one daemon: a [`Place`], and the simulator.
 pub(crate) struct House {
@@ -39,15 +39,24 @@ impl House {
     }
 
     pub(crate) fn build(plan: Plan) -> Self {
+        Self::start_far_side(plan, None)
+    }
+
+    /// A house whose far side notes everything it is asked, in this file of the folder.
+    pub(crate) fn with_ledger(plan: Plan, name: &str) -> Self {
+        Self::start_far_side(plan, Some(name))
+    }
+
+    fn start_far_side(plan: Plan, ledger_name: Option<&str>) -> Self {
         meshd::adapters::http::install_provider();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let place = Place::build(plan);
-        let served = |id: String| MailboxSettings { id, password: "password".into() };
-        let ledger = |path| LedgerSettings { path, keeping: Keeping::Buffered, requests: true };
+        let served = |id: &String| MailboxSettings { id: id.clone(), password: PASSWORD.to_owned() };
+        let ledger = |name| LedgerSettings { path: place.path(name), keeping: Keeping::Buffered, requests: true };
         let settings = SimulatorSettings {
-            mailboxes: place.mailboxes().into_iter().map(served).collect(),
-            ledger: place.ledger().map(ledger),
+            mailboxes: place.mailboxes().iter().map(served).collect(),
+            ledger: ledger_name.map(ledger),
             ..SimulatorSettings::default()
         };
         let simulator = runtime.block_on(start(settings)).expect("loopback is free");
@@ -80,21 +89,12 @@ impl House {
     }
 
     pub(crate) fn set_up_without_output(&self) {
-        self.place.set_up_without_output(&self.far());
+        self.place.set_up_without_output(&self.far()).expect("everything is made");
     }
 
     fn far(&self) -> Far {
-        let folder = self.path("tls");
-        let (authority, client) = (self.simulator.authority().pem(), self.simulator.client());
-        write_client_files(&folder, &authority, client).expect("the folder is ours");
-        Far {
-            url: self.simulator.url(),
-            ca: folder.join("ca.pem"),
-            client_certificate: folder.join("client.pem"),
-            client_key: folder.join("client.key"),
-            shared_key: "TestKey".to_owned(),
-            password: "password".to_owned(),
-        }
+        let tls = self.simulator.write_client_files(&self.path("tls")).expect("the folder is ours");
+        Far::simulated(self.simulator.url(), tls)
     }
 
     pub(crate) fn wait_until_all_acknowledged(&self, limit: Duration) {

@@ -1,5 +1,8 @@
 //! The real program against the simulated far side: what operators do, from keys to an orderly stop.
 
+mod full;
+mod handshake;
+mod health;
 mod house;
 mod place;
 

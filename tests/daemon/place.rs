@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use meshd::domain::digest::Hasher;
+use meshd::simulator::house::{Far, House, Plan};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The mailbox that the daemon receives from.
@@ -16,52 +17,22 @@ pub(crate) const MAILBOX: &str = "X26ABC1";
 /// Between two looks at what another process does.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Where the far side is, and what proves us to it.
-pub(crate) struct Far {
-    pub(crate) url: String,
-    pub(crate) ca: PathBuf,
-    pub(crate) client_certificate: PathBuf,
-    pub(crate) client_key: PathBuf,
-    pub(crate) shared_key: String,
-    pub(crate) password: String,
-}
-
 /// The folder.
 pub(crate) struct Place {
-    folder: tempfile::TempDir,
-    plan: Plan,
+    house: House,
+    _folder: tempfile::TempDir,
 }
 
-/// What may differ from place to place.
-#[derive(Default)]
-pub(crate) struct Plan {
-    /// Where the state lies, if not in the folder.
-    pub(crate) state: Option<PathBuf>,
-    /// Where the mailbox's outputs lie, if not in the folder.
-    pub(crate) output: Option<PathBuf>,
-    /// When a journal segment is closed, if not at the default.
-    pub(crate) segment: Option<&'static str>,
-    /// The text of the one pipeline, if not all mail goes to `IN`.
-    pub(crate) pipeline: Option<&'static str>,
-    /// The mailboxes that are served and received, if not [`MAILBOX`] alone.
-    pub(crate) mailboxes: Option<Vec<String>>,
-    /// More lines of `[mesh]`.
-    pub(crate) mesh: Option<&'static str>,
-    /// Where the far side notes what it is asked, in the folder.
-    pub(crate) ledger: Option<&'static str>,
+impl Deref for Place {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &self.house
+    }
 }
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_meshd");
-
-/// The pipeline where no other is wanted.
-const EVERYTHING: &str = r#"
-name = "everything"
-[[output]]
-name = "inbox"
-kind = "mesh-folder"
-path = "{mailbox.output}/IN"
-"#;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -71,6 +42,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+#[allow(dead_code, reason = "several test targets share this; each uses its part")]
 impl Ended {
     /// What it printed, once it is sure that it did what it should.
     pub(crate) fn expect_done(self) -> String {
@@ -86,12 +58,9 @@ impl Place {
     }
 
     pub(crate) fn build(plan: Plan) -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), plan }
-    }
-
-    /// The daemon's state directory.
-    pub(crate) fn state(&self) -> PathBuf {
-        self.plan.state.clone().unwrap_or_else(|| self.path("state"))
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let plan = Plan { tables: format!("[log]\nlevel = \"debug\"\n{}", plan.tables), ..plan };
+        Self { house: House::new(PROGRAM.into(), folder.path().to_owned(), plan), _folder: folder }
     }
 
     /// The folder above the mailbox's outputs.
@@ -99,103 +68,13 @@ impl Place {
         self.output_of(MAILBOX)
     }
 
-    fn output_of(&self, mailbox: &str) -> PathBuf {
-        self.plan.output.clone().unwrap_or_else(|| self.path("out").join(mailbox))
-    }
-
-    /// The mailboxes.
-    pub(crate) fn mailboxes(&self) -> Vec<String> {
-        self.plan.mailboxes.clone().unwrap_or_else(|| vec![MAILBOX.to_owned()])
-    }
-
-    /// Where the far side notes what it is asked.
-    pub(crate) fn ledger(&self) -> Option<PathBuf> {
-        self.plan.ledger.map(|name| self.path(name))
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     pub(crate) fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("it lies in the folder")).expect("the folder is ours");
-        fs::write(&path, text).expect("the folder is ours");
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("the file is ours");
+        self.house.write(name, text).expect("the folder is ours");
     }
 
     /// Keys, secrets, configuration, a pipeline and the output root, made as an operator makes them.
     pub(crate) fn set_up(&self, far: &Far) {
-        self.set_up_without_output(far);
-        self.meshd(&["output", "init"]).expect_done();
-        self.meshd(&["check"]).expect_done();
-    }
-
-    pub(crate) fn set_up_without_output(&self, far: &Far) {
-        let generate = |arguments: &[&str], name: &str| {
-            let path = self.path(name);
-            let arguments = [&["keys", "generate", "--output", path.to_str().expect("UTF-8")], arguments].concat();
-            self.meshd(&arguments).expect_done().trim().to_owned()
-        };
-        let recipient = generate(&[], "identity");
-        generate(&["--hmac"], "hmac");
-        self.write("shared-key", &format!("{}\n", far.shared_key));
-        self.write("password", &format!("{}\n", far.password));
-        self.write("pipelines/everything.toml", self.plan.pipeline.unwrap_or(EVERYTHING));
-        let journal = self.plan.segment.map(|segment| format!("[journal]\nsegment = \"{segment}\"\n"));
-        let configuration = format!(
-            r#"
-[state]
-directory = "{state}"
-# The machine that runs the tests may be nearly full.
-min_free = "0%"
-min_free_inodes = "0%"
-{journal}[pipelines]
-directory = "{root}/pipelines"
-[control]
-socket = "{root}/control.sock"
-[log]
-level = "debug"
-[life]
-drain = "20s"
-[keys]
-identity = {{ file = "{root}/identity" }}
-hmac = {{ file = "{root}/hmac" }}
-[mesh]
-environment = "custom"
-url = "{url}"
-ca = {{ file = "{ca}" }}
-client_certificate = {{ file = "{certificate}" }}
-client_key = {{ file = "{key}" }}
-shared_key = {{ file = "{root}/shared-key" }}
-{mesh}
-"#,
-            root = self.folder.path().display(),
-            state = self.state().display(),
-            mesh = self.plan.mesh.unwrap_or_default(),
-            journal = journal.unwrap_or_default(),
-            url = far.url,
-            ca = far.ca.display(),
-            certificate = far.client_certificate.display(),
-            key = far.client_key.display(),
-        );
-        let mailbox = |id: &String| {
-            format!(
-                r#"
-[[mailbox]]
-id = "{id}"
-organisation = "X26"
-password = {{ file = "{root}/password" }}
-poll = "* * * * * *"
-recipients = ["{recipient}"]
-output = "{output}"
-"#,
-                root = self.folder.path().display(),
-                output = self.output_of(id).display(),
-            )
-        };
-        let mailboxes: String = self.mailboxes().iter().map(mailbox).collect();
-        self.write("meshd.toml", &(configuration + &mailboxes));
+        self.house.set_up(far).expect("everything is made");
     }
 
     /// Runs a command to its end.
@@ -221,17 +100,6 @@ output = "{output}"
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("the folder is ours");
         let child = command.stderr(log).stdout(Stdio::null()).spawn().expect("the program runs");
         Daemon { child: Some(child), log: self.path("log") }
-    }
-
-    /// A command that runs the program with the configuration of this place.
-    pub(crate) fn command(&self) -> Command {
-        self.command_of(Command::new(PROGRAM))
-    }
-
-    /// The same for another program that runs ours, such as a tracer.
-    pub(crate) fn command_of(&self, mut command: Command) -> Command {
-        command.env("MESHD_CONFIG", self.path("meshd.toml")).env_remove("CREDENTIALS_DIRECTORY").stdin(Stdio::null());
-        command
     }
 
     /// Where a consumer finds what came out.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshd::domain::fault::FaultCode;
+use meshd::simulator::house::Plan;
 use meshd::simulator::message::{Draft, Mail};
 use meshd::simulator::payload::Payload;
 
 use crate::estate::{Journal, check_discreet};
 use crate::house::House;
-use crate::place::Plan;
 
 /// Twenty alike suspend a pipeline.
 const ALIKE: usize = 20;
@@ -24,7 +24,7 @@ fn mail(workflow: &str, body: &str) -> Arc<Mail> {
 #[expect(clippy::disallowed_methods, reason = "an operator's disk goes away and comes back")]
 fn what_goes_wrong_after_acceptance_is_told_by_its_reason() {
     let (here, away) = ("X26ABC1".to_owned(), "X26ABC2".to_owned());
-    let house = House::build(Plan { mailboxes: Some(vec![here.clone(), away.clone()]), ..Plan::default() });
+    let house = House::build(Plan { mailboxes: vec![here.clone(), away.clone()], ..Plan::default() });
     let output = "[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{mailbox.output}/IN\"\n";
     for (name, rest) in [
         ("good", "[match]\nworkflow = [\"GOOD\"]\n"),
@@ -118,7 +118,7 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::SpoolUnreadable
         | FaultCode::StoreFailed
         | FaultCode::OutRepublished => "src/work",
-        FaultCode::OutWrite | FaultCode::OutUncertain => "src/publish",
+        FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutUncertain => "src/publish",
     }
 }
 

@@ -10,6 +10,7 @@ use meshd::domain::fault::FaultCode;
 use meshd::domain::ids::DeliveryId;
 use meshd::simulator::calls::Call;
 use meshd::simulator::faults::{Fault, Rule};
+use meshd::simulator::house::Plan;
 use meshd::simulator::message::{Draft, Mail};
 use meshd::simulator::payload::Payload;
 use meshd::store::disk::Real;
@@ -19,7 +20,7 @@ use meshd::store::journal::segments;
 use serde_json::Value;
 
 use crate::house::House;
-use crate::place::{Daemon, Plan};
+use crate::place::Daemon;
 
 /// The bad message of a case.
 pub(crate) const BAD: &str = "BAD";
@@ -129,8 +130,8 @@ impl Estate {
     fn new(cases: Vec<Case>) -> Self {
         let cases: Vec<_> = (0..).map(|n: u32| format!("X26H{n:03}")).zip(cases).collect();
         let house = House::build(Plan {
-            mailboxes: Some(cases.iter().map(|(mailbox, _)| mailbox.clone()).collect()),
-            mesh: Some("patience = \"3s\"\nretry_refused = \"1s\""),
+            mailboxes: cases.iter().map(|(mailbox, _)| mailbox.clone()).collect(),
+            mesh: "patience = \"3s\"\nretry_refused = \"1s\"",
             ..Plan::default()
         });
         for (mailbox, case) in &cases {
@@ -204,6 +205,7 @@ pub(crate) fn check_discreet(house: &House, log: &str) {
     walk(&root, &mut files);
     let expected = [
         "control.sock",
+        "escrow",
         "hmac",
         "identity",
         "log",
@@ -260,7 +262,8 @@ impl Log {
         for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
             let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
             let (message, mailbox) = (field("message"), field("mailbox"));
-            if message.starts_with("refused message") && field("message_id") == BAD {
+            let is_refusal = message.starts_with("refused message") || message.starts_with("message is lost to us");
+            if is_refusal && field("message_id") == BAD {
                 log.refused.insert((mailbox, field("code")));
             } else if message.starts_with("MESH did not answer") || message.starts_with("MESH refuses this mailbox") {
                 log.waited.insert((mailbox, field("code")));

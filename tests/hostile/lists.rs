@@ -7,12 +7,13 @@ use chrono::Utc;
 use meshd::domain::fault::FaultCode;
 use meshd::simulator::calls::Call;
 use meshd::simulator::faults::{Fault, Reply, Rule};
+use meshd::simulator::house::Plan;
 use meshd::simulator::ledger::{self, Event};
 use serde_json::json;
 
 use crate::estate::{CANARY, Case, End, Estate, check_discreet, plain};
 use crate::house::House;
-use crate::place::Plan;
+use crate::place::MAILBOX;
 
 fn reply(body: impl Into<Bytes>) -> Fault {
     let headers = vec![("content-type".into(), b"application/vnd.mesh.v2+json".to_vec())];
@@ -87,10 +88,9 @@ fn a_bad_list_is_survived_and_what_is_no_id_is_left_alone() {
         case("next with a line break", 1, listing(&[], Some("/messageexchange/X\r\nX: y"))),
         case("next as the user of another host", 1, listing(&[], Some("@192.0.2.1/messageexchange/"))),
         case("next that is no link", 1, reply(r#"{"messages":[],"links":{"next":{"a":1}}}"#)),
-        // A thousand and some: the first pass ends by itself.
         case(
             "next for ever",
-            1_200,
+            5,
             listing(&[], Some("/messageexchange/X26H031/inbox?continue_from=aaaaaaaaaaaaaaaaaaaaaaaa")),
         ),
         case("redirected", 1, Fault::redirect("https://192.0.2.1/messageexchange/X/inbox")),
@@ -106,11 +106,8 @@ fn waits_that_mesh_asks_for_are_kept_and_a_refusal_is_not_hammered() {
     let asked =
         [six(), then(), "1000000000".into(), "0".into(), "-5".into(), "soon".into(), String::new(), CANARY.into()];
     let (refused_list, refused_door) = (asked.len(), asked.len() + 1);
-    let house = House::build(Plan {
-        mailboxes: Some((0..asked.len() + 2).map(mailbox).collect()),
-        ledger: Some("ledger"),
-        ..Plan::default()
-    });
+    let plan = Plan { mailboxes: (0..asked.len() + 2).map(mailbox).collect(), ..Plan::default() };
+    let house = House::with_ledger(plan, "ledger");
     for n in 0..asked.len() + 2 {
         house.offer_as(&mailbox(n), GOOD, &plain());
     }
@@ -155,4 +152,50 @@ fn waits_that_mesh_asks_for_are_kept_and_a_refusal_is_not_hammered() {
     assert_eq!(alarms.filter(|line| line.contains(FaultCode::MeshAuth.as_str())).count(), 2, "one for each mailbox");
     assert!(!log.contains("panicked"), "{log}");
     check_discreet(&house, &log);
+}
+
+#[test]
+fn an_acknowledged_message_that_a_late_list_still_names_is_not_downloaded_again() {
+    let house = House::with_ledger(Plan::default(), "ledger");
+    house.set_up();
+    house.offer_as(MAILBOX, "LATE", &plain());
+    let daemon = house.start();
+    let limit = Duration::from_secs(60);
+    house.wait_until_all_acknowledged(limit);
+    let late = listing(&["LATE".to_owned()], None);
+    house.fault(Rule { times: 2, ..Rule::always(Call::List, late) });
+    let is_told = || daemon.log().matches("listed again, though acknowledged").count() == 2;
+    daemon.wait_for("the late lists", limit, is_told);
+    house.offer_as(MAILBOX, "NEXT", &plain());
+    daemon.wait_for("what comes next", limit, || house.published().contains_key("NEXT"));
+    let log = daemon.log();
+    daemon.stop_in_order();
+    let events = ledger::read(&house.path("ledger")).expect("the ledger is there");
+    let asked = |wanted: Call| {
+        let is_it = |event: &Event| matches!(event, Event::Request { call, .. } if *call == wanted);
+        events.iter().filter(|line| is_it(&line.event)).count()
+    };
+    assert_eq!((asked(Call::Head), asked(Call::Fetch)), (2, 2), "each message is downloaded once");
+    assert!(!log.contains("\"WARN\"") && !log.contains("\"ERROR\""), "{log}");
+}
+
+#[test]
+fn a_list_that_links_to_itself_is_not_followed_round_and_that_is_said_once() {
+    let house = House::with_ledger(Plan::default(), "ledger");
+    house.set_up();
+    let itself = format!("/messageexchange/{MAILBOX}/inbox?continue_from=aaaaaaaaaaaaaaaaaaaaaaaa");
+    house.fault(Rule { times: 6, ..Rule::always(Call::List, listing(&["GONE".to_owned()], Some(&itself))) });
+    house.offer_as(MAILBOX, "GOOD", &plain());
+    let daemon = house.start();
+    let limit = Duration::from_secs(60);
+    daemon.wait_for("what is behind it", limit, || house.published().contains_key("GOOD"));
+    let log = daemon.log();
+    daemon.stop_in_order();
+    assert_eq!(log.matches("stopped following the pages of a list").count(), 1, "{log}");
+    let events = ledger::read(&house.path("ledger")).expect("the ledger is there");
+    let is_list = |event: &Event| matches!(event, Event::Request { call: Call::List, .. });
+    let lists: Vec<_> = events.iter().filter(|line| is_list(&line.event)).map(|line| line.t_ns).take(7).collect();
+    // Two lists a pass, and a pass a second.
+    let passes = Duration::from_nanos(lists[6] - lists[0]);
+    assert!(passes >= Duration::from_millis(1_900), "{passes:?}");
 }

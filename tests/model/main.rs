@@ -46,6 +46,7 @@ use suspects::Suspects;
 const OUTSIDE: &[(Step, &str)] = &[
     (Step::StateDirectory, "made before the first message, and again if missing"),
     (Step::MarkerWrite, "an operator's command, before the daemon uses the output"),
+    (Step::StatusFile, "no message: what it says is written again each half minute"),
     (Step::Checkpoint, "a summary of records that stay: without it recovery reads more, and learns the same"),
     (Step::SegmentCompress, "the same records in another form"),
     (

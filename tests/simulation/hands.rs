@@ -39,6 +39,10 @@ impl World {
                 let id = *self.dice.pick(&self.known);
                 (Command::Acknowledged(id), Intent::Acknowledge(id))
             }
+            9 if self.dice.once_in(3) => {
+                let listed = (0..5).map(refused).filter(|_| self.dice.once_in(2)).collect();
+                (Command::ForgetRefused(mailbox, listed), Intent::Other)
+            }
             9 => (self.refuse(mailbox), Intent::Other),
             10..14 => {
                 let (count, suspects) = (1 + self.dice.below(4) as usize, self.dice.once_in(2));
@@ -96,7 +100,7 @@ impl World {
     }
 
     fn refuse(&mut self, mailbox: MailboxId) -> Command {
-        let message_id = MessageId::new(format!("R{}", self.dice.below(5))).expect("a message id");
+        let message_id = refused(self.dice.below(5));
         let reason = Reason::new(FaultCode::MsgBadEncoding, "three times");
         Command::Refuse(Refusal { mailbox, message_id, reason, until: meshd::domain::time::Timestamp(0) })
     }
@@ -176,6 +180,11 @@ impl World {
             lease.delivery.id
         );
     }
+}
+
+/// One of the few messages that are refused.
+fn refused(number: u64) -> MessageId {
+    MessageId::new(format!("R{number}")).expect("a message id")
 }
 
 fn envelope(mailbox: MailboxId, message_id: MessageId, chunks: u32) -> Envelope {

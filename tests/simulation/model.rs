@@ -128,7 +128,7 @@ impl Model {
                 self.moves += 1;
                 ids.into_iter().try_for_each(|id| self.moved(id, from, to))
             }
-            Event::Handshake { mailbox } | Event::Listed { mailbox } => {
+            Event::HandshakeTried { mailbox } | Event::Handshake { mailbox } | Event::Listed { mailbox } => {
                 self.totals.entry(mailbox).or_default();
                 Ok(())
             }

@@ -273,7 +273,8 @@ impl World {
         let occupancy = self.store().watch().borrow().clone();
         let mut counted = occupancy.mailboxes.clone();
         for counters in counted.values_mut() {
-            (counters.next_due, counters.handshake_at, counters.listed_at) = (None, None, None);
+            (counters.next_due, counters.listed_at) = (None, None);
+            (counters.handshake_at, counters.handshake_tried_at) = (None, None);
         }
         assert_eq!(counted, model.recount(), "counters differ from a recount");
         assert_eq!(occupancy.suspects, model.suspects(), "suspects differ from a recount");

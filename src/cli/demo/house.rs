@@ -1,10 +1,10 @@
 //! Everything around the demonstrated daemon: its folder, made as an operator makes it, and its process.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::mail::MAILBOXES;
 use crate::domain::digest::Hasher;
 use crate::simulator::Simulator;
-use crate::simulator::certificates::write_client_files;
+use crate::simulator::house::{self, Far, Plan};
 
 /// The pipelines of the demonstration; two of them are those that meshd ships.
 const PIPELINES: [(&str, &str); 3] = [
@@ -34,8 +34,7 @@ const LAST_LINES: usize = 15;
 
 /// The folder with all that the daemon needs.
 pub(super) struct House {
-    program: PathBuf,
-    root: PathBuf,
+    inside: house::House,
     /// Deletes the folder at the end, unless it is to be kept.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -57,98 +56,32 @@ impl House {
                 (temporary.path().to_path_buf(), Some(temporary))
             }
         };
-        Ok(Self { program, root, _temporary: temporary })
+        let plan = Plan {
+            mailboxes: MAILBOXES.map(str::to_owned).into(),
+            pipelines: PIPELINES.map(|(name, text)| (name, text.to_owned())).into(),
+            ..Plan::default()
+        };
+        Ok(Self { inside: house::House::new(program, root, plan), _temporary: temporary })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        self.inside.path(name)
     }
 
     /// The folder of a mailbox's output.
     pub(super) fn output(&self, mailbox: &str, folder: &str) -> PathBuf {
-        self.root.join("out").join(mailbox).join(folder)
+        self.inside.output_of(mailbox).join(folder)
     }
 
     /// Keys, certificates, secrets, configuration, pipelines and outputs, with the commands an operator uses.
     pub(super) fn set_up(&self, simulator: &Simulator) -> Result<(), anyhow::Error> {
-        let keys = |more: &[&str], name: &str| {
-            let path = self.path(name);
-            let path = path.to_str().context("the folder's name is not UTF-8")?;
-            self.meshd(&[&["keys", "generate", "--output", path], more].concat())
-        };
-        let recipient = keys(&[], "identity")?;
-        keys(&["--hmac"], "hmac")?;
-        write_client_files(&self.path("tls"), &simulator.authority().pem(), simulator.client())
-            .context("write certificates")?;
-        self.write("shared-key", "TestKey\n")?;
-        self.write("password", "password\n")?;
-        fs::create_dir(self.path("pipelines")).context("make the folder of pipelines")?;
-        for (name, text) in PIPELINES {
-            self.write(&format!("pipelines/{name}"), text)?;
-        }
-        self.write("meshd.toml", &self.configuration(&simulator.url(), recipient.trim()))?;
-        self.meshd(&["output", "init"])?;
-        self.meshd(&["check"])?;
-        Ok(())
-    }
-
-    fn configuration(&self, url: &str, recipient: &str) -> String {
-        let root = self.root.display();
-        let mut text = format!(
-            r#"# Made by `meshd demo`.
-[state]
-directory = "{root}/state"
-# A demonstration may run on a disk that is nearly full.
-min_free = "0%"
-min_free_inodes = "0%"
-[pipelines]
-directory = "{root}/pipelines"
-[control]
-socket = "{root}/control.sock"
-[life]
-drain = "20s"
-[keys]
-identity = {{ file = "{root}/identity" }}
-hmac = {{ file = "{root}/hmac" }}
-[mesh]
-environment = "custom"
-url = "{url}"
-ca = {{ file = "{root}/tls/ca.pem" }}
-client_certificate = {{ file = "{root}/tls/client.pem" }}
-client_key = {{ file = "{root}/tls/client.key" }}
-shared_key = {{ file = "{root}/shared-key" }}
-"#
-        );
-        for mailbox in MAILBOXES {
-            text += &format!(
-                r#"[[mailbox]]
-id = "{mailbox}"
-organisation = "X26"
-password = {{ file = "{root}/password" }}
-# The simulated MESH may be asked every second; the real one every five minutes.
-poll = "* * * * * *"
-recipients = ["{recipient}"]
-output = "{root}/out/{mailbox}"
-"#
-            );
-        }
-        text
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<(), anyhow::Error> {
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(name));
-        made.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| format!("write {name}"))
+        let tls = simulator.write_client_files(&self.path("tls")).context("write certificates")?;
+        Ok(self.inside.set_up(&Far::simulated(simulator.url(), tls))?)
     }
 
     /// Runs a command of meshd to its good end, and returns what it printed.
     pub(super) fn meshd(&self, arguments: &[&str]) -> Result<String, anyhow::Error> {
-        let named = || format!("run meshd {}", arguments.join(" "));
-        let output = self.command(arguments).output().with_context(named)?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(anyhow!("{said} ({})", output.status).context(named()));
-        }
-        String::from_utf8(output.stdout).with_context(named)
+        Ok(self.inside.meshd(arguments)?)
     }
 
     /// Asks the running daemon.
@@ -159,8 +92,9 @@ output = "{root}/out/{mailbox}"
 
     /// SHA-256 of a message's kept bytes, opened with the identity.
     pub(super) fn kept_sha256(&self, mailbox: &str, id: &str) -> Result<Option<String>, anyhow::Error> {
-        let mut child =
-            self.command(&["spool", "open", mailbox, id]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut command = self.inside.command();
+        command.args(["spool", "open", mailbox, id]).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
         let printed = child.stdout.take().context("take what the child prints")?;
         let sha256 = sha256(printed)?;
         Ok(child.wait()?.success().then_some(sha256))
@@ -170,16 +104,9 @@ output = "{root}/out/{mailbox}"
     pub(super) fn start(&self) -> Result<Daemon, anyhow::Error> {
         let log = self.path("meshd.log");
         let file = OpenOptions::new().create(true).append(true).open(&log).context("open the daemon's log")?;
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(file).spawn().context("start the daemon")?;
+        let mut command = self.inside.command();
+        let child = command.arg("run").stdout(Stdio::null()).stderr(file).spawn().context("start the daemon")?;
         Ok(Daemon { child, log })
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.arg("--config").arg(self.path("meshd.toml")).args(arguments).stdin(Stdio::null());
-        // What a unit that runs the demonstration was handed is not the daemon's.
-        command.env_remove("CREDENTIALS_DIRECTORY").env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
-        command
     }
 }
 

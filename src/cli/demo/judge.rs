@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::house::{House, file_sha256};
 use super::mail::{Fate, LEFT, MAILBOXES, Offer, TAKEN};
 use crate::domain::fault::FaultCode;
+use crate::domain::output::STATUS_FILE;
 use crate::ports::store::{SetAside, SetAsideKind};
 use crate::simulator::consumer::Taken;
 use crate::simulator::ledger::{History, histories, read};
@@ -191,7 +192,8 @@ impl Found {
         let path = house.output(mailbox, folder);
         for entry in fs::read_dir(&path).with_context(|| format!("list {}", path.display()))? {
             let control = entry?.path();
-            if [Some("ctl"), Some("json")].contains(&control.extension().and_then(OsStr::to_str)) {
+            let is_status = control.ends_with(STATUS_FILE);
+            if !is_status && [Some("ctl"), Some("json")].contains(&control.extension().and_then(OsStr::to_str)) {
                 let name = control.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 self.add(mailbox, folder, name, file_sha256(&control.with_extension("dat"))?);
             }

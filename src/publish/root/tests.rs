@@ -88,11 +88,11 @@ fn a_probe_names_the_file_system_and_what_is_promised_there() {
         (bent(Bends { is_share: true, ..Bends::default() }), "nfs", Promise::AtLeastOnce),
     ] {
         let root = world.base.join("mesh");
-        let report = probe_root(&*world.disk, &world.state(), &root, Layout::MeshFolder, &name).unwrap();
+        let report = probe(&*world.disk, &world.state(), &root, Layout::MeshFolder, &name).unwrap();
         assert_eq!((report.kind, report.promise, report.folder), (kind, promise, root.join("IN")));
     }
     let world = world();
-    let fault = probe_root(&*world.disk, &world.state(), &world.state(), Layout::Folder, &name).unwrap_err();
+    let fault = probe(&*world.disk, &world.state(), &world.state(), Layout::Folder, &name).unwrap_err();
     assert_eq!(fault.code, FaultCode::OutUnavailable);
 }
 

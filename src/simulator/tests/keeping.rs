@@ -1,6 +1,5 @@
 use super::*;
 use crate::simulator::calls::Call;
-use crate::simulator::certificates::write_client_files;
 use crate::simulator::ledger::{self, Event, History, Keeping, LedgerSettings};
 
 async fn one_message_through(keeping: Keeping, path: &std::path::Path) -> (Bench, String) {
@@ -70,8 +69,7 @@ async fn client_files_are_written_for_their_owner_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let bench = bench().await;
     for _ in 0..2 {
-        let files = write_client_files(folder.path(), &bench.simulator.authority().pem(), bench.simulator.client());
-        let files = files.expect("three files");
+        let files = bench.simulator.write_client_files(folder.path()).expect("three files");
         let mode = std::fs::metadata(&files.client_key).expect("a key").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(std::fs::read_to_string(&files.ca).expect("a certificate").contains("BEGIN CERTIFICATE"));

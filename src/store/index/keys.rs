@@ -125,6 +125,12 @@ pub fn refused(owner: &MailboxId, id: &MessageId) -> Vec<u8> {
     key
 }
 
+/// The message in the key of a refusal, behind the `prefix` of its mailbox.
+pub fn refused_message(key: &[u8], prefix: &[u8]) -> Result<MessageId, IndexError> {
+    let text = String::from_utf8_lossy(key.strip_prefix(prefix).unwrap_or_default());
+    MessageId::new(text.into_owned()).map_err(|error| IndexError(error.to_string()))
+}
+
 /// The place of a mailbox's counters.
 pub fn counters(owner: &MailboxId) -> Vec<u8> {
     let mut key = vec![kind::COUNTERS];

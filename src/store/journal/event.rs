@@ -70,7 +70,7 @@ pub enum Event {
         /// Forgotten if nothing was heard of it by then.
         forget: Timestamp,
     },
-    /// A refusal that nothing was heard of any more.
+    /// A refusal that nothing was heard of any more, or whose message MESH no longer lists.
     Forgotten {
         /// The mailbox.
         mailbox: MailboxId,
@@ -225,6 +225,11 @@ pub enum Event {
     ClockStep {
         /// By so many milliseconds; negative is back.
         milliseconds: i64,
+    },
+    /// A handshake is about to be tried.
+    HandshakeTried {
+        /// For which mailbox.
+        mailbox: MailboxId,
     },
     /// A mailbox answered a handshake.
     Handshake {

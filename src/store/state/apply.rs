@@ -127,6 +127,7 @@ impl State {
                 self.volumes.remove(volume);
             }
             Event::PartsRemoved { id } => self.remove(keys::delivery(kind::REMOVAL, *id)),
+            Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
             Event::Started { .. }

@@ -101,7 +101,8 @@ fn a_refusal_counts_and_ends_with_acceptance() {
         let until = Timestamp(7);
         let refusal = Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until };
         store.one(Command::Refuse(refusal));
-        let Known::Refused { until: known_until, times: known_times, first } = store.known("M1") else {
+        let Known::Refused { until: known_until, times: known_times, first, presented: false } = store.known("M1")
+        else {
             panic!("it was refused");
         };
         assert_eq!((known_until, known_times), (until, times));
@@ -115,9 +116,38 @@ fn a_refusal_counts_and_ends_with_acceptance() {
     store.acknowledge(delivery);
     let refusal = Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until: Timestamp(7) };
     store.one(Command::Refuse(refusal));
+    assert!(matches!(store.known("M1"), Known::Refused { presented: true, .. }));
     assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)));
     assert_eq!(store.counters().refused, 0);
     assert!(matches!(store.known("M1"), Known::Kept(_)), "acknowledge, do not fetch");
+}
+
+#[test]
+fn what_the_inbox_no_longer_names_is_not_refused_any_more() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let refuse = |store: &mut Committer, id: &str| {
+        let until = Timestamp(i64::MAX);
+        let refusal = Refusal { mailbox: mailbox(), message_id: message(id), reason: because(), until };
+        store.one(Command::Refuse(refusal));
+    };
+    let ids: Vec<String> = (0..200).map(|number| format!("M{number}")).collect();
+    ids.iter().for_each(|id| refuse(&mut store, id));
+    let listed: std::collections::BTreeSet<_> = ids[150..].iter().map(|id| message(id)).collect();
+    let other = MailboxId::new("X26ABC").unwrap();
+    store.one(Command::ForgetRefused(other, std::collections::BTreeSet::new()));
+    assert_eq!(store.counters().refused, 200, "another mailbox's are its own");
+    for left in [136, 72, 50, 50] {
+        store.one(Command::ForgetRefused(mailbox(), listed.clone()));
+        assert_eq!(store.counters().refused, left, "a bounded part of it at a time");
+    }
+    drop(store);
+    machine.index.burn();
+    let mut store = machine.open();
+    assert_eq!(store.counters().refused, 50, "the journal says so");
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(matches!(store.known(id), Known::Refused { .. }), number >= 150, "{id}");
+    }
 }
 
 #[test]

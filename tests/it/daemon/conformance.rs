@@ -106,6 +106,8 @@ async fn case_701_after_a_403_the_mailbox_stops_with_an_alarm_and_goes_on_once_i
     scene.wait_for_published(&daemon, &sent);
     scene.wait_until_empty(&daemon);
     scene.end(daemon);
+    let report = scene.sandbox.report().await;
+    assert_eq!(count(&report, &Call::Handshake), 0, "one an hour, across restarts: {}", report["calls"]);
 }
 
 /// A body as the service gives it with such a code (mesh-api 9.1).
@@ -153,6 +155,8 @@ async fn case_705_a_410_for_a_message_delivered_before_is_told_once_and_not_repe
     scene.wait_until_empty(&daemon);
     assert_eq!(scene.occupancy()["accepted_total"], 3);
     assert_eq!(daemon.log().matches("MSG-GONE").count(), 1, "{}", daemon.log());
+    let is_alarm = |line: &str| line.contains("message is lost to us") && line.contains("\"ERROR\"");
+    assert!(daemon.log().lines().any(is_alarm), "{}", daemon.log());
     scene.end(daemon);
     assert!(!scene.place.published().contains_key(gone));
     let report = scene.sandbox.report().await;

@@ -10,10 +10,12 @@ mod mail;
 use std::time::Duration;
 
 use meshd::domain::output::Layout;
+use meshd::simulator::certificates::ClientFiles;
 use meshd::simulator::consumer::{Consumer, ConsumerSettings};
+use meshd::simulator::house::Far;
 use serde_json::Value;
 
-use crate::place::{Daemon, Far, MAILBOX, Place};
+use crate::place::{Daemon, MAILBOX, Place};
 use crate::support::peers::{Kind, Sandbox, Secrets, Sent};
 
 /// Who sends to the daemon's mailbox.
@@ -37,9 +39,11 @@ impl Scene {
         let place = Place::new();
         place.set_up(&Far {
             url: sandbox.url.clone(),
-            ca: sandbox.tls.ca.clone(),
-            client_certificate: sandbox.tls.client.certificate.clone(),
-            client_key: sandbox.tls.client.key.clone(),
+            tls: ClientFiles {
+                ca: sandbox.tls.ca.clone(),
+                client_certificate: sandbox.tls.client.certificate.clone(),
+                client_key: sandbox.tls.client.key.clone(),
+            },
             shared_key: SECRETS.shared_key.to_owned(),
             password: SECRETS.password.to_owned(),
         });

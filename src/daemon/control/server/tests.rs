@@ -22,6 +22,8 @@ impl Operations for Parrot {
             suspects: 0,
             dropped_leases: 0,
             certificate_days: None,
+            ready: true,
+            obstacles: Vec::new(),
             mailboxes: Vec::new(),
         }
     }

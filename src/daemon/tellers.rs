@@ -1,0 +1,114 @@
+//! Those who tell others how the daemon is: control socket, HTTP, status files, service manager; and who looks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::build::House;
+use super::bulletin::Bulletins;
+use super::control::{Control, ControlError};
+use super::crew::Crew;
+use super::health::{self, Watched};
+use super::http::{self, Told};
+use super::operations::Desk;
+use super::{Stop, heartbeat};
+use crate::config::{Config, Listen};
+use crate::ports::operations::{Operations, Phase};
+
+/// What they listen at, bound: two daemons in one another's way end here, before any mail is touched.
+pub(super) struct Tellers {
+    control: Control,
+    http: Option<TcpListener>,
+}
+
+impl Tellers {
+    /// Takes the control socket and the address of HTTP.
+    pub(super) async fn bind(config: &Config) -> Result<Self, Stop> {
+        let control =
+            Control::bind(&config.control.socket, config.control.view_group.as_deref()).map_err(
+                |error| match error {
+                    ControlError::Taken(_) => Stop::InTheWay(error.into()),
+                    ControlError::Failed(..) => Stop::Failed(error.into()),
+                },
+            )?;
+        let http = match config.http.listen {
+            Listen::Off => None,
+            Listen::Address(address) => Some(http::bind(address).await.map_err(|error| {
+                let what = anyhow!("http.listen = \"{address}\": {error}: choose another address, or \"off\"");
+                Stop::InTheWay(what)
+            })?),
+        };
+        Ok(Self { control, http })
+    }
+
+    /// Begins to tell.
+    pub(super) fn begin(
+        self,
+        config: &Config,
+        house: &House,
+        phase: watch::Receiver<Phase>,
+    ) -> (Arc<dyn Operations>, Crew) {
+        let (looked, looks) = watch::channel(None);
+        let head = house.committer.head();
+        let organisations = config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), mailbox.organisation.clone()));
+        let desk: Arc<dyn Operations> = Arc::new(Desk {
+            store: Arc::clone(&house.store),
+            head: head.clone(),
+            http: house.http.clone(),
+            clock: Arc::clone(&house.clock),
+            started_at: house.clock.wall(),
+            organisations: organisations.collect(),
+            phase,
+            looked: looks,
+            obstacles: house.obstacles.clone(),
+        });
+
+        let mut crew = Crew::new();
+        let token = crew.token();
+        let (answering, stop) = (Arc::clone(&desk), token.clone());
+        crew.add("control", async move {
+            self.control.serve(answering, stop).await;
+            Ok(())
+        });
+        if let Some(listener) = self.http {
+            let told = Told { operations: Arc::clone(&desk), metrics: house.metrics.clone() };
+            let stop = token.clone();
+            crew.add("http", async move {
+                http::serve(listener, told, stop).await;
+                Ok(())
+            });
+        }
+        let watched = Watched {
+            store: Arc::clone(&house.store),
+            admission: Arc::clone(&house.admission),
+            clock: Arc::clone(&house.clock),
+            obstacles: house.obstacles.clone(),
+            mailboxes: config.mailboxes.iter().map(|mailbox| mailbox.id.clone()).collect(),
+        };
+        let stop = token.clone();
+        crew.add("health", async move {
+            health::watch(watched, looked, stop).await;
+            Ok(())
+        });
+        let bulletins = Bulletins {
+            operations: Arc::clone(&desk),
+            obstacles: house.obstacles.clone(),
+            publisher: house.publisher.clone(),
+            pipelines: house.work.pipelines.clone(),
+            head,
+            clock: Arc::clone(&house.clock),
+            stuck: BTreeMap::new(),
+        };
+        let stop = token.clone();
+        crew.add("status files", async move {
+            bulletins.keep(stop).await;
+            Ok(())
+        });
+        let beat = heartbeat::beat(Arc::clone(&house.store), Arc::clone(&desk), Arc::clone(&house.clock), token);
+        crew.add("heartbeat", async move { Ok(beat.await?) });
+        (desk, crew)
+    }
+}

@@ -1,0 +1,112 @@
+//! What a poller remembers of listed messages, so as not to ask MESH the same again. Forgetting costs a request, no more:
+//! it is not kept across restarts, holds nothing that lists no longer name, and never more than [`MOST`].
+
+use std::collections::BTreeMap;
+
+use crate::domain::envelope::MessageKind;
+use crate::domain::ids::MessageId;
+
+/// Messages remembered of one mailbox: about a megabyte.
+const MOST: usize = 10_000;
+
+/// What is remembered of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Remembered {
+    /// There was no room for it, and this is what it needs.
+    Waits {
+        /// Reports have a reserve.
+        kind: MessageKind,
+        /// At least so many bytes.
+        bytes: u64,
+    },
+    /// MESH heard our acknowledge, or said that it is gone: for the rest of this poll a list that names it is late.
+    Settled,
+    /// MESH will not give it any more (410), which is an alarm, once.
+    Lost,
+}
+
+/// The messages, each with the pass that last listed it.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    of: BTreeMap<MessageId, (Remembered, u64)>,
+    pass: u64,
+}
+
+impl Memory {
+    /// What is remembered of a message that this pass lists.
+    pub(super) fn listed(&mut self, id: &MessageId) -> Option<Remembered> {
+        let (remembered, pass) = self.of.get_mut(id)?;
+        *pass = self.pass;
+        Some(*remembered)
+    }
+
+    /// The same, of a message that was listed.
+    pub(super) fn of(&self, id: &MessageId) -> Option<Remembered> {
+        self.of.get(id).map(|(remembered, _)| *remembered)
+    }
+
+    /// Remembers a message that this pass listed, if there is room.
+    pub(super) fn remember(&mut self, id: MessageId, what: Remembered) {
+        if self.of.len() < MOST || self.of.contains_key(&id) {
+            self.of.insert(id, (what, self.pass));
+        }
+    }
+
+    /// A poll begins: what is still listed may have been put back.
+    pub(super) fn begin_poll(&mut self) {
+        self.of.retain(|_, (what, _)| *what != Remembered::Settled);
+    }
+
+    /// A pass ended. One that saw the whole inbox tells what is no longer there; lists are not so late that what is
+    /// settled comes up again after one that did not name it.
+    pub(super) fn end_pass(&mut self, is_whole: bool) {
+        let ended = self.pass;
+        self.of.retain(|_, (what, pass)| *pass == ended || !(is_whole || *what == Remembered::Settled));
+        self.pass += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> MessageId {
+        MessageId::new(number.to_string()).expect("a message id")
+    }
+
+    const GIANT: Remembered = Remembered::Waits { kind: MessageKind::Data, bytes: 7 };
+
+    #[test]
+    fn what_a_whole_pass_did_not_list_is_forgotten() {
+        let mut memory = Memory::default();
+        memory.remember(id(1), GIANT);
+        memory.remember(id(2), GIANT);
+        memory.end_pass(true);
+        assert_eq!(memory.listed(&id(1)), Some(GIANT));
+        memory.end_pass(false);
+        assert_eq!(memory.of(&id(2)), Some(GIANT), "the pass may not have come to it");
+        memory.listed(&id(1));
+        memory.end_pass(true);
+        assert_eq!((memory.of(&id(1)), memory.of(&id(2))), (Some(GIANT), None));
+    }
+
+    #[test]
+    fn what_is_settled_is_remembered_while_lists_name_it_and_until_the_next_poll() {
+        let mut memory = Memory::default();
+        memory.remember(id(1), Remembered::Settled);
+        memory.remember(id(2), Remembered::Settled);
+        memory.end_pass(false);
+        memory.listed(&id(1));
+        memory.end_pass(false);
+        assert_eq!((memory.of(&id(1)), memory.of(&id(2))), (Some(Remembered::Settled), None));
+        memory.begin_poll();
+        assert_eq!(memory.of(&id(1)), None);
+    }
+
+    #[test]
+    fn it_holds_so_many_and_no_more() {
+        let mut memory = Memory::default();
+        (0..=MOST).for_each(|number| memory.remember(id(number), GIANT));
+        assert_eq!((memory.of.len(), memory.of(&id(MOST))), (MOST, None));
+    }
+}

@@ -1,0 +1,265 @@
+//! One page of listed messages: what to fetch of it, what to acknowledge, and when to leave the rest.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::domain::envelope::MessageKind;
+use crate::domain::fault::{Fault, Origin};
+use crate::domain::ids::MessageId;
+use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
+use crate::ports::store::{Acceptance, Accepted, Halt, Known};
+use crate::ports::timings::Span;
+
+use super::admission::{Claim, Closed};
+use super::memory::Remembered;
+use super::poller::Receive;
+use super::receiver::Fetched;
+
+/// Messages whose commit may be waited for while others are fetched.
+const COMMITS_AHEAD: usize = 32;
+
+/// What one page brought.
+#[derive(Default)]
+pub(super) struct Yield {
+    /// Messages acknowledged.
+    pub(super) acknowledged: usize,
+    /// The door closed, or a dependency failed: the rest of the page was left.
+    pub(super) closed: bool,
+    pub(super) fault: Option<Fault>,
+    /// Messages on it that are refused, whether again or not.
+    pub(super) refused: Vec<MessageId>,
+}
+
+/// Something to do about one listed message.
+pub(super) struct Task {
+    pub(super) id: MessageId,
+    /// We have it, and it is listed again.
+    is_presented: bool,
+    pub(super) refusals: u32,
+    pub(super) first_refused: Option<Timestamp>,
+}
+
+/// Which message's acknowledge MESH took, or did not take, and why.
+type Told = Result<MessageId, (MessageId, Fault)>;
+type Commits = FuturesUnordered<BoxFuture<'static, (Result<Acceptance, Halt>, Claim)>>;
+
+impl Receive {
+    /// Brings in one page: at most `in_flight` messages on their way, at most [`COMMITS_AHEAD`] waiting to be durable.
+    pub(super) async fn page(&mut self, ids: Vec<MessageId>, stop: &CancellationToken) -> Result<Yield, Halt> {
+        let mut brought = Yield::default();
+        let (mut tasks, late) = self.sort(ids, &mut brought).await?;
+        let mut commits = Commits::new();
+        let mut fetches = FuturesUnordered::new();
+        let mut acknowledges = FuturesUnordered::new();
+        loop {
+            while !(brought.closed || brought.fault.is_some() || stop.is_cancelled())
+                && fetches.len() < self.settings.in_flight
+                && commits.len() < COMMITS_AHEAD
+                && let Some(task) = tasks.pop_front()
+            {
+                // What is on its way counts twice for a moment, claimed and queued: let it settle before judging.
+                // And what asks MESH below stands in the way of everything else here: nothing may be under way.
+                let settled = fetches.is_empty() && commits.is_empty() && acknowledges.is_empty();
+                if !settled && self.receiver.admission.open(self.receiver.inbox.mailbox(), MessageKind::Data).is_err() {
+                    tasks.push_front(task);
+                    break;
+                }
+                if self.may_fetch(&task.id, &mut brought).await {
+                    let receiver = Arc::clone(&self.receiver);
+                    let in_flight = Arc::clone(&self.in_flight);
+                    fetches.push(async move {
+                        let _permit = in_flight.acquire_owned().await;
+                        let fetched = if task.is_presented {
+                            receiver.fetch_again(&task.id, task.refusals).await
+                        } else {
+                            receiver.fetch(&task.id, task.refusals).await
+                        };
+                        (task, fetched)
+                    });
+                }
+            }
+            tokio::select! {
+                biased;
+                Some((accepted, claim)) = commits.next() => {
+                    let accepted: Result<Acceptance, Halt> = accepted;
+                    match accepted? {
+                        Acceptance::New(proof) | Acceptance::Repeated(proof) => {
+                            acknowledges.push(self.acknowledge(proof));
+                        }
+                        Acceptance::NotKept(why) => {
+                            warn!(mailbox = %self.receiver.inbox.mailbox(), why, "message not kept, left at MESH");
+                            brought.closed = true;
+                        }
+                    }
+                    drop(claim);
+                }
+                Some(acknowledged) = acknowledges.next() => self.told(acknowledged?, &mut brought),
+                Some((task, fetched)) = fetches.next(), if !stop.is_cancelled() => match fetched? {
+                    Fetched::Kept(accepted, claim) => {
+                        commits.push(Box::pin(async move { (accepted.await, claim) }));
+                    }
+                    Fetched::Closed(closed, needs) => {
+                        if let Some(needs) = needs {
+                            self.memory.remember(task.id, needs);
+                        }
+                        self.close(closed, &mut brought);
+                    }
+                    Fetched::Settled => {
+                        debug!(mailbox = %self.receiver.inbox.mailbox(), message_id = %task.id, "listed again, though acknowledged");
+                        self.memory.remember(task.id, Remembered::Settled);
+                    }
+                    Fetched::Failed(fault) => self.failed(task, fault, &mut brought).await?,
+                },
+                () = stop.cancelled(), if !fetches.is_empty() => fetches.clear(),
+                else => break,
+            }
+        }
+        for accepted in late {
+            if brought.fault.is_some() || stop.is_cancelled() {
+                break;
+            }
+            let told = self.acknowledge(accepted).await?;
+            self.told(told, &mut brought);
+        }
+        Ok(brought)
+    }
+
+    /// Acknowledges what is already kept; returns what is to be fetched, and what is to be acknowledged after that, both
+    /// in the order listed, but for those that stumbled. An id that is listed twice counts once: two fetches of one
+    /// message at a time would write over each other.
+    async fn sort(
+        &mut self,
+        mut ids: Vec<MessageId>,
+        brought: &mut Yield,
+    ) -> Result<(VecDeque<Task>, Vec<Accepted>), Halt> {
+        let mut listed = HashSet::new();
+        ids.retain(|id| listed.insert(id.clone()));
+        ids.sort_by_key(|id| self.stumbled.contains(id));
+        let mailbox = self.receiver.inbox.mailbox();
+        let known = self.receiver.store.known(mailbox, ids.clone()).await?;
+        let now = self.clock.wall();
+        let (mut tasks, mut late) = (VecDeque::with_capacity(ids.len()), Vec::new());
+        for (id, known) in ids.into_iter().zip(known) {
+            let is_settled = self.memory.listed(&id) == Some(Remembered::Settled);
+            match known {
+                Known::New => tasks.push_back(Task { id, is_presented: false, refusals: 0, first_refused: None }),
+                Known::Presented if is_settled => {}
+                Known::Presented => tasks.push_back(Task { id, is_presented: true, refusals: 0, first_refused: None }),
+                Known::Kept(accepted) if self.stumbled.contains(&id) => late.push(accepted),
+                Known::Kept(accepted) => {
+                    let told = self.acknowledge(accepted).await?;
+                    self.told(told, brought);
+                    if brought.fault.is_some() {
+                        break;
+                    }
+                }
+                Known::Refused { until, times, first, presented } => {
+                    brought.refused.push(id.clone());
+                    if until <= now && !is_settled {
+                        tasks.push_back(Task {
+                            id,
+                            is_presented: presented,
+                            refusals: times,
+                            first_refused: Some(first),
+                        });
+                    }
+                }
+            }
+        }
+        Ok((tasks, late))
+    }
+
+    /// Is there room for it? With the door closed, only a report may still pass, and a HEAD tells, once.
+    async fn may_fetch(&mut self, id: &MessageId, brought: &mut Yield) -> bool {
+        let receiver = Arc::clone(&self.receiver);
+        let (admission, mailbox) = (&receiver.admission, receiver.inbox.mailbox());
+        let has_room = match self.memory.of(id) {
+            Some(Remembered::Waits { kind, bytes }) => Some(admission.room_for(mailbox, kind, bytes).is_ok()),
+            Some(Remembered::Settled | Remembered::Lost) | None => None,
+        };
+        let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
+            self.said_closed = None;
+            return has_room.unwrap_or(true);
+        };
+        if admission.open(mailbox, MessageKind::Report).is_err() {
+            self.close(closed, brought);
+            return false;
+        }
+        self.say_closed(closed);
+        if let Some(has_room) = has_room {
+            return has_room;
+        }
+        match receiver.inbox.head(id).await {
+            Ok(envelope) => {
+                // A HEAD does not tell the size, but that it is no report is enough until the door opens.
+                self.memory.remember(id.clone(), Remembered::Waits { kind: envelope.kind, bytes: 1 });
+                envelope.kind == MessageKind::Report
+            }
+            // The world is away: the messages behind would fare no better.
+            Err(fault) if !matches!(fault.origin, Origin::Message) => {
+                self.stumble(id.clone(), fault, brought);
+                false
+            }
+            Err(fault) => {
+                debug!(mailbox = %self.receiver.inbox.mailbox(), message_id = %id, code = %fault.code, "head failed");
+                false
+            }
+        }
+    }
+
+    fn close(&mut self, closed: Closed, brought: &mut Yield) {
+        self.say_closed(closed);
+        // What is too large to fit, or says it is, waits; what is smaller behind it need not.
+        let mailbox = self.receiver.inbox.mailbox();
+        brought.closed |= self.receiver.admission.open(mailbox, MessageKind::Data).is_err();
+    }
+
+    fn say_closed(&mut self, closed: Closed) {
+        if self.said_closed != Some(closed) {
+            warn!(mailbox = %self.receiver.inbox.mailbox(), limit = %closed, "no room: mail waits at MESH");
+            self.said_closed = Some(closed);
+        }
+    }
+
+    /// Tells MESH, then the journal. Holds one of the mailbox's permits, so that `in_flight` counts every request.
+    fn acknowledge(&self, accepted: Accepted) -> BoxFuture<'static, Result<Told, Halt>> {
+        let receiver = Arc::clone(&self.receiver);
+        let in_flight = Arc::clone(&self.in_flight);
+        let disk = Arc::clone(&self.disk);
+        Box::pin(async move {
+            let permit = in_flight.acquire_owned().await;
+            if let Err(fault) = receiver.inbox.acknowledge(&accepted).await {
+                return Ok(Err((accepted.message_id().clone(), fault)));
+            }
+            drop(permit);
+            disk.pass(Step::Acknowledge);
+            receiver.store.acknowledged(&accepted).await?;
+            Ok(Ok(accepted.message_id().clone()))
+        })
+    }
+
+    fn told(&mut self, told: Told, brought: &mut Yield) {
+        match told {
+            Ok(id) => {
+                brought.acknowledged += 1;
+                let time = self.clock.monotonic().saturating_sub(self.listed);
+                self.timings.took(Span::ListedToAcknowledged, self.receiver.inbox.mailbox(), time);
+                self.memory.remember(id, Remembered::Settled);
+            }
+            Err((id, fault)) => self.stumble(id, fault, brought),
+        }
+    }
+
+    /// The world failed at this message: the pass ends, and the message goes behind the others.
+    pub(super) fn stumble(&mut self, id: MessageId, fault: Fault, brought: &mut Yield) {
+        self.stumbled.insert(id);
+        brought.fault = Some(fault);
+    }
+}
