@@ -3,7 +3,7 @@
 use super::row::{Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
-use crate::domain::output::OutputState;
+use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
 use crate::store::journal::Stamp;
@@ -215,8 +215,13 @@ impl State {
         let mut row = self.expect(index, id)?;
         self.leave(&row);
         let was_staged = row.is_staged();
+        let [inferred, republished] = UNSEEN.map(|how| published(&row.delivery, how));
         row.place = to(&mut row.delivery);
         self.note_staged(id, was_staged, row.is_staged());
+        let counters = self.counters(&row.delivery.mailbox);
+        let [inferred_now, republished_now] = UNSEEN.map(|how| published(&row.delivery, how));
+        counters.inferred_total += inferred_now.saturating_sub(inferred);
+        counters.republished_total += republished_now.saturating_sub(republished);
         let mailbox = row.delivery.mailbox.clone();
         self.enter(row)?;
         Ok(self.counters(&mailbox))
@@ -298,6 +303,14 @@ impl State {
     pub(super) fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
         self.row(index, id)?.ok_or_else(|| IndexError(format!("delivery {id} is missing")))
     }
+}
+
+/// The ways of being published that are counted.
+const UNSEEN: [Publication; 2] = [Publication::Inferred, Publication::Again];
+
+/// How many outputs were published that way so far.
+fn published(delivery: &Delivery, how: Publication) -> u64 {
+    delivery.outputs.iter().filter(|output| output.progress == Progress::Published(how)).count() as u64
 }
 
 /// A round of work ended with the daemon alive: the delivery is no suspect. Outputs not named keep their states.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::ids::Name;
-use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, StagedFile, StagedSet};
+use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet};
 
 fn output(progress: Progress) -> Vec<OutputState> {
     let name = Name::new("inbox").unwrap();
@@ -50,4 +50,31 @@ fn what_is_staged_is_known_until_its_delivery_ended() {
     assert_eq!(rows.len() - without.len(), 3, "a row for each, and none for others");
     machine.index.restore(&without);
     assert_eq!(staged_names(&mut machine.open()), ["M2", "M3", "M4"], "the rows were missing");
+}
+
+#[test]
+fn outputs_inferred_or_published_again_are_counted_once_and_journalled() {
+    let published = |how| output(Progress::Published(how));
+    let machine = Machine::new();
+    let mut store = machine.open();
+    for id in ["SEEN", "INFERRED", "AGAIN"] {
+        store.new_delivery(id, "bytes");
+    }
+    let mut leases = store.lease(3, false);
+    // The other output of this one is away for a round.
+    let waits = |outputs| Settlement::Defer { after: HOUR, reason: because(), outputs };
+    store.settle(leases.remove(1), waits(published(Publication::Inferred)));
+    store.settle(leases.remove(0), Settlement::Delivered(published(Publication::Seen)));
+    store.settle(leases.remove(0), Settlement::Delivered(published(Publication::Again)));
+    let counted = |store: &mut Committer| {
+        let counters = store.counters();
+        (counters.inferred_total, counters.republished_total)
+    };
+    assert_eq!(counted(&mut store), (1, 1));
+    machine.clock.pass(2 * HOUR);
+    store.settle_all(&Settlement::Delivered(published(Publication::Inferred)));
+    assert_eq!(counted(&mut store), (1, 1), "once");
+    drop(store);
+    machine.index.burn();
+    assert_eq!(counted(&mut machine.open()), (1, 1), "the journal says so");
 }
