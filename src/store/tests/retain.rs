@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::step::Step;
 use crate::ports::spool::{Intake, Spool as _};
+use crate::store::disk::Side;
 
 /// Brings in some of a message's two chunks.
 fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
@@ -243,7 +244,7 @@ fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays
     // One that came in half; one that came in whole, and the crash came before its record.
     take_in_chunks(&spool, "HALF", 1);
     take_in_chunks(&spool, "WHOLE", 2);
-    machine.disk.stop_at(Step::JournalWrite, 1, crate::store::disk::Side::Before);
+    machine.disk.stop_at(Step::JournalWrite, 1, Side::Before);
     let body =
         IncomingBody::Large(spool.intake(&Envelope { chunks: 2, ..envelope("WHOLE") }).unwrap().finish().unwrap());
     let accept = Incoming { envelope: Envelope { chunks: 2, ..envelope("WHOLE") }, body, verdict: None };
@@ -268,4 +269,36 @@ fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays
     settle_down(&machine, &mut store);
     store.commit(Vec::new()).unwrap();
     assert_eq!(names(), ["AGAIN", "HELD"].map(str::to_owned));
+}
+
+#[test]
+fn a_crash_while_old_segments_go_loses_nothing_and_leaves_none_behind() {
+    let note = || Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 });
+    let journal = std::path::Path::new("/state/journal");
+    let mut stopped = 0;
+    for (pass, side) in (1..=40).flat_map(|pass| [(pass, Side::Before), (pass, Side::After)]) {
+        let mut machine = Machine::new();
+        machine.segment_bytes = 400;
+        let mut store = machine.open();
+        store.new_delivery("M1", "bytes");
+        (0..20).for_each(|_| drop(store.one(note())));
+        machine.clock.pass(9 * 366 * DAY);
+        machine.disk.stop_at(Step::SegmentCompress, pass, side);
+        let mut live = |store: &mut Committer| {
+            machine.clock.pass(HOUR);
+            store.commit(vec![note()]).is_ok()
+        };
+        stopped += u32::from(!(0..40).all(|_| live(&mut store)));
+        drop(store);
+        machine.disk.crash();
+        let mut store = machine.open();
+        assert!((0..40).all(|_| live(&mut store)), "{pass} {side:?}");
+        drop(store);
+        let first = crate::store::journal::segments(&machine.disk, journal).unwrap().remove(0).first;
+        assert!(first > 1, "{pass} {side:?}: the first segment is still there");
+        crate::store::journal::verify::verify(&machine.disk, journal, None).unwrap();
+        machine.index.burn();
+        assert_eq!(machine.open().lease(1, false).len(), 1, "{pass} {side:?}");
+    }
+    assert!(stopped > 20, "{stopped}: hardly any was cut short");
 }
