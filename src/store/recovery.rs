@@ -9,7 +9,7 @@
 //!    work alone, on the same boot of the machine, in a run that the store itself did not halt, has a death of its
 //!    own; at two it is a dead letter.
 //! 4. Volumes no record names are removed: they hold only what was never acknowledged. A large message that was
-//!    taken over but never recorded is fetched again, and taken over in its place.
+//!    taken over but never recorded is fetched again, and taken over in its place; if MESH has it no more, it goes later.
 //!
 //! All of it can be interrupted and done again.
 
@@ -32,7 +32,7 @@ use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
 use super::spool::{Appender, Removal};
 use super::state::{Place, Row, State, for_each};
 use super::time::StoreTime;
-use super::{StoreParts, compaction, retention, room};
+use super::{StoreParts, abandoned, compaction, retention, room};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -89,6 +89,7 @@ impl Committer {
             retention,
             search: room::Search::default(),
             unmovable: compaction::Unmovable::default(),
+            sweep: abandoned::Sweep::default(),
             dropped: DroppedLeases::default(),
             dropped_leases: 0,
             occupancy,
