@@ -45,7 +45,7 @@
 //! | 3 | [`adapters`] | one folder per outside thing: `mesh`, `http` |
 //! | 3 | `simulator` | the far side of MESH on loopback; feature `simulator`, never in a release build |
 //! | 4 | [`config`] | the file, checked: every mistake in one run |
-//! | 4 | [`daemon`] | builds the parts, runs them, listens to signals and to the control socket |
+//! | 4 | [`daemon`] | builds the parts, runs them, listens to signals, and tells how it is: control socket, HTTP, status files |
 //! | 5 | [`cli`] | one file per command |
 //!
 //! Edges go down only; within layer 2 only [`work`] names its siblings. `tests/architecture.rs` fails on any other.
