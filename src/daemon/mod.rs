@@ -33,7 +33,7 @@ pub use clock::{SystemChance, SystemClock};
 pub use control::{Answer, Ask, AskError, LARGEST_PAGE, Refusal, ask};
 pub use keys::foreign_key;
 pub use lock::Lock;
-pub use pipelines::load as load_pipelines;
+pub use pipelines::{load as load_pipelines, load_with_keys as load_pipelines_with_keys};
 pub use probe::COMMAND as INDEX_PROBE;
 pub use run::run;
 

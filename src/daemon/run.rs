@@ -43,7 +43,7 @@ pub fn run(loaded: &Loaded) -> Result<(), Stop> {
     if let Some(mistake) = foreign_key(loaded, &secrets, &Real::new()) {
         return Err(Stop::Configuration(vec![mistake]));
     }
-    let pipelines = pipelines::load(loaded).map_err(Stop::Configuration)?;
+    let pipelines = pipelines::load_with_keys(loaded).map_err(Stop::Configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let ended = runtime.block_on(live(loaded, secrets, pipelines, &lock));
     runtime.shutdown_timeout(LEAVE_AFTER);

@@ -274,6 +274,8 @@ pub enum Location {
         volume: u64,
         /// Offset of the group's clear header, bytes.
         offset: u64,
+        /// Length of the whole group, bytes.
+        length: u64,
         /// Place in the group, from 0.
         member: u32,
     },
@@ -394,6 +396,10 @@ pub struct MailboxOccupancy {
     pub delivered_total: u64,
     /// Discarded by rule ever.
     pub discarded_total: u64,
+    /// Outputs ever taken for published because both names were gone: most likely the consumer was quick after a crash.
+    pub inferred_total: u64,
+    /// Outputs ever published once more, after their own disk lost power (`OUT-REPUBLISHED`).
+    pub republished_total: u64,
     /// Earliest time something becomes due; `None` when nothing waits.
     pub next_due: Option<Timestamp>,
     /// Last handshake that was answered.

@@ -85,7 +85,7 @@ pub(super) fn delivery_of(envelope: &Envelope, id: u64) -> Delivery {
         kind: envelope.kind,
         length: 0,
         digest: key().of(b""),
-        location: Location::Group { volume: 1, offset: 0, member: 0 },
+        location: Location::Group { volume: 1, offset: 0, length: 300, member: 0 },
         accepted_at: Timestamp(1_767_605_413_000),
         attempts: 0,
         starts: 1,
@@ -242,7 +242,7 @@ impl World {
 }
 
 pub(super) fn plan(name: &str, layout: Layout, folder: PathBuf) -> OutputPlan {
-    OutputPlan { name: Name::new(name).expect("a name"), layout, folder, group: None, mode: 0o640 }
+    OutputPlan { name: Name::new(name).expect("a name"), layout, folder, group: None, mode: 0o640, payload: Vec::new() }
 }
 
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Vec<u8> {

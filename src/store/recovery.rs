@@ -9,7 +9,7 @@
 //!    work alone, on the same boot of the machine, in a run that the store itself did not halt, has a death of its
 //!    own; at two it is a dead letter.
 //! 4. Volumes no record names are removed: they hold only what was never acknowledged. A large message that was
-//!    taken over but never recorded is fetched again, and taken over in its place.
+//!    taken over but never recorded is fetched again, and taken over in its place; if MESH has it no more, it goes later.
 //!
 //! All of it can be interrupted and done again.
 
@@ -32,7 +32,7 @@ use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
 use super::spool::{Appender, Removal};
 use super::state::{Place, Row, State, for_each};
 use super::time::StoreTime;
-use super::{StoreParts, retention};
+use super::{StoreParts, abandoned, compaction, retention, room};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -66,8 +66,8 @@ impl Committer {
         let mut lost = Vec::new();
         while let Some(record) = records.read()? {
             seen.note(record.frame.sequence, &record.event);
-            if record.frame.sequence > settled && is_lost(&appender, &record)? {
-                lost.push(DeliveryId(record.frame.sequence));
+            if record.frame.sequence > settled {
+                lost.extend(lost_by(&appender, &record)?);
             }
         }
         drop(records);
@@ -87,6 +87,9 @@ impl Committer {
             compressor,
             settings,
             retention,
+            search: room::Search::default(),
+            unmovable: compaction::Unmovable::default(),
+            sweep: abandoned::Sweep::default(),
             dropped: DroppedLeases::default(),
             dropped_leases: 0,
             occupancy,
@@ -204,9 +207,17 @@ fn last_time(state: &State, last: &Record) -> Timestamp {
 }
 
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
-fn is_lost(appender: &Appender, record: &Record) -> Result<bool, Halt> {
-    let Event::Accepted(accepted) = &record.event else { return Ok(false) };
-    Ok(!appender.holds(&accepted.mailbox, &accepted.message, &accepted.location).map_err(spool_failed)?)
+fn lost_by(appender: &Appender, record: &Record) -> Result<Vec<DeliveryId>, Halt> {
+    // Of the other events none says where a payload is.
+    let (holds, ids) = if let Event::Accepted(accepted) = &record.event {
+        let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
+        (holds, vec![DeliveryId(record.frame.sequence)])
+    } else if let Event::Moved { ids, to, .. } = &record.event {
+        (appender.holds_group((to.volume, to.offset)), ids.clone())
+    } else {
+        return Ok(Vec::new());
+    };
+    Ok(if holds.map_err(spool_failed)? { Vec::new() } else { ids })
 }
 
 /// The state at `head`, and why the index had to be made anew, if it had to.

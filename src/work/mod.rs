@@ -15,6 +15,7 @@
 
 mod round;
 mod scheduler;
+mod sealed;
 mod suspects;
 mod verdict;
 mod wave;

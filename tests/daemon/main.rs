@@ -213,6 +213,22 @@ fn commands_say_what_is_wrong_and_end_with_their_code() {
 }
 
 #[test]
+fn check_runs_the_tests_of_pipelines_when_asked() {
+    let house = House::new();
+    house.set_up();
+    let test =
+        "[[test]]\nname = \"a letter\"\nmessage = \"letter.txt\"\nexpect = { outputs = \"inbox\", bytes = \"same\" }\n";
+    let everything = std::fs::read_to_string(house.path("pipelines/everything.toml")).expect("it was written");
+    house.write("pipelines/everything.toml", &format!("{everything}{test}"));
+    let failed = house.meshd(&["check", "--tests"]);
+    assert_eq!(failed.code, Some(78), "{}", failed.stderr);
+    assert!(failed.stderr.contains("everything.toml:7: test[1].message: test \"a letter\""), "{}", failed.stderr);
+    assert!(!house.meshd(&["check"]).expect_done().contains("tests"));
+    house.write("pipelines/letter.txt", "a letter");
+    assert!(house.meshd(&["check", "--tests"]).expect_done().contains("tests: 1"));
+}
+
+#[test]
 fn an_output_that_was_not_set_up_is_a_mistake_but_does_not_keep_the_daemon_from_starting() {
     let house = House::new();
     house.set_up_without_output();

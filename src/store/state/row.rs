@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::output::Progress;
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Delivery, SetAsideKind};
@@ -27,6 +28,12 @@ impl Row {
             Place::Aside { reason, .. } => reason.code == FaultCode::SpoolLost,
             Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => false,
         }
+    }
+
+    /// Whether files in staging folders are still needed for it.
+    pub(crate) fn is_staged(&self) -> bool {
+        let ended = matches!(self.place, Place::Ended { .. });
+        !ended && self.delivery.outputs.iter().any(|output| matches!(output.progress, Progress::Staged(_)))
     }
 }
 
@@ -110,6 +117,15 @@ pub(crate) enum Expiring {
     Delivery(DeliveryId),
     /// A refusal.
     Refusal(MailboxId, MessageId),
+}
+
+/// What of a volume lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct VolumeRow {
+    /// Deliveries.
+    pub(crate) live: u64,
+    /// Length of the groups that hold at least one of them, bytes: a group can only be kept whole.
+    pub(crate) bytes: u64,
 }
 
 /// A chunk directory to remove.

@@ -1,15 +1,24 @@
 use super::*;
-use crate::ports::spool::Spool as _;
+use crate::domain::step::Step;
+use crate::ports::spool::{Intake, Spool as _};
+use crate::store::disk::Side;
 
-fn volumes(machine: &Machine) -> usize {
-    machine.disk.list("/state/spool/volumes".as_ref()).unwrap().len()
+/// Brings in some of a message's two chunks.
+fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
+    let mut intake = spool.intake(&Envelope { chunks: 2, ..envelope(id) }).unwrap();
+    for chunk in ["one", "two"].into_iter().take(count) {
+        intake.begin_chunk().unwrap();
+        intake.write(chunk.as_bytes()).unwrap();
+        intake.end_chunk().unwrap();
+    }
+    intake
 }
 
-/// Long enough for the clocks to be believed.
-fn settle_down(machine: &Machine, store: &mut Committer) {
-    store.commit(Vec::new()).unwrap();
-    machine.clock.pass(2 * HOUR);
-    store.commit(Vec::new()).unwrap();
+/// Takes in a message of two chunks.
+fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
+    let envelope = Envelope { chunks: 2, ..envelope(id) };
+    let body = IncomingBody::Large(take_in_chunks(spool, id, 2).finish().unwrap());
+    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
 }
 
 #[test]
@@ -45,14 +54,56 @@ fn near_the_disks_floor_delivered_payloads_go_early_and_nothing_else_does() {
     store.new_delivery("M3", "bytes");
     store.commit(Vec::new()).unwrap();
     assert_eq!(store.counters().retained.messages, 1, "there is room");
-    let space = machine.disk.space("/state".as_ref()).unwrap();
-    let used = space.bytes - space.free_bytes;
+    let used = machine_used(&machine);
     machine.disk.limit_bytes(Some(used + used / 10));
     store.commit(Vec::new()).unwrap();
     let counters = store.counters();
     assert_eq!((counters.retained.messages, counters.dead.messages, counters.queued.messages), (0, 1, 1));
     machine.disk.limit_bytes(None);
     assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)), "its id is remembered");
+}
+
+#[test]
+fn however_many_dead_letters_stand_before_them_delivered_payloads_go_early() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    for batch in 0..4 {
+        let dead = (0..100).map(|number| dead_on_arrival(&format!("D{batch}-{number}"))).collect();
+        store.commit(dead).unwrap();
+    }
+    machine.clock.pass(24 * DAY);
+    let id = store.new_delivery("M1", "bytes");
+    store.acknowledge(id);
+    store.settle_all(&delivered());
+    let used = machine_used(&machine);
+    machine.disk.limit_bytes(Some(used + used / 10));
+    (0..3).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    let counters = store.counters();
+    assert_eq!((counters.retained.messages, counters.dead.messages), (0, 400));
+}
+
+#[test]
+fn without_inodes_chunk_directories_go_early_and_small_messages_stay() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    accept_large(&mut store, &spool, "M1");
+    let id = store.new_delivery("M2", "bytes");
+    store.acknowledge(id);
+    store.settle_all(&delivered());
+    for number in 0..100 {
+        machine.disk.create(Step::StateDirectory, format!("/{number}").as_ref()).unwrap();
+    }
+    machine.disk.limit_files(Some(1_000));
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(store.counters().retained.messages, 2, "there are inodes");
+    let space = machine.disk.space("/state".as_ref()).unwrap();
+    machine.disk.limit_files(Some(space.inodes - space.free_inodes + 3));
+    (0..2).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    assert_eq!(store.counters().retained.messages, 1);
+    let chunks = machine.disk.list("/state/spool/chunks/X26ABC1".as_ref()).unwrap();
+    assert_eq!(chunks, []);
 }
 
 #[test]
@@ -123,15 +174,7 @@ fn a_large_payload_goes_with_its_delivery() {
     let parts = machine.parts();
     let spool = parts.spool.0.clone();
     let mut store = Committer::open(parts).unwrap();
-    let envelope = Envelope { chunks: 2, ..envelope("M1") };
-    let mut intake = spool.intake(&envelope).unwrap();
-    for chunk in ["one", "two"] {
-        intake.begin_chunk().unwrap();
-        intake.write(chunk.as_bytes()).unwrap();
-        intake.end_chunk().unwrap();
-    }
-    let body = IncomingBody::Large(intake.finish().unwrap());
-    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
+    accept_large(&mut store, &spool, "M1");
     let lease = store.lease(1, false).remove(0);
     assert_eq!(spool.open(&lease).unwrap().payload.read_bounded(10).unwrap(), b"onetwo");
     store.settle(lease, delivered());
@@ -180,4 +223,82 @@ fn a_journal_segment_goes_after_its_time_once_no_rebuild_needs_it() {
     assert!(first > 1, "the first segment is still there");
     machine.index.burn();
     assert_eq!(machine.open().lease(1, false).len(), 1, "made anew from a checkpoint");
+}
+
+#[test]
+fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    for id in ["HELD", "AGAIN"] {
+        accept_large(&mut store, &spool, id);
+    }
+    for lease in store.lease(2, false) {
+        store.acknowledge(lease.delivery.id);
+        store.settle(lease, Settlement::Held { reason: because(), outputs: Vec::new() });
+    }
+    // A second life, delivered.
+    accept_large(&mut store, &spool, "AGAIN");
+    store.settle_all(&delivered());
+    // One that came in half; one that came in whole, and the crash came before its record.
+    take_in_chunks(&spool, "HALF", 1);
+    take_in_chunks(&spool, "WHOLE", 2);
+    machine.disk.stop_at(Step::JournalWrite, 1, Side::Before);
+    let body =
+        IncomingBody::Large(spool.intake(&Envelope { chunks: 2, ..envelope("WHOLE") }).unwrap().finish().unwrap());
+    let accept = Incoming { envelope: Envelope { chunks: 2, ..envelope("WHOLE") }, body, verdict: None };
+    store.commit(vec![Command::Accept(Box::new(accept))]).unwrap_err();
+    drop(store);
+    machine.disk.crash();
+
+    let mut store = machine.open();
+    let folder = "/state/spool/chunks/X26ABC1";
+    let names = || -> Vec<String> {
+        let name = |entry: crate::ports::disk::Entry| entry.path.file_name().unwrap().to_string_lossy().into_owned();
+        machine.disk.list(folder.as_ref()).unwrap().into_iter().map(name).collect()
+    };
+    assert_eq!(names(), ["AGAIN", "AGAIN.3", "HALF.part", "HELD", "WHOLE"].map(str::to_owned));
+    machine.disk.date(machine.clock.wall());
+    machine.clock.pass(29 * DAY);
+    settle_down(&machine, &mut store);
+    (0..2).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    // The delivered life is gone, so nothing leads from the newest one to the held one.
+    assert_eq!(names(), ["AGAIN", "HALF.part", "HELD", "WHOLE"].map(str::to_owned), "MESH may still have them");
+    machine.clock.pass(DAY);
+    settle_down(&machine, &mut store);
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(names(), ["AGAIN", "HELD"].map(str::to_owned));
+}
+
+#[test]
+fn a_crash_while_old_segments_go_loses_nothing_and_leaves_none_behind() {
+    let note = || Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 });
+    let journal = std::path::Path::new("/state/journal");
+    let mut stopped = 0;
+    for (pass, side) in (1..=40).flat_map(|pass| [(pass, Side::Before), (pass, Side::After)]) {
+        let mut machine = Machine::new();
+        machine.segment_bytes = 400;
+        let mut store = machine.open();
+        store.new_delivery("M1", "bytes");
+        (0..20).for_each(|_| drop(store.one(note())));
+        machine.clock.pass(9 * 366 * DAY);
+        machine.disk.stop_at(Step::SegmentCompress, pass, side);
+        let live = |store: &mut Committer| {
+            machine.clock.pass(HOUR);
+            store.commit(vec![note()]).is_ok()
+        };
+        stopped += u32::from(!(0..40).all(|_| live(&mut store)));
+        drop(store);
+        machine.disk.crash();
+        let mut store = machine.open();
+        assert!((0..40).all(|_| live(&mut store)), "{pass} {side:?}");
+        drop(store);
+        let first = crate::store::journal::segments(&machine.disk, journal).unwrap().remove(0).first;
+        assert!(first > 1, "{pass} {side:?}: the first segment is still there");
+        crate::store::journal::verify::verify(&machine.disk, journal, None).unwrap();
+        machine.index.burn();
+        assert_eq!(machine.open().lease(1, false).len(), 1, "{pass} {side:?}");
+    }
+    assert!(stopped > 20, "{stopped}: hardly any was cut short");
 }
