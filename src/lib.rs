@@ -13,7 +13,7 @@
 //! | I3 | **Flat.** No payload is ever whole in memory; memory does not grow with a message or the queue | [`ports::spool`] |
 //! | I4 | **One end.** Each accepted message reaches exactly one disposition, and the journal says which and why | [`store`] |
 //! | I5 | **An outage is not poison.** What the world did never becomes a dead letter: it waits, or is held | [`domain::fault`], [`work`] |
-//! | I6 | **No contagion.** One mailbox's fault, flood or giant does not stop another | [`receive`], [`work`] |
+//! | I6 | **No contagion.** One mailbox's fault, flood or giant does not stop another | [`receive`], [`work`], [`publish`] |
 //! | I7 | **No room, no intake.** Without room we stop fetching; we never accept and then shed | [`receive::admission`] |
 //! | I8 | **Discreet.** No patient data in logs, journal, file names, process arguments, panic texts | [`domain::ids::Sensitive`] |
 //! | I9 | **The index may burn.** It can be deleted at any time and is made again from journal and spool | [`store`] |

@@ -7,7 +7,8 @@ use crate::daemon;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-TERM or INT stops in order; a second one ends at once, and loses nothing. USR1 puts the status into the log.
+TERM or INT stops in order; a second one ends at once, with exit code 75, and loses nothing.
+USR1 puts the status into the log.
 
 Examples:
   meshd run

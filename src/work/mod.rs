@@ -7,6 +7,7 @@
 //! - Every lease ends in exactly one settlement (I4), after the table of `verdict`.
 //! - What the world or a bad configuration did is never a dead letter: it waits, or is held (I5).
 //! - A mailbox takes turns with the others and never has the last free worker to itself twice (I6).
+//!   An output that does not answer holds no worker for long; the outputs see to that (`publish::Patient`).
 //! - After an unclean end suspects run first, one at a time and alone; a panic condemns only what panicked by itself (I10).
 //!
 //! It does not touch bytes or folders (that is `publish`), nor keep state beyond the store's:
