@@ -37,7 +37,7 @@ pub(crate) enum Intent {
 impl World {
     pub(crate) fn command(&mut self) -> (Command, Intent) {
         let mailbox = self.dice.pick(&mailboxes()).clone();
-        match self.dice.below(28) {
+        match self.dice.below(34) {
             0..6 => self.accept(mailbox),
             6..9 if !self.known.is_empty() => {
                 let id = *self.dice.pick(&self.known);
@@ -58,7 +58,7 @@ impl World {
                 (Command::Staged(self.dice.pick(&self.leases).delivery.id, Vec::new()), Intent::Staged)
             }
             21 => (Command::Note(Note::Listed { mailbox }), Intent::Other),
-            23..28 if !self.known.is_empty() => self.act(),
+            24..34 if !self.known.is_empty() => self.act(),
             22 => (Command::SetAside(SetAsidePage { before: None, only: None, count: 3 }), Intent::Other),
             _ => {
                 let of_it = self.offered.iter().filter(|(owner, ..)| *owner == mailbox);
