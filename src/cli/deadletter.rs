@@ -127,6 +127,9 @@ impl Show {
         if let Some(from) = &delivery.from {
             context.out.line(format_args!("from        {from}"))?;
         }
+        if let Some(before) = delivery.continues {
+            context.out.line(format_args!("continues   {before}"))?;
+        }
         context.out.line(format_args!("accepted    {}", delivery.accepted_at))?;
         context.out.line(format_args!("attempts    {} counted, {} starts", delivery.attempts, delivery.starts))
     }

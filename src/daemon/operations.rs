@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::Obstacles;
 use crate::ports::operations::{MailboxStatus, Operations, Phase, Status, Told};
-use crate::ports::store::{Acted, Order, Refused, SetAside, SetAsidePage, Store};
+use crate::ports::store::{Acted, NotAllowed, Order, SetAside, SetAsidePage, Store};
 use crate::store::journal::Head;
 
 /// Answers from the store and from what the daemon knows of itself.
@@ -68,7 +68,7 @@ impl Operations for Desk {
         self.store.set_aside(page)
     }
 
-    fn act(&self, order: Order) -> Told<'_, Result<Acted, Refused>> {
+    fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {
         let (delivery, user, act) = (order.delivery, order.by.0, order.act);
         let reply = self.store.act(order);
         Box::pin(async move {

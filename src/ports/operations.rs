@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
-use super::store::{Acted, Halt, MailboxOccupancy, Order, Refused, SetAside, SetAsidePage};
+use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, SetAside, SetAsidePage};
 use crate::domain::ids::MailboxId;
 use crate::domain::time::Timestamp;
 
@@ -21,7 +21,7 @@ pub trait Operations: Send + Sync {
     /// Deliveries that a person must look at.
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
     /// Does something with one delivery, or says why not; the journal says who did it.
-    fn act(&self, order: Order) -> Told<'_, Result<Acted, Refused>>;
+    fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

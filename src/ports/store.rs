@@ -48,7 +48,7 @@ pub trait Store: Send + Sync {
     /// Deliveries that a person must look at, newest first, after `page.after`.
     fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
-    fn act(&self, order: Order) -> Reply<Result<Acted, Refused>>;
+    fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// How full we are, as of the last commit. Cheap.
     fn occupancy(&self) -> Arc<Occupancy>;
     /// Resolves when the store changed since the last call on this watch: new work, or work done.
@@ -406,7 +406,7 @@ pub enum Acted {
 /// Why an [`Act`] was not done. Nothing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
-pub enum Refused {
+pub enum NotAllowed {
     /// No such delivery.
     #[error("it is not known: there never was one, or its retention is over")]
     Unknown,

@@ -38,12 +38,14 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::Remark;
 use crate::domain::settlement::{DeathCause, Reason};
-use crate::ports::store::{Act, Acted, Order, Refused, SetAsideKind};
+use crate::ports::store::{Act, Acted, NotAllowed, Order, SetAsideKind};
 
 impl Committer {
     /// Does what an operator says, if the table allows it.
-    pub(super) fn obey(&mut self, moment: Moment, order: Order) -> Result<Result<Acted, Refused>, Stop> {
-        let Some(row) = self.state.row(self.index.as_ref(), order.delivery)? else { return Ok(Err(Refused::Unknown)) };
+    pub(super) fn obey(&mut self, moment: Moment, order: Order) -> Result<Result<Acted, NotAllowed>, Stop> {
+        let Some(row) = self.state.row(self.index.as_ref(), order.delivery)? else {
+            return Ok(Err(NotAllowed::Unknown));
+        };
         let allowed = match order.act {
             Act::Replay { force, again } => may_replay(&row, force, again, order.why.as_ref()),
             Act::Release { force } => may_release(&row, force),
@@ -54,7 +56,7 @@ impl Committer {
             return Ok(Err(refused));
         }
         Ok(match (order.act, order.why.clone()) {
-            (Act::Hold | Act::Discard, None) => Err(Refused::NeedsReason),
+            (Act::Hold | Act::Discard, None) => Err(NotAllowed::NeedsReason),
             (Act::Replay { .. }, _) => Ok(self.replay(moment, row, order)?),
             (Act::Release { .. }, why) => {
                 let (id, alone) = (order.delivery, is_poison(&row));
@@ -101,72 +103,72 @@ impl Committer {
     }
 }
 
-fn may_replay(row: &Row, force: bool, again: bool, why: Option<&Remark>) -> Result<(), Refused> {
+fn may_replay(row: &Row, force: bool, again: bool, why: Option<&Remark>) -> Result<(), NotAllowed> {
     let is_delivered = match &row.place {
-        Place::Queued { .. } => return Err(Refused::Waits),
-        Place::Working { .. } | Place::Suspect => return Err(Refused::InWork),
+        Place::Queued { .. } => return Err(NotAllowed::Waits),
+        Place::Working { .. } | Place::Suspect => return Err(NotAllowed::InWork),
         Place::Aside { .. } | Place::Ended { how: Ending::Discarded, .. } => false,
         Place::Ended { how: Ending::Delivered, .. } => true,
-        Place::Ended { how: Ending::GivenUp, .. } => return Err(Refused::Discarded),
-        Place::Ended { how: Ending::Replayed(to), .. } => return Err(Refused::ReplayedAs(*to)),
+        Place::Ended { how: Ending::GivenUp, .. } => return Err(NotAllowed::Discarded),
+        Place::Ended { how: Ending::Replayed(to), .. } => return Err(NotAllowed::ReplayedAs(*to)),
     };
     may_be_handled(row, force)?;
     let may_be_out = is_delivered || row.delivery.outputs.iter().any(|output| output.progress.is_begun());
     match (may_be_out, again, why) {
-        (true, false, _) => Err(Refused::NeedsAgain),
-        (_, true, None) => Err(Refused::NeedsReason),
+        (true, false, _) => Err(NotAllowed::NeedsAgain),
+        (_, true, None) => Err(NotAllowed::NeedsReason),
         (false, false, _) | (_, true, Some(_)) => Ok(()),
     }
 }
 
-fn may_release(row: &Row, force: bool) -> Result<(), Refused> {
+fn may_release(row: &Row, force: bool) -> Result<(), NotAllowed> {
     match &row.place {
-        Place::Queued { .. } => Err(Refused::Waits),
-        Place::Working { .. } | Place::Suspect => Err(Refused::InWork),
-        Place::Aside { kind: SetAsideKind::Dead(_), .. } => Err(Refused::NotHeld),
+        Place::Queued { .. } => Err(NotAllowed::Waits),
+        Place::Working { .. } | Place::Suspect => Err(NotAllowed::InWork),
+        Place::Aside { kind: SetAsideKind::Dead(_), .. } => Err(NotAllowed::NotHeld),
         Place::Aside { kind: SetAsideKind::Held, .. } => may_be_handled(row, force),
         Place::Ended { how, .. } => Err(ended(*how)),
     }
 }
 
-fn may_hold(row: &Row) -> Result<(), Refused> {
+fn may_hold(row: &Row) -> Result<(), NotAllowed> {
     match &row.place {
         Place::Queued { .. } | Place::Aside { kind: SetAsideKind::Dead(_), .. } => Ok(()),
-        Place::Working { .. } | Place::Suspect => Err(Refused::InWork),
-        Place::Aside { kind: SetAsideKind::Held, .. } => Err(Refused::AlreadyHeld),
+        Place::Working { .. } | Place::Suspect => Err(NotAllowed::InWork),
+        Place::Aside { kind: SetAsideKind::Held, .. } => Err(NotAllowed::AlreadyHeld),
         Place::Ended { how, .. } => Err(ended(*how)),
     }
 }
 
-fn may_discard(row: &Row) -> Result<(), Refused> {
+fn may_discard(row: &Row) -> Result<(), NotAllowed> {
     match &row.place {
-        Place::Queued { .. } => Err(Refused::Waits),
-        Place::Working { .. } | Place::Suspect => Err(Refused::InWork),
+        Place::Queued { .. } => Err(NotAllowed::Waits),
+        Place::Working { .. } | Place::Suspect => Err(NotAllowed::InWork),
         Place::Aside { .. } => Ok(()),
         Place::Ended { how, .. } => Err(ended(*how)),
     }
 }
 
 /// Whether a pipeline may have what was set aside.
-fn may_be_handled(row: &Row, force: bool) -> Result<(), Refused> {
+fn may_be_handled(row: &Row, force: bool) -> Result<(), NotAllowed> {
     if row.is_lost() {
-        return Err(Refused::Lost);
+        return Err(NotAllowed::Lost);
     }
     let Some(reason) = reason(row) else { return Ok(()) };
     if is_as_served(row, reason.code) {
-        return Err(Refused::AsServed);
+        return Err(NotAllowed::AsServed);
     }
     if (reason.code.needs_force() || is_poison(row)) && !force {
-        return Err(Refused::NeedsForce(reason.code));
+        return Err(NotAllowed::NeedsForce(reason.code));
     }
     Ok(())
 }
 
-fn ended(how: Ending) -> Refused {
+fn ended(how: Ending) -> NotAllowed {
     match how {
-        Ending::Delivered => Refused::Delivered,
-        Ending::Discarded | Ending::GivenUp => Refused::Discarded,
-        Ending::Replayed(to) => Refused::ReplayedAs(to),
+        Ending::Delivered => NotAllowed::Delivered,
+        Ending::Discarded | Ending::GivenUp => NotAllowed::Discarded,
+        Ending::Replayed(to) => NotAllowed::ReplayedAs(to),
     }
 }
 

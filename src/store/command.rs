@@ -6,7 +6,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, Note, Order, Refusal, Refused, SetAside,
+    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Refusal, SetAside,
     SetAsidePage,
 };
 
@@ -51,7 +51,7 @@ pub enum Answer {
     /// To [`Command::SetAside`].
     SetAside(Vec<SetAside>),
     /// To [`Command::Act`].
-    Acted(Result<Acted, Refused>),
+    Acted(Result<Acted, NotAllowed>),
     /// To every other.
     Done,
     /// This one command was not carried out, and left nothing behind; the store goes on.
@@ -65,7 +65,7 @@ pub(super) enum Planned {
     Known(MailboxId, Vec<(MessageId, Standing)>),
     Leases(Vec<Delivery>),
     SetAside(Vec<SetAside>),
-    Acted(Result<Acted, Refused>),
+    Acted(Result<Acted, NotAllowed>),
     Done,
     Declined(String),
 }

@@ -17,7 +17,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Halt, Incoming, Known, Lease, LeaseWish, Note, Occupancy, Order, Refusal, Refused,
+    Acceptance, Accepted, Acted, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Refusal,
     Reply, SetAside, SetAsidePage, Store,
 };
 
@@ -106,7 +106,7 @@ impl Store for Kept {
         self.ask(Command::SetAside(page), |answer| if let Answer::SetAside(page) = answer { Some(page) } else { None })
     }
 
-    fn act(&self, order: Order) -> Reply<Result<Acted, Refused>> {
+    fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {
         self.ask(Command::Act(order), |answer| if let Answer::Acted(acted) = answer { Some(acted) } else { None })
     }
 

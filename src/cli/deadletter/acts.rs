@@ -8,7 +8,7 @@ use super::super::{Context, Failure};
 use crate::daemon::{Answer, Ask, MOST_ACTS, Outcome, ask};
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::Remark;
-use crate::ports::store::{Act, Acted, Refused};
+use crate::ports::store::{Act, Acted, NotAllowed};
 
 /// On which deliveries, and why.
 #[derive(Debug, Args)]
@@ -122,7 +122,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<&'a Acted>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<&'a Refused>,
+    refused: Option<&'a NotAllowed>,
 }
 
 impl<'a> Line<'a> {

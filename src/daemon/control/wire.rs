@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::{Act, Acted, Refused, SetAside};
+use crate::ports::store::{Act, Acted, NotAllowed, SetAside};
 
 /// The version of both lines. A change that an older side would misread raises it.
 pub(super) const VERSION: u32 = 1;
@@ -92,7 +92,7 @@ pub struct Outcome {
     /// Which.
     pub delivery: DeliveryId,
     /// Done, or why not.
-    pub result: Result<Acted, Refused>,
+    pub result: Result<Acted, NotAllowed>,
 }
 
 /// Why there is no answer.

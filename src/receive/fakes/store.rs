@@ -12,8 +12,8 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Note,
-    Occupancy, Order, Refusal, Refused, Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, NotAllowed,
+    Note, Occupancy, Order, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -122,7 +122,7 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
-    fn act(&self, _: Order) -> Reply<Result<Acted, Refused>> {
+    fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
         not_for_pollers()
     }
 

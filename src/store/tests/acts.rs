@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::{OutputState, Progress, Publication};
 use crate::ports::spool::Spool as _;
-use crate::ports::store::{Act, Acted, Delivery, Order, Refused, SetAsideKind};
+use crate::ports::store::{Act, Acted, Delivery, NotAllowed, Order, SetAsideKind};
 
 const REPLAY: Act = Act::Replay { force: false, again: false };
 const REPLAY_FORCED: Act = Act::Replay { force: true, again: false };
@@ -18,7 +18,7 @@ fn why() -> Option<Remark> {
 }
 
 impl Committer {
-    fn act(&mut self, delivery: DeliveryId, act: Act, why: Option<Remark>) -> Result<Acted, Refused> {
+    fn act(&mut self, delivery: DeliveryId, act: Act, why: Option<Remark>) -> Result<Acted, NotAllowed> {
         let order = Order { delivery, act, by: Operator(1000), why };
         let Answer::Acted(acted) = self.one(Command::Act(order)) else { panic!("another answer") };
         acted
@@ -132,19 +132,21 @@ fn with(machine: &Machine, is: Is) -> (Committer, DeliveryId) {
         Is::DiscardedByRule => Settlement::Discarded(because()),
     };
     store.settle_all(&ended);
-    let act = match is {
-        Is::Replayed => REPLAY,
-        Is::DiscardedByPerson => Act::Discard,
-        Is::HeldFromDead | Is::HeldFromPoison => Act::Hold,
-        _ => return (store, id),
-    };
-    store.act(id, act, why()).unwrap();
+    let then = [
+        (Is::Replayed, REPLAY),
+        (Is::DiscardedByPerson, Act::Discard),
+        (Is::HeldFromDead, Act::Hold),
+        (Is::HeldFromPoison, Act::Hold),
+    ];
+    if let Some((_, act)) = then.into_iter().find(|(of, _)| *of == is) {
+        store.act(id, act, why()).unwrap();
+    }
     (store, id)
 }
 
 /// What the table says: `None` is allowed.
-fn refused(is: Is, act: Act) -> Option<Refused> {
-    use Refused::*;
+fn refused(is: Is, act: Act) -> Option<NotAllowed> {
+    use NotAllowed::*;
     let forced = Act::Replay { force: true, again: false } == act || RELEASE_FORCED == act;
     let again = act == REPLAY_AGAIN;
     let next = DeliveryId(0);
@@ -185,7 +187,7 @@ fn each_act_is_allowed_where_the_table_says_and_changes_nothing_elsewhere() {
             let result = store.act(id, act, why());
             match (refused(is, act), result) {
                 (None, Ok(_)) => assert_eq!(store.head().sequence, head.sequence + 1, "{is:?} {act:?}: one record"),
-                (Some(Refused::ReplayedAs(_)), Err(Refused::ReplayedAs(next))) => assert!(next > id),
+                (Some(NotAllowed::ReplayedAs(_)), Err(NotAllowed::ReplayedAs(next))) => assert!(next > id),
                 (Some(expected), Err(refused)) => assert_eq!(refused, expected, "{is:?} {act:?}"),
                 (expected, result) => panic!("{is:?} {act:?}: {expected:?} expected, {result:?}"),
             }
@@ -207,7 +209,7 @@ fn what_needs_a_reason_is_not_done_without_one() {
     for (is, act) in [(Is::Dead, Act::Discard), (Is::Waiting, Act::Hold), (Is::Delivered, REPLAY_AGAIN)] {
         let machine = Machine::new();
         let (mut store, id) = with(&machine, is);
-        assert_eq!(store.act(id, act, None), Err(Refused::NeedsReason), "{is:?} {act:?}");
+        assert_eq!(store.act(id, act, None), Err(NotAllowed::NeedsReason), "{is:?} {act:?}");
     }
 }
 
@@ -253,7 +255,7 @@ fn a_payload_lives_as_long_as_the_delivery_that_has_it_now() {
     store.new_delivery("M2", "bytes");
     machine.clock.pass(2 * DAY);
     settle_down(&machine, &mut store);
-    assert_eq!(store.act(old, REPLAY, None), Err(Refused::Unknown), "its time is over");
+    assert_eq!(store.act(old, REPLAY, None), Err(NotAllowed::Unknown), "its time is over");
     drop(store);
     let mut store = machine.open();
     assert_eq!(store.act(new, RELEASE, None), Ok(Acted::Released));

@@ -6,7 +6,7 @@ use crate::domain::ids::DeliveryId;
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Acted, Halt, Refused, SetAside};
+use crate::ports::store::{Acted, Halt, NotAllowed, SetAside};
 
 /// A daemon that says what it was asked.
 struct Parrot;
@@ -33,7 +33,7 @@ impl Operations for Parrot {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
     }
 
-    fn act(&self, order: Order) -> Told<'_, Result<Acted, Refused>> {
+    fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {
         Box::pin(async move { Ok(Ok(Acted::ReplayedAs(DeliveryId(order.by.0.into())))) })
     }
 

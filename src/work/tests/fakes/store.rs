@@ -13,8 +13,8 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, Note, Occupancy,
-    Order, Refusal, Refused, Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
+    Occupancy, Order, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -216,7 +216,7 @@ impl Store for FakeStore {
     fn note(&self, _: Note) -> Reply<()> {
         not_here()
     }
-    fn act(&self, _: Order) -> Reply<Result<Acted, Refused>> {
+    fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
         not_here()
     }
     fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
