@@ -319,9 +319,9 @@ pub enum Note {
         /// By so many milliseconds; negative is back.
         milliseconds: i64,
     },
-    /// A configuration was loaded: its SHA-256.
+    /// Configuration and pipelines were loaded.
     Configured {
-        /// Lower-case hex.
+        /// SHA-256 over both, lower-case hex.
         sha256: String,
     },
 }

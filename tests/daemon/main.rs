@@ -5,6 +5,7 @@ mod handshake;
 mod health;
 mod house;
 mod place;
+mod reload;
 
 use std::fs;
 use std::time::Duration;

@@ -241,9 +241,9 @@ pub enum Event {
         /// Whose.
         mailbox: MailboxId,
     },
-    /// A configuration was loaded.
+    /// Configuration and pipelines were loaded.
     Configured {
-        /// Its SHA-256 in hex.
+        /// SHA-256 over both, in hex.
         sha256: String,
     },
 }
