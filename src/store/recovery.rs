@@ -86,6 +86,7 @@ impl Committer {
             compressor,
             settings,
             retention,
+            checkpoint: None,
             search: room::Search::default(),
             unmovable: compaction::Unmovable::default(),
             sweep: abandoned::Sweep::default(),

@@ -284,7 +284,7 @@ fn a_crash_while_old_segments_go_loses_nothing_and_leaves_none_behind() {
         (0..20).for_each(|_| drop(store.one(note())));
         machine.clock.pass(9 * 366 * DAY);
         machine.disk.stop_at(Step::SegmentCompress, pass, side);
-        let mut live = |store: &mut Committer| {
+        let live = |store: &mut Committer| {
             machine.clock.pass(HOUR);
             store.commit(vec![note()]).is_ok()
         };
