@@ -37,7 +37,7 @@
 //! | 0 | [`domain`] | values and pure rules: no I/O, no clock, no tokio |
 //! | 1 | [`ports`] | what the inside asks of the outside, readable in one sitting |
 //! | 2 | [`receive`] | poller, admission, receiver |
-//! | 2 | [`pipeline`] | TOML to compiled rules: match, route, discard |
+//! | 2 | [`pipeline`] | TOML to compiled rules: match, then decompress, decrypt, discard, expect, route |
 //! | 2 | [`publish`] | staging, naming, the two layouts, markers |
 //! | 2 | [`deadletter`] | the reasons, and what an operator does about each |
 //! | 2 | [`work`] | lanes, batches, the table of faults, suspects |

@@ -23,12 +23,16 @@ Exit code 0 when all is well, 78 when something is not. Nothing is changed, and 
 
 Examples:
   meshd check
+  meshd check --tests
   meshd check --config ./meshd.toml --json")]
 pub(super) struct Check {
     /// Outputs that are away are shown, but do not count: what the unit asks before it starts the daemon, which
     /// receives and keeps mail while an output is away
     #[arg(long)]
     before_start: bool,
+    /// Run the tests in the pipelines' files as well
+    #[arg(long)]
+    tests: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -42,13 +46,15 @@ struct Report {
     roots: Vec<(String, RootReport)>,
     mailboxes: usize,
     pipelines: usize,
+    /// How many ran, if they were asked for.
+    tests: Option<usize>,
 }
 
 impl Check {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut report = Report::default();
         match context.load() {
-            Ok(loaded) => look(&loaded, &mut report),
+            Ok(loaded) => look(&loaded, self.tests, &mut report),
             Err(Failure::Configuration(findings)) => report.mistakes = findings,
             Err(other) => return Err(other),
         }
@@ -74,7 +80,9 @@ impl Check {
         if self.json {
             return Ok(());
         }
-        context.out.good(format_args!("no mistakes (mailboxes: {}, pipelines: {})", report.mailboxes, report.pipelines))
+        let tests = report.tests.map_or(String::new(), |count| format!(", tests: {count}"));
+        let Report { mailboxes, pipelines, .. } = report;
+        context.out.good(format_args!("no mistakes (mailboxes: {mailboxes}, pipelines: {pipelines}{tests})"))
     }
 }
 
@@ -98,18 +106,28 @@ fn as_json(finding: &Finding) -> serde_json::Value {
     })
 }
 
-fn look(loaded: &Loaded, report: &mut Report) {
+fn look(loaded: &Loaded, with_tests: bool, report: &mut Report) {
     report.mailboxes = loaded.config.mailboxes.len();
     match loaded.resolve() {
-        Ok(secrets) => report.mistakes.extend(certificates(loaded, &secrets)),
+        Ok(secrets) => {
+            report.mistakes.extend(certificates(loaded, &secrets));
+            report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
+        }
         Err(findings) => report.mistakes.extend(findings),
     }
     report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
     if let Some(folder) = loaded.config.control.socket.parent() {
         report.mistakes.extend(writable(loaded, "control.socket", folder));
     }
-    match daemon::load_pipelines(loaded) {
-        Ok(pipelines) => outputs(loaded, &pipelines, report),
+    match daemon::load_pipelines_with_keys(loaded) {
+        Ok(pipelines) => {
+            outputs(loaded, &pipelines, report);
+            if with_tests {
+                let tested = pipelines.test();
+                report.tests = Some(tested.count);
+                report.mistakes.extend(tested.failures);
+            }
+        }
         Err(findings) => report.mistakes.extend(findings),
     }
 }

@@ -25,7 +25,7 @@ use aws_lc_rs::digest;
 
 pub use document::Source;
 pub use model::{Config, Engine, Environment, Limits, LogFormat, LogLevel, Mailbox, Mesh};
-pub use resolve::Secrets;
+pub use resolve::{Secrets, identities_at};
 pub use secret::{SecretError, SecretRef};
 pub use values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};
 

@@ -15,6 +15,8 @@ use crate::domain::ids::MailboxId;
 /// An HMAC key shorter than its digest weakens it.
 const SHORTEST_HMAC_BYTES: usize = 32;
 
+const NO_IDENTITY: &str = "there is no age identity, or a line that is none";
+
 /// Everything secret, and the files of the TLS identity, which its adapter reads and watches itself.
 #[derive(Debug)]
 pub struct Secrets {
@@ -35,7 +37,7 @@ pub struct Secrets {
 impl Loaded {
     /// Reads every secret. Nothing of any secret is in a finding.
     pub fn resolve(&self) -> Result<Secrets, Vec<Finding>> {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        let credentials = credentials();
         let mut findings = Vec::new();
         let mut read = |key: &str, reference: &SecretRef| {
             let read = reference.path(credentials.as_deref()).and_then(|path| {
@@ -85,14 +87,10 @@ impl Loaded {
 
     /// The identities in an age key file; each mailbox must be sealed for at least one, or its mail could not be read.
     fn identities(&self, file: &SecretString, findings: &mut Vec<Finding>) -> Vec<SecretString> {
-        let lines = file.expose_secret().lines().map(str::trim);
-        let secrets: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-        let identities: Vec<x25519::Identity> = secrets.iter().filter_map(|line| line.parse().ok()).collect();
-        if identities.is_empty() || identities.len() < secrets.len() {
-            let problem = "there is no age identity, or a line that is none";
-            findings.push(self.finding("keys.identity", problem, "a file of `meshd keys generate`"));
+        let Some(identities) = age_identities(file) else {
+            findings.push(self.finding("keys.identity", NO_IDENTITY, "a file of `meshd keys generate`"));
             return Vec::new();
-        }
+        };
         let ours: BTreeSet<String> = identities.iter().map(|identity| identity.to_public().to_string()).collect();
         for (number, mailbox) in (1..).zip(&self.config.mailboxes) {
             if !mailbox.recipients.iter().any(|recipient| ours.contains(recipient)) {
@@ -101,6 +99,25 @@ impl Loaded {
                 findings.push(self.finding(&format!("mailbox[{number}].recipients"), problem, expected));
             }
         }
-        secrets.into_iter().map(SecretString::from).collect()
+        identities.iter().map(x25519::Identity::to_string).collect()
     }
+}
+
+/// The age identities that lie at `reference`. Nothing of them is in the answer why not.
+pub fn identities_at(reference: &SecretRef) -> Result<Vec<x25519::Identity>, String> {
+    let secret = reference.read(credentials().as_deref()).map_err(|error| error.to_string())?;
+    age_identities(&secret).ok_or_else(|| NO_IDENTITY.into())
+}
+
+/// Where systemd put the unit's credentials.
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+/// The identities in an age key file: at least one, and nothing else but comments.
+fn age_identities(file: &SecretString) -> Option<Vec<x25519::Identity>> {
+    let lines = file.expose_secret().lines().map(str::trim);
+    let secrets = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let identities: Vec<x25519::Identity> = secrets.map(|line| line.parse().ok()).collect::<Option<_>>()?;
+    (!identities.is_empty()).then_some(identities)
 }

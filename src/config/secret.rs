@@ -13,18 +13,10 @@ use zeroize::Zeroizing;
 
 use super::document::{Node, Value};
 use super::read::{Keys, Notes, Setting};
+pub use crate::domain::secret::SecretRef;
 
 /// No secret is longer than this many bytes; certificates with their chain included.
 const LONGEST: u64 = 1 << 20;
-
-/// Where a secret lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretRef {
-    /// `{ credential = "name" }`: a file of that name in `$CREDENTIALS_DIRECTORY`, put there by systemd.
-    Credential(String),
-    /// `{ file = "/path" }`: a file only its owner may read.
-    File(PathBuf),
-}
 
 /// Why a secret cannot be had. Never holds any of it.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +94,7 @@ impl SecretRef {
 }
 
 impl Setting for SecretRef {
-    const EXPECTED: &'static str = "`{ credential = \"name\" }` or `{ file = \"/path\" }`";
+    const EXPECTED: &'static str = Self::EXPECTED;
 
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         if !matches!(node.value, Value::Table(_)) {
@@ -114,10 +106,12 @@ impl Setting for SecretRef {
         let file: Option<PathBuf> = keys.optional("file");
         keys.end();
         match (credential, file) {
-            (Some(name), None) if is_credential_name(&name) => Some(Self::Credential(name)),
-            (Some(_), None) => {
-                notes.find(key, "this is not a credential's name", "letters, digits, `_`, `.` or `-`");
-                None
+            (Some(name), None) => {
+                let credential = Self::credential(&name);
+                if credential.is_none() {
+                    notes.find(key, "this is not a credential's name", "letters, digits, `_`, `.` or `-`");
+                }
+                credential
             }
             (None, Some(path)) => Some(Self::File(path)),
             (None, None) | (Some(_), Some(_)) => {
@@ -126,13 +120,6 @@ impl Setting for SecretRef {
             }
         }
     }
-}
-
-/// A name that cannot leave the credentials directory.
-fn is_credential_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with('.')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 #[cfg(test)]
@@ -177,12 +164,5 @@ mod tests {
         let credential = SecretRef::Credential("mesh-key".into());
         assert_eq!(credential.read(Some(folder.path())).expect("it is there").expose_secret(), "k");
         assert!(matches!(credential.read(None), Err(SecretError::NoCredentials)));
-    }
-
-    #[test]
-    fn names_that_leave_the_folder_are_not_names() {
-        for name in ["", "..", "../shadow", "a/b", ".hidden"] {
-            assert!(!is_credential_name(name), "{name}");
-        }
     }
 }

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{Loaded, read_bounded, toml_files};
+use crate::config::{Loaded, identities_at, read_bounded, toml_files};
 use crate::domain::finding::Finding;
 use crate::pipeline::{MailboxOutputs, Pipelines};
 
-/// Reads and compiles every pipeline, or says everything that is wrong with them.
+/// Reads and compiles every pipeline and reads the keys they name, or says everything that is wrong with them.
+pub fn load_with_keys(loaded: &Loaded) -> Result<Pipelines, Vec<Finding>> {
+    load(loaded)?.resolve(identities_at)
+}
+
+/// Reads and compiles every pipeline, or says everything that is wrong with them. It touches no secret.
 pub fn load(loaded: &Loaded) -> Result<Pipelines, Vec<Finding>> {
     let folder = &loaded.config.pipelines.directory;
     let unreadable = |path: &PathBuf, error: std::io::Error| {

@@ -121,6 +121,12 @@ fault_codes! {
     MsgPoison = "MSG-POISON",
     /// It waited longer than its pipeline's `max_age`.
     MsgTooOld = "MSG-TOO-OLD",
+    /// Its payload does not decompress as its pipeline asks.
+    MsgBadCompression = "MSG-BAD-COMPRESSION",
+    /// Its payload does not open with its pipeline's identity.
+    MsgNotDecryptable = "MSG-NOT-DECRYPTABLE",
+    /// Its payload is not what its pipeline expects of its workflow.
+    MsgContentMismatch = "MSG-CONTENT-MISMATCH",
     /// A pipeline discarded it by rule.
     MsgDiscarded = "MSG-DISCARDED",
     /// Twenty alike failed in one pipeline without a success between.
@@ -149,6 +155,8 @@ fault_codes! {
     OutRepublished = "OUT-REPUBLISHED",
     /// A sealed payload that does not open.
     SpoolUnreadable = "SPOOL-UNREADABLE",
+    /// A payload that the journal says was kept, and that is not there after a crash.
+    SpoolLost = "SPOOL-LOST",
     /// Stable storage failed or is full.
     StoreFailed = "STORE-FAILED",
 }

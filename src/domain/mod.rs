@@ -8,6 +8,7 @@ pub mod ids;
 pub mod output;
 pub mod quantity;
 pub mod retry;
+pub mod secret;
 pub mod settlement;
 pub mod step;
 pub mod time;

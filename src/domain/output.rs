@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::digest::ContentDigest;
 use super::ids::Name;
+use super::secret::SecretRef;
 
 /// The file in each output root that says how the daemon is: no mail, and never to be taken for it.
 pub const STATUS_FILE: &str = "meshd-status.json";
 
 /// One destination, as a pipeline decided it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct OutputPlan {
     /// The output's name in its pipeline.
     pub name: Name,
@@ -23,6 +25,47 @@ pub struct OutputPlan {
     pub group: Option<String>,
     /// Permission bits of the files, such as `0o640`.
     pub mode: u32,
+    /// What is done to the payload on its way, in this order. Equal in all plans of one delivery.
+    #[serde(default)]
+    pub payload: Vec<Transform>,
+}
+
+impl Serialize for OutputPlan {
+    /// A payload that passes untouched is not mentioned in the journal, which is JSON and grows with every word.
+    /// The index is not self-describing and holds every member.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_untouched = self.payload.is_empty() && serializer.is_human_readable();
+        let mut plan = serializer.serialize_struct("OutputPlan", if is_untouched { 5 } else { 6 })?;
+        plan.serialize_field("name", &self.name)?;
+        plan.serialize_field("layout", &self.layout)?;
+        plan.serialize_field("folder", &self.folder)?;
+        plan.serialize_field("group", &self.group)?;
+        plan.serialize_field("mode", &self.mode)?;
+        if !is_untouched {
+            plan.serialize_field("payload", &self.payload)?;
+        }
+        plan.end()
+    }
+}
+
+/// One change to a payload, with the limits it was decided under: enough to make the same bytes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transform {
+    /// One layer of gzip is undone (RFC 1952).
+    Gunzip {
+        /// Length of what comes out, at most.
+        max_bytes: u64,
+        /// The same, as a multiple of what goes in.
+        max_ratio: u32,
+    },
+    /// An age file is opened.
+    Decrypt {
+        /// By the identity that lies there.
+        identity: SecretRef,
+        /// Length of what comes out, at most.
+        max_bytes: u64,
+    },
 }
 
 impl OutputPlan {
@@ -31,6 +74,16 @@ impl OutputPlan {
         match self.layout {
             Layout::MeshFolder => self.folder.parent().unwrap_or(&self.folder),
             Layout::Folder => &self.folder,
+        }
+    }
+}
+
+impl Transform {
+    /// The word that tells a consumer what was done.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gunzip { .. } => "gunzip",
+            Self::Decrypt { .. } => "decrypt",
         }
     }
 }
@@ -100,4 +153,32 @@ pub struct StagedFile {
     pub length: u64,
     /// Keyed digest of the bytes.
     pub digest: ContentDigest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(payload: Vec<Transform>) -> OutputPlan {
+        let name = Name::new("inbox").expect("a name");
+        OutputPlan { name, layout: Layout::Folder, folder: "/srv".into(), group: None, mode: 0o640, payload }
+    }
+
+    #[test]
+    fn a_plan_reads_back_from_journal_and_index() {
+        let decrypt = Transform::Decrypt { identity: SecretRef::Credential("key".into()), max_bytes: 10 };
+        for payload in [vec![], vec![Transform::Gunzip { max_bytes: 10, max_ratio: 2 }, decrypt]] {
+            let plan = plan(payload);
+            let journal = serde_json::to_string(&plan).expect("JSON");
+            assert_eq!(serde_json::from_str::<OutputPlan>(&journal).expect("it reads"), plan);
+            let index = postcard::to_allocvec(&vec![plan.clone(), plan.clone()]).expect("postcard");
+            assert_eq!(postcard::from_bytes::<Vec<OutputPlan>>(&index).expect("it reads"), [plan.clone(), plan]);
+        }
+    }
+
+    #[test]
+    fn an_untouched_payload_costs_the_journal_nothing() {
+        let text = serde_json::to_string(&plan(Vec::new())).expect("JSON");
+        assert_eq!(text, r#"{"name":"inbox","layout":"folder","folder":"/srv","group":null,"mode":416}"#);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::definition::{self, Definition};
+use super::keyring::Keyring;
 use super::{MailboxOutputs, Pipeline, Pipelines};
 use crate::domain::finding::Finding;
 use crate::domain::ids::MailboxId;
@@ -59,8 +60,10 @@ impl Pipelines {
             limits: definition.limits,
             stages: definition.stages,
             outputs: definition.outputs,
+            cases: definition.cases,
+            keys: Keyring::default(),
         };
-        Self { pipelines: read.into_iter().map(compiled).collect(), exact, open, mailboxes }
+        Self { pipelines: read.into_iter().map(compiled).collect(), exact, open, mailboxes, keys: Keyring::default() }
     }
 }
 
@@ -98,8 +101,9 @@ fn check_outputs(
                 let problem = format!("two outputs are named `{}`", output.name);
                 findings.push(finding(file, Some(output.line), &format!("{key}.name"), &problem, "a name of its own"));
             }
-            let shared =
-                mailboxes.iter().find(|(_, mailbox)| share_a_path(&earlier.plan(mailbox), &output.plan(mailbox)));
+            let shared = mailboxes
+                .iter()
+                .find(|(_, mailbox)| share_a_path(&earlier.plan(mailbox, &[]), &output.plan(mailbox, &[])));
             if let Some((mailbox, _)) = shared {
                 let problem = format!(
                     "`{}` and `{}` (line {}) could write the same path for mailbox {mailbox}",

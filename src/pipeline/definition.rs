@@ -5,14 +5,15 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::matching::{Condition, Pattern};
+use super::cases::{self, Case};
+use super::matching::{Condition, Pattern, Sealed};
 use super::reading::{Keys, Node, Notes};
 use super::stages::{self, Stage};
 use super::{Limits, MailboxOutputs};
 use crate::domain::envelope::MessageKind;
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MailboxId, Name, WorkflowId};
-use crate::domain::output::{Layout, OutputPlan};
+use crate::domain::output::{Layout, OutputPlan, Transform};
 use crate::domain::quantity;
 
 /// What `{mailbox.output}` in a path stands for is the mailbox's own output folder.
@@ -29,6 +30,7 @@ pub(super) struct Definition {
     pub(super) limits: Limits,
     pub(super) stages: Vec<Stage>,
     pub(super) outputs: Vec<OutputTemplate>,
+    pub(super) cases: Vec<Case>,
 }
 
 /// An output as written, for every mailbox.
@@ -50,7 +52,7 @@ enum FolderTemplate {
 
 impl OutputTemplate {
     /// The output of one mailbox.
-    pub(super) fn plan(&self, mailbox: &MailboxOutputs) -> OutputPlan {
+    pub(super) fn plan(&self, mailbox: &MailboxOutputs, payload: &[Transform]) -> OutputPlan {
         let folder = match &self.folder {
             FolderTemplate::Mailbox(rest) if rest.as_os_str().is_empty() => mailbox.output.clone(),
             FolderTemplate::Mailbox(rest) => mailbox.output.join(rest),
@@ -62,6 +64,7 @@ impl OutputTemplate {
             folder,
             group: mailbox.group.clone(),
             mode: mailbox.mode,
+            payload: payload.to_vec(),
         }
     }
 }
@@ -105,10 +108,13 @@ fn read_root(
         .map(|node| node.tables(notes).into_iter().filter_map(|keys| read_output(keys, notes)).collect())
         .unwrap_or_default();
     let stages = root.optional("stage").map(|node| stages::read(&node, &outputs, mailboxes, notes)).unwrap_or_default();
+    let tests = root.optional("test");
     root.end(notes);
     let (name, name_line) = name?;
     let (matching, match_line) = matching.unwrap_or_else(|| (Condition::default(), name_line));
-    Some(Definition { name, name_line, matching, match_line, limits: limits.unwrap_or_default(), stages, outputs })
+    let cases = tests.map(|node| cases::read(&node, &matching, &outputs, mailboxes, notes)).unwrap_or_default();
+    let limits = limits.unwrap_or_default();
+    Some(Definition { name, name_line, matching, match_line, limits, stages, outputs, cases })
 }
 
 /// The keys of `[match]` and of `when`.
@@ -134,6 +140,11 @@ pub(super) fn read_condition(
         patterns("workflow", "printable ASCII, with `*` for any run", |text| WorkflowId::new(text).is_ok(), notes);
     let mailbox = patterns("mailbox", of_mailboxes, |text| MailboxId::new(text).is_ok(), notes);
     let from = patterns("from", of_mailboxes, |text| MailboxId::new(text).is_ok(), notes);
+    let of_headers = "text without control characters, with `*` for any run";
+    let is_header = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    let subject = patterns("subject", of_headers, is_header, notes);
+    let local_id = patterns("local_id", of_headers, is_header, notes);
+    let file_name = patterns("file_name", of_headers, is_header, notes);
     for (node, pattern) in &mailbox {
         if !mailboxes.keys().any(|id| pattern.matches(id.as_str())) {
             let problem = "no configured mailbox matches";
@@ -141,19 +152,24 @@ pub(super) fn read_condition(
             notes.unknown(&node.at(), &node.key, problem, word, mailboxes.keys().map(MailboxId::as_str));
         }
     }
-    let kind = keys.optional("type").and_then(|node| {
-        let text = node.text(notes)?;
-        let kinds = [MessageKind::Data, MessageKind::Report];
-        let kind = kinds.into_iter().find(|kind| kind.as_str() == text);
-        if kind.is_none() {
-            let words = kinds.map(MessageKind::as_str);
-            notes.unknown(&node.at(), &node.key, "this type of message is not known", text, words);
-        }
-        kind
-    });
+    let kind = read_kind(&mut keys, notes);
     keys.end(notes);
     let only = |read: Vec<(Node<'_>, Pattern)>| read.into_iter().map(|(_, pattern)| pattern).collect();
-    Condition { workflow: only(workflow), mailbox: only(mailbox), from: only(from), kind }
+    let sealed = Sealed { subject: only(subject), local_id: only(local_id), file_name: only(file_name) };
+    Condition { workflow: only(workflow), mailbox: only(mailbox), from: only(from), kind, sealed }
+}
+
+/// The key `type`.
+pub(super) fn read_kind(keys: &mut Keys<'_>, notes: &mut Notes<'_>) -> Option<MessageKind> {
+    let node = keys.optional("type")?;
+    let text = node.text(notes)?;
+    let kinds = [MessageKind::Data, MessageKind::Report];
+    let kind = kinds.into_iter().find(|kind| kind.as_str() == text);
+    if kind.is_none() {
+        let words = kinds.map(MessageKind::as_str);
+        notes.unknown(&node.at(), &node.key, "this type of message is not known", text, words);
+    }
+    kind
 }
 
 fn read_limits(mut keys: Keys<'_>, notes: &mut Notes<'_>) -> Limits {

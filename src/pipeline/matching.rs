@@ -1,10 +1,12 @@
 //! Conditions on what MESH says about a message, and which of two is the more specific.
 
+use super::message::Message;
 use crate::domain::envelope::MessageKind;
-use crate::domain::ids::{MailboxId, WorkflowId};
+use crate::domain::fault::Fault;
+use crate::domain::ids::{MailboxId, Sensitive, WorkflowId};
 use crate::ports::store::Delivery;
 
-/// What conditions can ask about a message. No patient data.
+/// What conditions can ask about a message without opening it. No patient data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts<'a> {
     /// Its workflow.
@@ -32,7 +34,8 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// A text with `*` for any run of characters, also none. There is no escape: no identifier of MESH has a `*`.
+/// A text with `*` for any run of characters, also none. There is no escape: no identifier of MESH has a `*`, and in
+/// a subject, local id or file name it stands for itself among the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern(String);
 
@@ -47,8 +50,8 @@ pub(super) enum Rank {
     Exact,
 }
 
-/// The ranks of `workflow`, `mailbox`, `from` and `type`, compared in this order.
-pub(super) type Specificity = [Rank; 4];
+/// The ranks of `workflow`, `mailbox`, `from`, `type`, `subject`, `local_id` and `file_name`, compared in this order.
+pub(super) type Specificity = [Rank; 7];
 
 /// The keys of `[match]` and of `when`. An empty list is a key that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,11 +60,27 @@ pub(super) struct Condition {
     pub(super) mailbox: Vec<Pattern>,
     pub(super) from: Vec<Pattern>,
     pub(super) kind: Option<MessageKind>,
+    /// What only the sealed envelope says.
+    pub(super) sealed: Sealed,
+}
+
+/// The keys that need the message opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Sealed {
+    pub(super) subject: Vec<Pattern>,
+    pub(super) local_id: Vec<Pattern>,
+    pub(super) file_name: Vec<Pattern>,
 }
 
 impl Condition {
-    /// How well it fits; `None` if it does not.
-    pub(super) fn fit(&self, facts: &Facts<'_>) -> Option<Specificity> {
+    /// How well it fits; `None` if it does not. The message is opened only if all clear keys fit and a sealed one asks.
+    pub(super) fn fit(&self, message: &Message<'_>) -> Result<Option<Specificity>, Fault> {
+        let Some([workflow, mailbox, from, kind]) = self.fit_clear(message.facts()) else { return Ok(None) };
+        let Some([subject, local_id, file_name]) = self.sealed.fit(message)? else { return Ok(None) };
+        Ok(Some([workflow, mailbox, from, kind, subject, local_id, file_name]))
+    }
+
+    fn fit_clear(&self, facts: &Facts<'_>) -> Option<[Rank; 4]> {
         Some([
             best(&self.workflow, Some(facts.workflow.as_str()))?,
             best(&self.mailbox, Some(facts.mailbox.as_str()))?,
@@ -88,6 +107,9 @@ impl Condition {
             && lists_could_tie(&self.mailbox, &other.mailbox)
             && lists_could_tie(&self.from, &other.from)
             && self.kind == other.kind
+            && lists_could_tie(&self.sealed.subject, &other.sealed.subject)
+            && lists_could_tie(&self.sealed.local_id, &other.sealed.local_id)
+            && lists_could_tie(&self.sealed.file_name, &other.sealed.file_name)
     }
 
     /// Whether it has no key at all.
@@ -96,9 +118,28 @@ impl Condition {
     }
 }
 
+impl Sealed {
+    fn fit(&self, message: &Message<'_>) -> Result<Option<[Rank; 3]>, Fault> {
+        if *self == Self::default() {
+            return Ok(Some([Rank::Absent; 3]));
+        }
+        let envelope = message.envelope()?;
+        let fit = |patterns, text: &Option<Sensitive>| best(patterns, text.as_ref().map(Sensitive::reveal));
+        let subject = fit(&self.subject, &envelope.subject);
+        let local_id = fit(&self.local_id, &envelope.local_id);
+        let file_name = fit(&self.file_name, &envelope.file_name);
+        Ok(subject.zip(local_id).zip(file_name).map(|((subject, local_id), file_name)| [subject, local_id, file_name]))
+    }
+}
+
 impl Pattern {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// As written.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// The text, if it stands for itself alone.
@@ -180,6 +221,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pipeline::tests::Given;
 
     #[test]
     fn a_star_stands_for_any_run_of_characters() {
@@ -241,22 +283,31 @@ mod tests {
 
         #[test]
         fn two_that_fit_equally_well_are_known_to_tie(
-            ours in proptest::collection::vec("[ab*]{1,4}", 0..3),
-            theirs in proptest::collection::vec("[ab*]{1,4}", 0..3),
-            workflow in "[ab]{0,5}",
+            ours in conditions(), theirs in conditions(), text in "[ab]{1,5}", other in "[ab]{1,5}", is_report: bool,
         ) {
-            let condition = |texts: &[String]| Condition {
-                workflow: texts.iter().map(Pattern::new).collect(),
-                ..Condition::default()
-            };
-            let (ours, theirs) = (condition(&ours), condition(&theirs));
-            let workflow = WorkflowId::new(workflow).expect("letters");
-            let mailbox = MailboxId::new("X26ABC1").expect("letters and digits");
-            let facts =
-                Facts { workflow: &workflow, mailbox: &mailbox, from: None, kind: MessageKind::Data, length: 1 };
-            if ours.fit(&facts).is_some() && ours.fit(&facts) == theirs.fit(&facts) {
+            let (workflow, mailbox) = (WorkflowId::new(&text).expect("letters"), MailboxId::new(&other).expect("letters"));
+            let kind = if is_report { MessageKind::Report } else { MessageKind::Data };
+            let facts = Facts { workflow: &workflow, mailbox: &mailbox, from: Some(&mailbox), kind, length: 1 };
+            let letter = Given::new(&facts, [Some(&other), Some(&text), None], b"");
+            let message = Message::new(facts, &letter);
+            let fit = |condition: &Condition| condition.fit(&message).expect("it opens");
+            if fit(&ours).is_some() && fit(&ours) == fit(&theirs) {
                 prop_assert!(ours.could_tie(&theirs));
             }
         }
+    }
+
+    fn conditions() -> impl Strategy<Value = Condition> {
+        let list = || {
+            proptest::collection::vec("[ab*]{1,4}", 0..3)
+                .prop_map(|texts| texts.iter().map(Pattern::new).collect::<Vec<_>>())
+        };
+        let kind = proptest::option::of(proptest::sample::select(vec![MessageKind::Data, MessageKind::Report]));
+        (list(), list(), list(), kind, list(), list(), list()).prop_map(
+            |(workflow, mailbox, from, kind, subject, local_id, file_name)| {
+                let sealed = Sealed { subject, local_id, file_name };
+                Condition { workflow, mailbox, from, kind, sealed }
+            },
+        )
     }
 }

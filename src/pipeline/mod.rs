@@ -3,30 +3,63 @@
 //! # Guarantees
 //!
 //! - Every mistake in every file is reported at once, with file, line, key and what was expected.
-//! - Choosing and running are pure: the same facts give the same outcome, without I/O, clock or chance.
+//! - The same message gives the same outcome: no clock, no chance, and of the outside only the message itself is read.
 //! - At most one pipeline takes a message. If several match, the most specific one does (see below);
 //!   two that could match one message equally well do not compile.
 //! - No path is made from anything a sender wrote: folders come from the files and from the mailbox's own output.
+//! - A message is opened for a decision only when a rule asks for what is sealed: headers beyond the clear facts, or the
+//!   payload. Choosing among pipelines that do not ask allocates nothing.
+//! - A payload is published byte for byte as it came, but for the changes that stages name (`transform`).
+//! - What a sender wrote is compared and never repeated: not in a reason, not in a log, not in the journal (I8).
 //!
 //! # Which pipeline takes a message
 //!
 //! A pipeline matches if all keys of its `[match]` do; a key that is left out always does.
-//! Matches are compared key by key in the order `workflow`, `mailbox`, `from`, `type`; the first difference decides:
+//! Matches are compared key by key in the order `workflow`, `mailbox`, `from`, `type`, `subject`, `local_id`, `file_name`;
+//! the first difference decides:
 //!
 //! 1. a value without `*` that is equal: exact;
 //! 2. a pattern with `*`: the more of its characters are not `*`, the more specific;
 //! 3. no such key.
 //!
-//! Of several values of one key the best that matches counts. `from` matches only messages with a sender: reports have none.
+//! Of several values of one key the best that matches counts. A key matches only a message that has such a header: a
+//! report has no sender, and many messages have no subject. The last three are sealed with the message, since they may be
+//! patient data; content is no key of `[match]`, so that choosing never reads a payload.
 //!
-//! It does not touch a payload: that comes with the stages that read one.
+//! # What the stages do
+//!
+//! They are read top to bottom; each sees the payload as the ones before it left it.
+//!
+//! | `use` | What it does |
+//! |---|---|
+//! | `decompress` | undoes one layer of gzip |
+//! | `decrypt` | opens an age file |
+//! | `discard` | ends what its `when` describes |
+//! | `expect` | compares the `content` with what it should be, and tells or holds a disagreement |
+//! | `route` | the first rule that fits chooses the outputs; without this stage all get the message |
+//!
+//! `when` has the keys of `[match]`, and `content` (`content` lists what is recognised). A report has no payload: the
+//! stages that look at one pass it by.
+//!
+//! `[[test]]` says what must become of a message; `meshd check --tests` runs them (`testing`).
+//!
+//! # What is decided stays decided
+//!
+//! The outcome names each output with what is done to the payload on its way, and is journalled before anything is
+//! published. A delivery that is resumed is finished from there, whatever the pipelines say then.
 
+mod cases;
 mod compile;
+mod content;
 mod definition;
+mod keyring;
 mod matching;
+mod message;
 mod reading;
 mod run;
 mod stages;
+mod testing;
+mod transform;
 
 #[cfg(test)]
 mod tests;
@@ -38,10 +71,14 @@ use std::time::Duration;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::output::OutputPlan;
 use crate::domain::settlement::Reason;
+use cases::Case;
 use definition::OutputTemplate;
+use keyring::Keyring;
 use matching::Condition;
 pub use matching::Facts;
+pub use message::{Letter, Message};
 use stages::Stage;
+pub use testing::Tested;
 
 /// All pipelines and the mailboxes they write for. Immutable; a reload makes another one.
 #[derive(Debug)]
@@ -52,6 +89,7 @@ pub struct Pipelines {
     /// Pipelines with a workflow pattern or no workflow key.
     open: Vec<usize>,
     mailboxes: BTreeMap<MailboxId, MailboxOutputs>,
+    keys: Keyring,
 }
 
 /// One compiled pipeline.
@@ -63,6 +101,8 @@ pub struct Pipeline {
     limits: Limits,
     stages: Vec<Stage>,
     outputs: Vec<OutputTemplate>,
+    cases: Vec<Case>,
+    keys: Keyring,
 }
 
 /// What a mailbox says about its output files.
@@ -101,4 +141,6 @@ pub enum Outcome {
     Deliver(Vec<OutputPlan>),
     /// A rule says it goes nowhere.
     Discard(Reason),
+    /// A person must look before it goes anywhere.
+    Hold(Reason),
 }

@@ -140,7 +140,7 @@ impl<'t> Node<'t> {
         if table.is_none() {
             self.wrong_kind(notes, "a table");
         }
-        table.map(|table| Keys { name: self.key.clone(), at: self.at(), table, asked: Vec::new() })
+        table.map(|table| Keys { name: self.key.clone(), at: self.at(), table: Some(table), asked: Vec::new() })
     }
 
     /// Tables in a list.
@@ -167,14 +167,15 @@ impl<'t> Node<'t> {
 pub(super) struct Keys<'t> {
     name: String,
     at: Range<usize>,
-    table: &'t DeTable<'t>,
+    /// None for a table that is not written.
+    table: Option<&'t DeTable<'t>>,
     asked: Vec<&'static str>,
 }
 
 impl<'t> Keys<'t> {
     /// The whole file.
     pub(super) fn root(document: &'t Spanned<DeTable<'t>>) -> Self {
-        Self { name: String::new(), at: 0..0, table: document.get_ref(), asked: Vec::new() }
+        Self { name: String::new(), at: 0..0, table: Some(document.get_ref()), asked: Vec::new() }
     }
 
     pub(super) fn at(&self) -> Range<usize> {
@@ -186,11 +187,24 @@ impl<'t> Keys<'t> {
         if self.name.is_empty() { key.into() } else { format!("{}.{key}", self.name) }
     }
 
+    /// Whether `key` has a value, right or wrong.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.iter().any(|(written, _)| written.get_ref() == key))
+    }
+
     /// The value of `key`, if it is written.
     pub(super) fn optional(&mut self, key: &'static str) -> Option<Node<'t>> {
         self.asked.push(key);
-        let (_, value) = self.table.iter().find(|(written, _)| written.get_ref() == key)?;
+        let (_, value) = self.table?.iter().find(|(written, _)| written.get_ref() == key)?;
         Some(Node { key: self.full(key), value })
+    }
+
+    /// A table inside this one; without any keys if it is not written.
+    pub(super) fn inner(&mut self, key: &'static str, notes: &mut Notes<'_>) -> Option<Keys<'t>> {
+        match self.optional(key) {
+            Some(node) => node.table(notes),
+            None => Some(Keys { name: self.full(key), at: self.at(), table: None, asked: Vec::new() }),
+        }
     }
 
     /// The value of `key`; its absence is a mistake.
@@ -204,7 +218,7 @@ impl<'t> Keys<'t> {
 
     /// Reports the keys nobody asked for.
     pub(super) fn end(self, notes: &mut Notes<'_>) {
-        for (written, _) in self.table {
+        for (written, _) in self.table.into_iter().flatten() {
             let key: &str = written.get_ref();
             if !self.asked.contains(&key) {
                 let asked = self.asked.iter().copied();

@@ -1,19 +1,30 @@
-//! Choosing a pipeline and running it. Pure, and called for every message.
+//! Choosing a pipeline and running it. Called for every message.
 
 use std::path::Path;
 
+use super::definition::OutputTemplate;
 use super::stages::Stage;
-use super::{Facts, Limits, MailboxOutputs, Outcome, Pipeline, Pipelines};
+use super::{Limits, MailboxOutputs, Message, Outcome, Pipeline, Pipelines};
+use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name};
-use crate::domain::output::OutputPlan;
+use crate::domain::output::{OutputPlan, Transform};
 
 impl Pipelines {
-    /// The most specific pipeline that takes a message. No allocation; pipelines of other exact workflows are not looked at.
-    pub fn choose(&self, facts: &Facts<'_>) -> Option<&Pipeline> {
+    /// The most specific pipeline that takes a message. No allocation; pipelines of other exact workflows are not looked
+    /// at, and the message is opened only for one that asks for what is sealed and else fits.
+    pub fn choose(&self, message: &Message<'_>) -> Result<Option<&Pipeline>, Fault> {
         // An exact workflow is more specific than anything else, whatever the other keys say.
-        let exact = self.exact.get(facts.workflow.as_str()).map(Vec::as_slice).unwrap_or_default();
-        self.best(exact, facts).or_else(|| self.best(&self.open, facts))
+        let exact = self.exact.get(message.facts().workflow.as_str()).map(Vec::as_slice).unwrap_or_default();
+        match self.best(exact, message)? {
+            Some(pipeline) => Ok(Some(pipeline)),
+            None => self.best(&self.open, message),
+        }
+    }
+
+    /// Makes a message's payload ready as was decided, in this round or an earlier one: opened, and changed.
+    pub fn follow(&self, message: &mut Message<'_>, decided: &[Transform]) -> Result<(), Fault> {
+        message.follow(decided, &self.keys)
     }
 
     /// Where a mailbox's outputs lie; `None` if the configuration has no such mailbox.
@@ -35,17 +46,21 @@ impl Pipelines {
                 .iter()
                 .filter(|pipeline| pipeline.matching.admits(id))
                 .flat_map(|pipeline| &pipeline.outputs);
-            plans.extend(outputs.map(|output| (id.clone(), output.plan(mailbox))));
+            plans.extend(outputs.map(|output| (id.clone(), output.plan(mailbox, &[]))));
         }
         plans
     }
 
-    fn best(&self, places: &[usize], facts: &Facts<'_>) -> Option<&Pipeline> {
-        let pipelines = places.iter().map(|place| &self.pipelines[*place]);
-        pipelines
-            .filter_map(|pipeline| Some((pipeline.matching.fit(facts)?, pipeline)))
-            .max_by_key(|(specificity, _)| *specificity)
-            .map(|(_, pipeline)| pipeline)
+    fn best(&self, places: &[usize], message: &Message<'_>) -> Result<Option<&Pipeline>, Fault> {
+        let mut best = None;
+        for pipeline in places.iter().map(|place| &self.pipelines[*place]) {
+            if let Some(specificity) = pipeline.matching.fit(message)?
+                && best.is_none_or(|(highest, _)| specificity > highest)
+            {
+                best = Some((specificity, pipeline));
+            }
+        }
+        Ok(best.map(|(_, pipeline)| pipeline))
     }
 }
 
@@ -66,25 +81,37 @@ impl Pipeline {
     }
 
     /// Folds the stages over a message. Without a stage that routes, it goes to every output.
-    pub fn run(&self, facts: &Facts<'_>, mailbox: &MailboxOutputs) -> Result<Outcome, Fault> {
-        if let Some(allowed) = self.limits.max_bytes.filter(|allowed| facts.length > *allowed) {
-            let detail = format!("{} bytes, and pipeline {} allows {allowed}", facts.length, self.name);
+    pub fn run(&self, message: &mut Message<'_>, mailbox: &MailboxOutputs) -> Result<Outcome, Fault> {
+        let length = message.facts().length;
+        if let Some(allowed) = self.limits.max_bytes.filter(|allowed| length > *allowed) {
+            let detail = format!("{length} bytes, and pipeline {} allows {allowed}", self.name);
             return Err(Fault::message(FaultCode::MsgTooLarge, detail));
         }
+        // A report has no payload (mesh-api 7.3).
+        let has_payload = message.facts().kind == MessageKind::Data;
         let mut chosen: Option<&[usize]> = None;
         for stage in &self.stages {
             match stage {
+                Stage::Decompress(decompress) if has_payload => decompress.work(message, &self.keys)?,
+                Stage::Decrypt(decrypt) if has_payload => decrypt.work(message, &self.keys)?,
+                Stage::Expect(expect) if has_payload => {
+                    if let Some(reason) = expect.work(message)? {
+                        return Ok(Outcome::Hold(reason));
+                    }
+                }
+                Stage::Decompress(_) | Stage::Decrypt(_) | Stage::Expect(_) => {}
                 Stage::Discard(discard) => {
-                    if let Some(reason) = discard.verdict(facts) {
+                    if let Some(reason) = discard.verdict(message)? {
                         return Ok(Outcome::Discard(reason));
                     }
                 }
-                Stage::Route(route) => chosen = Some(route.outputs(facts)),
+                Stage::Route(route) => chosen = Some(route.outputs(message)?),
             }
         }
+        let plan = |output: &OutputTemplate| output.plan(mailbox, message.transforms());
         let plans = match chosen {
-            Some(places) => places.iter().map(|place| self.outputs[*place].plan(mailbox)).collect(),
-            None => self.outputs.iter().map(|output| output.plan(mailbox)).collect(),
+            Some(places) => places.iter().map(|place| plan(&self.outputs[*place])).collect(),
+            None => self.outputs.iter().map(plan).collect(),
         };
         Ok(Outcome::Deliver(plans))
     }

@@ -22,7 +22,7 @@
 //! | `content_encrypted`, `content_compressed` | what the sender says of its payload: true, false; the latter `null` if unknown |
 //! | `linked_message_id` | of a report: the message that failed |
 //! | `status` | `code`, `event`, `success`, `description`, `timestamp` (`yyyyMMddHHmmss`), all as served |
-//! | `payload` | `null` for a report, else `file` (its name in this folder), `length` (bytes), `sha256` (lower-case hex) |
+//! | `payload` | `null` for a report, else `file` (its name in this folder), `length` (bytes), `sha256` (lower-case hex), `changes` (what a pipeline did to it since it came, in order: `gunzip`, `decrypt`) |
 //! | `provenance` | `meshd` (its version), `delivery`, `continues` (the delivery before, when a message came again), `accepted_at` (RFC 3339, UTC), `chunks` (as served) |
 //!
 //! It holds no time but that of acceptance, so publishing the same delivery again gives the same bytes.
@@ -47,6 +47,8 @@ pub(super) struct Payload {
     pub(super) length: u64,
     /// In the clear: this is the operator's own output.
     pub(super) sha256: String,
+    /// What was done to it since it came.
+    pub(super) changes: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -139,7 +141,8 @@ mod tests {
     #[test]
     fn a_message_is_described_with_its_provenance() {
         let envelope = data_envelope();
-        let payload = Payload { file: "A.dat".to_owned(), length: 3, sha256: "ba78".to_owned() };
+        let payload =
+            Payload { file: "A.dat".to_owned(), length: 3, sha256: "ba78".to_owned(), changes: vec!["gunzip"] };
         let text = document(&envelope, &delivery_of(&envelope, 42), Some(&payload));
         let expected = r#"{
   "version": 1,
@@ -168,7 +171,10 @@ mod tests {
   "payload": {
     "file": "A.dat",
     "length": 3,
-    "sha256": "ba78"
+    "sha256": "ba78",
+    "changes": [
+      "gunzip"
+    ]
   },
   "provenance": {
     "meshd": "VERSION",

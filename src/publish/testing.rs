@@ -242,7 +242,7 @@ impl World {
 }
 
 pub(super) fn plan(name: &str, layout: Layout, folder: PathBuf) -> OutputPlan {
-    OutputPlan { name: Name::new(name).expect("a name"), layout, folder, group: None, mode: 0o640 }
+    OutputPlan { name: Name::new(name).expect("a name"), layout, folder, group: None, mode: 0o640, payload: Vec::new() }
 }
 
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Vec<u8> {

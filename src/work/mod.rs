@@ -14,6 +14,7 @@
 
 mod round;
 mod scheduler;
+mod sealed;
 mod suspects;
 mod verdict;
 mod wave;

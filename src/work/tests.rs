@@ -5,4 +5,5 @@ pub(super) mod fakes;
 mod faults;
 mod hung;
 mod order;
+mod payload;
 mod suspects;

@@ -208,7 +208,8 @@ mod tests {
     /// Settles with dice at their lowest, so that a wait is its floor.
     fn settled(progress: Progress, age: Duration, attempts: u32, faults: &[Fault]) -> Settlement {
         let name = Name::new("inbox").expect("a name");
-        let plan = OutputPlan { name, layout: Layout::Folder, folder: "/srv".into(), group: None, mode: 0o640 };
+        let (folder, payload) = ("/srv".into(), Vec::new());
+        let plan = OutputPlan { name, layout: Layout::Folder, folder, group: None, mode: 0o640, payload };
         let delivery = Delivery { attempts, ..delivery(1, "MB1") };
         let settings = WorkSettings::default();
         assert_eq!(settings.defer, Backoff { first: Duration::from_secs(5), longest: 5 * MINUTE });

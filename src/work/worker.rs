@@ -10,16 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 
 use super::round::{End, Round, Slot};
+use super::sealed::{Closed, Sealed};
 use super::wave::{Standing, Waves};
 use super::{Work, WorkError, WorkSettings};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
 use crate::domain::output::{Progress, Publication};
 use crate::domain::settlement::{Reason, Settlement};
-use crate::pipeline::{Facts, Outcome, Pipelines};
+use crate::pipeline::{Facts, Letter, Message, Outcome, Pipeline, Pipelines};
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
-use crate::ports::spool::{Spool, SpoolError};
+use crate::ports::spool::Spool;
 use crate::ports::store::{Delivery, Halt, Lease, Store};
 use crate::ports::timings::{Span, Timings};
 
@@ -92,47 +93,61 @@ impl Desk {
 
     /// Runs the pipeline, unless an earlier round's decision stands, and opens the payload if an output needs it.
     fn decide(&self, round: &mut Round) -> Result<(), Halt> {
-        let facts = Facts::of(&round.lease.delivery);
-        let pipeline = self.pipelines.choose(&facts);
-        round.pipeline = pipeline.map(|pipeline| pipeline.name().clone());
-        round.limits = pipeline.map(|pipeline| *pipeline.limits()).unwrap_or_default();
-        if round.end.is_none() && !round.is_begun() {
-            let Some(mailbox) = self.pipelines.mailbox(&round.lease.delivery.mailbox) else {
-                let detail = "its mailbox is not in the configuration";
-                round.end = Some(End::Hold(Reason::new(FaultCode::MsgNoRoute, detail)));
-                return Ok(());
-            };
-            let Some(pipeline) = pipeline else {
-                round.end = Some(End::Fault(Fault::message(FaultCode::MsgNoRoute, "no pipeline takes it")));
-                return Ok(());
-            };
-            if self.waves().is_suspended(pipeline.name()) {
-                round.end = Some(End::Hold(suspended(pipeline.name())));
-                return Ok(());
-            }
-            match guarded(|| pipeline.run(&facts, mailbox)) {
-                Some(Ok(Outcome::Deliver(plans))) => round.slots = plans.into_iter().map(Slot::planned).collect(),
-                Some(Ok(Outcome::Discard(reason))) => round.end = Some(End::Discard(reason)),
-                Some(Err(fault)) => round.end = Some(End::Fault(fault)),
-                None => round.end = Some(End::Fault(panicked("a stage"))),
+        let is_begun = round.is_begun();
+        let Round { lease, pipeline, limits, slots, opened, end } = round;
+        let sealed = Sealed::new(&*self.spool, lease);
+        let letter: &dyn Letter = if end.is_some() { &Closed } else { &sealed };
+        let mut message = Message::new(Facts::of(&lease.delivery), letter);
+        let chosen = guarded(|| self.pipelines.choose(&message)).unwrap_or_else(|| Err(panicked("a match")));
+        if let Ok(Some(chosen)) = &chosen {
+            *pipeline = Some(chosen.name().clone());
+            *limits = *chosen.limits();
+        }
+        if end.is_none() && !is_begun {
+            match chosen.and_then(|chosen| self.outcome(chosen, &mut message, &lease.delivery)) {
+                Ok(Outcome::Deliver(plans)) => *slots = plans.into_iter().map(Slot::planned).collect(),
+                Ok(Outcome::Discard(reason)) => *end = Some(End::Discard(reason)),
+                Ok(Outcome::Hold(reason)) => *end = Some(End::Hold(reason)),
+                Err(fault) => *end = Some(End::Fault(fault)),
             }
         }
-        if round.end.is_none() && round.slots.iter().any(Slot::is_planned) {
-            match guarded(|| self.spool.open(&round.lease)) {
-                Some(Ok(opened)) => round.opened = Some(opened),
-                Some(Err(SpoolError::Failed(halt))) => return Err(halt),
-                Some(Err(SpoolError::NoRoom(error))) => {
-                    let fault = Fault::local(FaultCode::StoreFailed, "spool", error.to_string());
-                    round.end = Some(End::Fault(fault));
-                }
-                // The message is as it was: our disk or our identity is not. It waits for a person (I5).
-                Some(Err(SpoolError::Unreadable(why))) => {
-                    round.end = Some(End::Hold(Reason::new(FaultCode::SpoolUnreadable, why)));
-                }
-                None => round.end = Some(End::Fault(panicked("opening the payload"))),
-            }
+        let planned = slots.iter().find(|slot| slot.is_planned()).filter(|_| end.is_none());
+        if let Some(Slot { state, .. }) = planned {
+            let prepared = guarded(|| self.pipelines.follow(&mut message, &state.plan.payload))
+                .unwrap_or_else(|| Err(panicked("making the payload ready")));
+            *end = prepared.err().map(End::Fault);
+        }
+        let is_wanted = planned.is_some() && end.is_none();
+        let changed = message.into_changed();
+        if let Some(mut letter) = sealed.end()?.filter(|_| is_wanted) {
+            letter.payload = changed.unwrap_or(letter.payload);
+            *opened = Some(letter);
         }
         Ok(())
+    }
+
+    /// What a pipeline says of a message.
+    fn outcome(
+        &self,
+        pipeline: Option<&Pipeline>,
+        message: &mut Message<'_>,
+        delivery: &Delivery,
+    ) -> Result<Outcome, Fault> {
+        let Some(mailbox) = self.pipelines.mailbox(&delivery.mailbox) else {
+            let detail = "its mailbox is not in the configuration";
+            return Ok(Outcome::Hold(Reason::new(FaultCode::MsgNoRoute, detail)));
+        };
+        let pipeline = pipeline.ok_or_else(|| Fault::message(FaultCode::MsgNoRoute, "no pipeline takes it"))?;
+        if self.waves().is_suspended(pipeline.name()) {
+            return Ok(Outcome::Hold(suspended(pipeline.name())));
+        }
+        let outcome = guarded(|| pipeline.run(message, mailbox)).unwrap_or_else(|| Err(panicked("a stage")));
+        for alarm in message.alarms() {
+            let Delivery { id, mailbox, message_id, workflow, .. } = delivery;
+            let (code, detail, pipeline) = (alarm.code.as_str(), alarm.detail.as_str(), pipeline.name());
+            tracing::error!(delivery = %id, %mailbox, %message_id, workflow_id = %workflow, %pipeline, code, detail, "a pipeline raised an alarm");
+        }
+        outcome
     }
 
     /// Stages every planned output of every opened delivery, in one call. Blocks.
@@ -323,7 +338,8 @@ mod tests {
     fn an_output_that_came_out_again_is_told_and_no_other() {
         let output = |name: &str, publication| {
             let name = Name::new(name).expect("a name");
-            let plan = OutputPlan { name, layout: Layout::Folder, folder: "/srv".into(), group: None, mode: 0o640 };
+            let (folder, payload) = ("/srv".into(), Vec::new());
+            let plan = OutputPlan { name, layout: Layout::Folder, folder, group: None, mode: 0o640, payload };
             OutputState { plan, progress: Progress::Published(publication) }
         };
         let outputs = vec![

@@ -26,7 +26,15 @@ fn what_goes_wrong_after_acceptance_is_told_by_its_reason() {
     let (here, away) = ("X26ABC1".to_owned(), "X26ABC2".to_owned());
     let house = House::build(Plan { mailboxes: vec![here.clone(), away.clone()], ..Plan::default() });
     let output = "[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{mailbox.output}/IN\"\n";
+    let of = |workflow: &str, stage: &str| format!("[match]\nworkflow = [\"{workflow}\"]\n[[stage]]\n{stage}\n");
+    let identity = house.path("identity");
+    let decrypt = format!("use = \"decrypt\"\nidentity = {{ file = \"{}\" }}\nrequired = true", identity.display());
+    let expect = "use = \"expect\"\ncontent = { format = \"hl7v2\" }";
     for (name, rest) in [
+        ("gzip", of("GZIP", "use = \"decompress\"\nrequired = true").as_str()),
+        ("sealed", &of("SEALED", &decrypt)),
+        ("told", &of("TOLD", expect)),
+        ("checked", &of("CHECKED", &format!("{expect}\notherwise = \"hold\""))),
         ("good", "[match]\nworkflow = [\"GOOD\"]\n"),
         ("old", "[match]\nworkflow = [\"OLD\"]\n[limits]\nmax_age = \"1s\"\n"),
         ("small", "[match]\nworkflow = [\"SMALL\"]\n[limits]\nmax_bytes = \"5B\"\n"),
@@ -47,9 +55,17 @@ fn what_goes_wrong_after_acceptance_is_told_by_its_reason() {
 
     house.offer_as(&away, "AWAY", &mail("GOOD", "waits"));
     house.offer_as(&away, "OLD", &mail("OLD", "waits no longer"));
-    for (id, workflow) in
-        [("GOOD", "GOOD"), ("TAKEN", "GOOD"), ("LARGE", "SMALL"), ("UNWANTED", "UNWANTED"), ("STRAY", "UNKNOWN")]
-    {
+    for (id, workflow) in [
+        ("GOOD", "GOOD"),
+        ("TAKEN", "GOOD"),
+        ("LARGE", "SMALL"),
+        ("UNWANTED", "UNWANTED"),
+        ("STRAY", "UNKNOWN"),
+        ("NO-GZIP", "GZIP"),
+        ("NOT-SEALED", "SEALED"),
+        ("TOLD", "TOLD"),
+        ("CHECKED", "CHECKED"),
+    ] {
         house.offer_as(&here, id, &mail(workflow, "a letter"));
     }
     for n in 0..ALIKE {
@@ -60,6 +76,8 @@ fn what_goes_wrong_after_acceptance_is_told_by_its_reason() {
     house.wait_until_all_acknowledged(limit);
     let says = |code: FaultCode| daemon.log().contains(code.as_str());
     daemon.wait_for("the last of them", limit, || house.published_of(&here).contains_key("GOOD"));
+    daemon.wait_for("an alarm", limit, || daemon.log().contains("a pipeline raised an alarm"));
+    daemon.wait_for("what raised it", limit, || house.published_of(&here).contains_key("TOLD"));
     daemon
         .wait_for("twenty dead ones", limit, || daemon.log().matches(FaultCode::MsgTooLarge.as_str()).count() > ALIKE);
     house.offer_as(&here, "GOOD", &mail("GOOD", "another letter under the same id"));
@@ -82,6 +100,9 @@ fn what_goes_wrong_after_acceptance_is_told_by_its_reason() {
         ("LARGE", FaultCode::MsgTooLarge),
         ("UNWANTED", FaultCode::MsgDiscarded),
         ("STRAY", FaultCode::MsgNoRoute),
+        ("NO-GZIP", FaultCode::MsgBadCompression),
+        ("NOT-SEALED", FaultCode::MsgNotDecryptable),
+        ("CHECKED", FaultCode::MsgContentMismatch),
         ("GOOD", FaultCode::MsgIdReused),
         ("ALIKE-0", FaultCode::MsgTooLarge),
         ("ALIKE-AGAIN", FaultCode::PipelineSuspended),
@@ -109,6 +130,9 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::MsgNoRoute
         | FaultCode::MsgTooOld
         | FaultCode::MsgDiscarded
+        | FaultCode::MsgBadCompression
+        | FaultCode::MsgNotDecryptable
+        | FaultCode::MsgContentMismatch
         | FaultCode::PipelineSuspended
         | FaultCode::OutUnavailable
         | FaultCode::OutNameTaken => "what_goes_wrong_after_acceptance_is_told_by_its_reason",
@@ -118,6 +142,7 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::SpoolUnreadable
         | FaultCode::StoreFailed
         | FaultCode::OutRepublished => "src/work",
+        FaultCode::SpoolLost => "src/store",
         FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutUncertain => "src/publish",
     }
 }

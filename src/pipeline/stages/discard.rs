@@ -2,25 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::fault::FaultCode;
+use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::MailboxId;
 use crate::domain::settlement::Reason;
 use crate::pipeline::MailboxOutputs;
-use crate::pipeline::definition::read_condition;
-use crate::pipeline::matching::{Condition, Facts};
+use crate::pipeline::message::Message;
 use crate::pipeline::reading::{Keys, Notes};
+use crate::pipeline::stages::when::{self, When};
 
 /// A rule and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::pipeline) struct Discard {
-    when: Condition,
+    when: When,
     reason: String,
 }
 
 impl Discard {
     /// Why the message ends here, if it does.
-    pub(in crate::pipeline) fn verdict(&self, facts: &Facts<'_>) -> Option<Reason> {
-        self.when.fit(facts).map(|_| Reason::new(FaultCode::MsgDiscarded, &self.reason))
+    pub(in crate::pipeline) fn verdict(&self, message: &Message<'_>) -> Result<Option<Reason>, Fault> {
+        let fits = self.when.fits(message)?;
+        Ok(fits.then(|| Reason::new(FaultCode::MsgDiscarded, &self.reason)))
     }
 }
 
@@ -30,13 +31,9 @@ pub(super) fn read(
     mailboxes: &BTreeMap<MailboxId, MailboxOutputs>,
     notes: &mut Notes<'_>,
 ) -> Option<Discard> {
-    let when = keys.required("when", "what to discard", notes).and_then(|node| {
-        let condition = read_condition(node.table(notes)?, mailboxes, notes);
-        if condition.is_empty() {
-            notes.mistake(&node.at(), &node.key, "this discards everything", "at least one key");
-        }
-        Some(condition)
-    });
+    let when = keys.required("when", "what to discard", notes);
+    let everything = ("this discards everything", "at least one key");
+    let when = when.and_then(|node| when::read(&node, mailboxes, everything, notes));
     let expected = "why, in a few words for the journal, without patient data";
     let reason = keys
         .required("reason", expected, notes)

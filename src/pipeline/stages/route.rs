@@ -4,24 +4,30 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::fault::Fault;
 use crate::domain::ids::MailboxId;
 use crate::pipeline::MailboxOutputs;
-use crate::pipeline::definition::{OutputTemplate, read_condition};
-use crate::pipeline::matching::{Condition, Facts};
-use crate::pipeline::reading::{Keys, Notes};
+use crate::pipeline::definition::OutputTemplate;
+use crate::pipeline::message::Message;
+use crate::pipeline::reading::{Keys, Node, Notes};
+use crate::pipeline::stages::when::{self, When};
 
 /// Rules, read top to bottom. Outputs are places in the pipeline's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::pipeline) struct Route {
-    rules: Vec<(Condition, Vec<usize>)>,
+    rules: Vec<(When, Vec<usize>)>,
     otherwise: Vec<usize>,
 }
 
 impl Route {
     /// The outputs of the first rule that fits.
-    pub(in crate::pipeline) fn outputs(&self, facts: &Facts<'_>) -> &[usize] {
-        let fitting = self.rules.iter().find(|(when, _)| when.fit(facts).is_some());
-        fitting.map_or(&self.otherwise, |(_, to)| to)
+    pub(in crate::pipeline) fn outputs(&self, message: &Message<'_>) -> Result<&[usize], Fault> {
+        for (when, to) in &self.rules {
+            if when.fits(message)? {
+                return Ok(to);
+            }
+        }
+        Ok(&self.otherwise)
     }
 }
 
@@ -44,13 +50,8 @@ pub(super) fn read(
         if otherwise.is_some() {
             notes.mistake(&at, name, "a rule after the one for all the rest", "`otherwise = true` in the last rule");
         }
-        let when = rule.optional("when").and_then(|node| {
-            let condition = read_condition(node.table(notes)?, mailboxes, notes);
-            if condition.is_empty() {
-                notes.mistake(&node.at(), &node.key, "this fits everything", "at least one key, or `otherwise = true`");
-            }
-            Some(condition)
-        });
+        let everything = ("this fits everything", "at least one key, or `otherwise = true`");
+        let when = rule.optional("when").and_then(|node| when::read(&node, mailboxes, everything, notes));
         let is_otherwise = rule.optional("otherwise").is_some_and(|node| node.claim(notes));
         let to = read_targets(&mut rule, outputs, notes);
         rule.end(notes);
@@ -78,6 +79,15 @@ pub(super) fn read(
 
 fn read_targets(rule: &mut Keys<'_>, outputs: &[OutputTemplate], notes: &mut Notes<'_>) -> Vec<usize> {
     let Some(node) = rule.required("to", "names of outputs", notes) else { return Vec::new() };
+    read_names(&node, outputs, notes)
+}
+
+/// Names of outputs, each once, as places in the pipeline's list.
+pub(in crate::pipeline) fn read_names(
+    node: &Node<'_>,
+    outputs: &[OutputTemplate],
+    notes: &mut Notes<'_>,
+) -> Vec<usize> {
     let mut targets = Vec::new();
     for (node, word) in node.texts(notes) {
         match outputs.iter().position(|output| output.name.as_str() == word) {

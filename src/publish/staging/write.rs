@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use crate::domain::digest::Hasher;
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
-use crate::domain::output::{Layout, StagedFile, StagedSet};
+use crate::domain::output::{Layout, StagedFile, StagedSet, Transform};
 use crate::domain::step::Step;
 use crate::ports::disk::DiskFile;
 use crate::ports::outputs::StageJob;
@@ -149,7 +149,8 @@ impl Draft<'_> {
             Ok(length)
         })?;
         let staged = self.files.last().expect("write_file adds the file it wrote");
-        Ok(plain::Payload { file: staged.name.clone(), length: staged.length, sha256 })
+        let changes = self.job.plan.payload.iter().map(Transform::as_str).collect();
+        Ok(plain::Payload { file: staged.name.clone(), length: staged.length, sha256, changes })
     }
 
     fn write_file(

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::Progress;
 use crate::domain::settlement::Reason;
@@ -21,6 +22,14 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Its payload is not there, so that it must be fetched again if MESH still has it.
+    pub(crate) fn is_lost(&self) -> bool {
+        match &self.place {
+            Place::Aside { reason, .. } => reason.code == FaultCode::SpoolLost,
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => false,
+        }
+    }
+
     /// Whether files in staging folders are still needed for it.
     pub(crate) fn is_staged(&self) -> bool {
         let ended = matches!(self.place, Place::Ended { .. });

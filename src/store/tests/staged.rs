@@ -6,7 +6,14 @@ use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, Publicati
 
 fn output(progress: Progress) -> Vec<OutputState> {
     let name = Name::new("inbox").unwrap();
-    let plan = OutputPlan { name, layout: Layout::Folder, folder: "/srv".into(), group: None, mode: 0o640 };
+    let plan = OutputPlan {
+        name,
+        layout: Layout::Folder,
+        folder: "/srv".into(),
+        group: None,
+        mode: 0o640,
+        payload: Vec::new(),
+    };
     vec![OutputState { plan, progress }]
 }
 

@@ -128,6 +128,7 @@ pub(super) fn output(name: &str, progress: Progress) -> OutputState {
         folder: "/srv/mesh".into(),
         group: None,
         mode: 0o640,
+        payload: Vec::new(),
     };
     OutputState { plan, progress }
 }

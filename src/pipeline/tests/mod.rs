@@ -1,33 +1,22 @@
 //! Match, route and discard by table; mistakes by what an operator would write.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod cases;
+mod payloads;
+mod shipped;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::transform::tests::{bytes, payload};
 use super::*;
-use crate::domain::envelope::MessageKind;
-use crate::domain::fault::FaultCode;
+use crate::domain::envelope::{Envelope, MessageKind, Status};
+use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::finding::Finding;
-use crate::domain::ids::WorkflowId;
+use crate::domain::ids::{MessageId, Sensitive, WorkflowId};
 use crate::domain::output::Layout;
+use crate::ports::spool::Opened;
 
 const OUTPUT: &str = "[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{mailbox.output}/IN\"\n";
-
-#[test]
-fn the_shipped_pipelines_compile_together() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("pipelines");
-    let files: Vec<(PathBuf, String)> = std::fs::read_dir(folder)
-        .expect("the folder is there")
-        .map(|entry| entry.expect("an entry").path())
-        .map(|path| (path.clone(), std::fs::read_to_string(path).expect("text")))
-        .collect();
-    let pipelines = Pipelines::compile(&files, &mailboxes()).expect("no findings");
-    assert_eq!(
-        chosen(&pipelines, "TOC_FHIR_IP_DISCH", "X26ABC1", Some("RX1"), MessageKind::Data),
-        "discharge-summaries"
-    );
-    assert_eq!(chosen(&pipelines, "TOC_FHIR_IP_DISCH", "X26ABC1", None, MessageKind::Report), "reports");
-    assert_eq!(chosen(&pipelines, "PATHOLOGY", "X26ABC1", Some("RX1"), MessageKind::Data), "everything");
-}
 
 #[test]
 fn the_most_specific_pipeline_takes_the_message() {
@@ -118,6 +107,46 @@ fn a_discard_rule_ends_only_what_it_describes() {
 }
 
 #[test]
+fn sealed_keys_come_after_the_clear_ones() {
+    let files = [
+        ("all", ""),
+        ("receipts", "[match]\nsubject = \"SUCCESS\""),
+        ("ours", "[match]\nlocal_id = \"RXX-*\""),
+        ("csv", "[match]\nfile_name = [\"*.csv\", \"*.dat\"]"),
+        ("typed", "[match]\ntype = \"report\""),
+    ];
+    let pipelines = compile_all(&files).expect("no findings");
+    let (workflow, mailbox) = (WorkflowId::new("A").expect("a letter"), mailbox());
+    let cases = [
+        ([Some("SUCCESS"), Some("RXX-1"), Some("a.csv")], MessageKind::Data, "receipts"),
+        ([Some("success"), Some("RXX-1"), Some("a.csv")], MessageKind::Data, "ours"),
+        ([None, None, Some("a.csv")], MessageKind::Data, "csv"),
+        ([None, Some("RXY-1"), Some("a.txt")], MessageKind::Data, "all"),
+        ([None, None, None], MessageKind::Data, "all"),
+        ([Some("SUCCESS"), Some("RXX-1"), Some("a.csv")], MessageKind::Report, "typed"),
+    ];
+    for (sealed, kind, expected) in cases {
+        let facts = Facts { workflow: &workflow, mailbox: &mailbox, from: None, kind, length: 1 };
+        let letter = Given::new(&facts, sealed, b"x");
+        let chosen = pipelines.choose(&Message::new(facts, &letter)).expect("it opens").expect("one takes it");
+        assert_eq!(chosen.name().as_str(), expected, "{sealed:?}");
+    }
+}
+
+#[test]
+fn only_a_pipeline_that_else_fits_has_a_message_opened() {
+    let files = [
+        ("all", ""),
+        ("exact", "[match]\nworkflow = \"A\""),
+        ("sealed", "[match]\nworkflow = \"B\"\nsubject = \"x\""),
+        ("other", "[match]\nfrom = \"R*\"\nsubject = \"x\""),
+    ];
+    let pipelines = compile_all(&files).expect("no findings");
+    assert_eq!(chosen(&pipelines, "A", "X26ABC1", Some("RX1"), MessageKind::Data), "exact");
+    assert_eq!(chosen(&pipelines, "C", "X26ABC1", Some("X1"), MessageKind::Data), "all");
+}
+
+#[test]
 fn a_message_over_max_bytes_is_a_permanent_fault() {
     let pipelines = compile_all(&[("small", "[limits]\nmax_bytes = \"10B\"")]).expect("no findings");
     let fault = run(&pipelines, "A", None).expect_err("100 bytes are more than 10");
@@ -146,16 +175,16 @@ fn every_mistake_in_every_file_is_reported_at_once() {
     let third = (PathBuf::from("c.toml"), "name = \"c\"\n[match\n".to_owned());
     let findings = Pipelines::compile(&[first, second, third], &mailboxes()).expect_err("mistakes");
     insta::assert_snapshot!(listed(&findings), @r#"
-    a.toml:3: match.workflw: this key is not known here; expected one of: workflow, mailbox, from, type; did you mean `workflow`?
+    a.toml:3: match.workflw: this key is not known here; expected one of: workflow, mailbox, from, subject, local_id, file_name, type; did you mean `workflow`?
     a.toml:4: match.type: this type of message is not known; expected one of: data, report; did you mean `data`?
     a.toml:5: match.mailbox[1]: no configured mailbox matches; expected one of: X26ABC1, X26ABC2, X26ABC3; did you mean `X26ABC1`?
     a.toml:7: limits.max_age: this value is not understood; expected a whole number and a unit: ms, s, m, h, d, w or y, such as "72h"
-    a.toml:9: stage[1].use: this stage is not known; expected one of: route, discard; did you mean `route`?
+    a.toml:9: stage[1].use: this stage is not known; expected one of: decompress, decrypt, discard, expect, route; did you mean `route`?
     a.toml:12: output[1].kind: this kind of output is not known; expected one of: mesh-folder, folder; did you mean `mesh-folder`?
     a.toml:13: output[1].path: a placeholder other than {mailbox.output} at the beginning; expected one of: {mailbox.output}; did you mean `{mailbox.output}`?
     b.toml:1: name: this value is not understood; expected 1 to 64 lower-case letters, digits, `_`, `.` or `-`
     b.toml:1: output: this key is missing; expected at least one [[output]]
-    b.toml:2: subject: this key is not known here; expected one of: name, match, limits, output, stage
+    b.toml:2: subject: this key is not known here; expected one of: name, match, limits, output, stage, test
     c.toml:2: unclosed table, expected `]`; expected TOML
     "#);
 }
@@ -172,7 +201,7 @@ use = "route"
 rules = [
     { when = { workflow = ["A*"] }, to = ["inboxx"] },
     { to = ["inbox"] },
-    { when = { subject = "x" }, otherwise = true, to = [] },
+    { when = { subjct = "x" }, otherwise = true, to = [] },
 ]
 [[stage]]
 use = "route"
@@ -188,7 +217,7 @@ rules = [ { otherwise = true, to = ["inbox", "inbox"] }, { when = { from = "A B"
     stages.toml:12: stage[2].rules[3]: a rule says for what it is; expected either `when = { … }` or `otherwise = true`
     stages.toml:12: stage[2].rules[3].to: nothing is named; expected at least one string
     stages.toml:12: stage[2].rules[3].when: this fits everything; expected at least one key, or `otherwise = true`
-    stages.toml:12: stage[2].rules[3].when.subject: this key is not known here; expected one of: workflow, mailbox, from, type
+    stages.toml:12: stage[2].rules[3].when.subjct: this key is not known here; expected one of: content, workflow, mailbox, from, subject, local_id, file_name, type; did you mean `subject`?
     stages.toml:15: stage[3].use: this pipeline routes twice; expected one stage that routes
     stages.toml:16: stage[3].rules[1].to[2]: this output is named twice; expected each output once
     stages.toml:16: stage[3].rules[2]: a rule after the one for all the rest; expected `otherwise = true` in the last rule
@@ -240,6 +269,7 @@ fn two_equally_specific_pipelines_are_an_error_that_names_both_files() {
         ("[match]\nworkflow = \"A*\"", "[match]\nworkflow = [\"Z\", \"*B\"]"),
         ("[match]\nworkflow = \"A\"\nfrom = \"R*\"", "[match]\nworkflow = \"A\"\nfrom = \"*1\""),
         ("[match]\ntype = \"data\"", "[match]\ntype = \"data\""),
+        ("[match]\nfile_name = \"*.csv\"", "[match]\nfile_name = \"*.csv\""),
     ];
     for (one, other) in ties {
         let findings = compile_all(&[("one", one), ("other", other)]).expect_err("a tie");
@@ -248,6 +278,8 @@ fn two_equally_specific_pipelines_are_an_error_that_names_both_files() {
         assert!(findings[0].problem.contains("one.toml"), "{}", findings[0]);
     }
     let apart = [
+        ("[match]\nsubject = \"A*\"", "[match]\nlocal_id = \"A*\""),
+        ("[match]\nsubject = \"A*\"", "[match]\nsubject = \"A\""),
         ("[match]\nworkflow = \"A*\"", "[match]\nworkflow = \"B*\""),
         ("[match]\nworkflow = \"A*\"", "[match]\nworkflow = \"AB*\""),
         ("[match]\ntype = \"data\"", "[match]\ntype = \"report\""),
@@ -289,22 +321,88 @@ fn compile_all(files: &[(&str, &str)]) -> Result<Pipelines, Vec<Finding>> {
     Pipelines::compile(&files, &mailboxes())
 }
 
+/// A message that is open already.
+pub(super) struct Given(Opened);
+
+impl Given {
+    /// With its subject, local id and file name.
+    pub(super) fn new(facts: &Facts<'_>, sealed: [Option<&str>; 3], bytes: &[u8]) -> Self {
+        let [subject, local_id, file_name] = sealed.map(|text| text.map(Sensitive::new));
+        let envelope = Envelope {
+            mailbox: facts.mailbox.clone(),
+            message_id: MessageId::new("A").expect("a letter"),
+            kind: facts.kind,
+            workflow: facts.workflow.clone(),
+            from: facts.from.cloned(),
+            to: None,
+            subject,
+            local_id,
+            file_name,
+            partner_id: None,
+            checksum: None,
+            content_type: None,
+            content_encrypted: false,
+            content_compressed: None,
+            status: Status::default(),
+            linked_message_id: None,
+            chunks: 1,
+        };
+        Self(Opened { envelope, payload: payload(bytes) })
+    }
+}
+
+impl Letter for Given {
+    fn opened(&self) -> Result<&Opened, Fault> {
+        Ok(&self.0)
+    }
+}
+
+/// A message that must not be opened.
+struct Closed;
+
+impl Letter for Closed {
+    fn opened(&self) -> Result<&Opened, Fault> {
+        panic!("nothing here asks for what is sealed")
+    }
+}
+
 fn chosen(pipelines: &Pipelines, workflow: &str, mailbox: &str, from: Option<&str>, kind: MessageKind) -> String {
     let workflow = WorkflowId::new(workflow).expect("printable");
     let mailbox = MailboxId::new(mailbox).expect("letters and digits");
     let from = from.map(|from| MailboxId::new(from).expect("letters and digits"));
     let facts = Facts { workflow: &workflow, mailbox: &mailbox, from: from.as_ref(), kind, length: 100 };
-    pipelines.choose(&facts).map_or("(none)".into(), |pipeline| pipeline.name().to_string())
+    let chosen = pipelines.choose(&Message::new(facts, &Closed)).expect("it asks for nothing sealed");
+    chosen.map_or("(none)".into(), |pipeline| pipeline.name().to_string())
 }
 
-fn run(pipelines: &Pipelines, workflow: &str, from: Option<&str>) -> Result<Outcome, crate::domain::fault::Fault> {
+fn run(pipelines: &Pipelines, workflow: &str, from: Option<&str>) -> Result<Outcome, Fault> {
     let workflow = WorkflowId::new(workflow).expect("printable");
-    let mailbox = MailboxId::new("X26ABC1").expect("letters and digits");
     let from = from.map(|from| MailboxId::new(from).expect("letters and digits"));
+    let mailbox = mailbox();
     let facts =
         Facts { workflow: &workflow, mailbox: &mailbox, from: from.as_ref(), kind: MessageKind::Data, length: 100 };
-    let outputs = pipelines.mailbox(&mailbox).expect("it is configured");
-    pipelines.choose(&facts).expect("one takes it").run(&facts, outputs)
+    run_message(pipelines, &mut Message::new(facts, &Closed))
+}
+
+/// Runs data of the workflow `A` with these bytes: the outcome, and the bytes that would be published.
+fn run_bytes(pipelines: &Pipelines, input: &[u8]) -> (Result<Outcome, Fault>, Vec<u8>) {
+    let (workflow, mailbox) = (WorkflowId::new("A").expect("a letter"), mailbox());
+    let length = input.len() as u64;
+    let facts = Facts { workflow: &workflow, mailbox: &mailbox, from: None, kind: MessageKind::Data, length };
+    let letter = Given::new(&facts, [None; 3], input);
+    let mut message = Message::new(facts, &letter);
+    let outcome = run_message(pipelines, &mut message);
+    let published = bytes(message.payload().expect("it is open"));
+    (outcome, published)
+}
+
+fn run_message(pipelines: &Pipelines, message: &mut Message<'_>) -> Result<Outcome, Fault> {
+    let outputs = pipelines.mailbox(&mailbox()).expect("it is configured");
+    pipelines.choose(message)?.expect("one takes it").run(message, outputs)
+}
+
+fn mailbox() -> MailboxId {
+    MailboxId::new("X26ABC1").expect("letters and digits")
 }
 
 fn listed(findings: &[Finding]) -> String {
