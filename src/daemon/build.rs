@@ -31,7 +31,7 @@ use crate::store::disk::Real;
 use crate::store::index::Index;
 use crate::store::index::sled::{Opening, Sled};
 use crate::store::spool::{Spool, SpoolSettings};
-use crate::store::{self, CommitterThread, Retention, StoreParts, StoreSettings};
+use crate::store::{self, CHECKPOINT_ROWS, CommitterThread, Retention, StoreParts, StoreSettings};
 use crate::work::{Work, WorkSettings};
 
 /// Mail of a small message is sealed into volumes; one is closed at this size, bytes.
@@ -210,6 +210,7 @@ fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings {
         directory: config.state.directory.clone(),
         segment_bytes: config.journal.segment.0,
+        checkpoint_rows: CHECKPOINT_ROWS,
         head_interval: config.journal.head_interval.0,
         floor: floor(config),
         retention: Retention {

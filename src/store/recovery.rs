@@ -87,6 +87,7 @@ impl Committer {
             compressor,
             settings,
             retention,
+            checkpoint: None,
             search: room::Search::default(),
             unmovable: compaction::Unmovable::default(),
             sweep: abandoned::Sweep::default(),
