@@ -19,12 +19,12 @@ use crate::config::{Config, Engine, Loaded, Secrets};
 use crate::domain::ids::{MailboxId, Name};
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
-use crate::ports::disk::Disk;
+use crate::ports::disk::{Disk, Floor};
 use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
 use crate::publish::{Patience, Patient, Publisher};
-use crate::receive::admission::{Admission, AdmissionSettings, Budget, Floor, Limits};
+use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
 use crate::store::disk::Real;
@@ -209,7 +209,7 @@ fn store_settings(config: &Config) -> StoreSettings {
         directory: config.state.directory.clone(),
         segment_bytes: config.journal.segment.0,
         head_interval: config.journal.head_interval.0,
-        min_free_percent: config.state.min_free.0,
+        floor: floor(config),
         retention: Retention {
             delivered: retention.delivered.0,
             dead: retention.dead.0,
@@ -218,6 +218,10 @@ fn store_settings(config: &Config) -> StoreSettings {
         },
         boot: store::boot_id(),
     }
+}
+
+fn floor(config: &Config) -> Floor {
+    Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 }
 }
 
 fn admission(config: &Config) -> AdmissionSettings {
@@ -232,7 +236,7 @@ fn admission(config: &Config) -> AdmissionSettings {
         all: budget(config.queue.limits, config.queue.set_aside),
         mailboxes,
         reserve: RESERVE,
-        floor: Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 },
+        floor: floor(config),
         directory: config.state.directory.clone(),
     }
 }

@@ -43,6 +43,8 @@ steps! {
     VolumeCreate = "volume-create",
     /// A sealed group appended. A crash leaves a torn tail: its CRC is bad, no journal record names it, MESH still has the mail.
     GroupWrite = "group-write",
+    /// A live group of a mostly dead volume copied to the open one. A crash leaves a copy that no record names: dead weight, and the group is moved again.
+    GroupMove = "group-move",
     /// The volume synced. A crash before it may lose the group: nothing was acknowledged.
     VolumeSync = "volume-sync",
     /// The `.part` directory of a large message. A crash leaves it empty: the next fetch starts there.

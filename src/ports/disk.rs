@@ -94,6 +94,60 @@ pub struct Space {
     pub free_inodes: u64,
 }
 
+/// Part of a file system that intake leaves free, in percent (I7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Floor {
+    /// Of its bytes.
+    pub bytes_percent: u8,
+    /// Of its inodes.
+    pub inodes_percent: u8,
+}
+
+/// Which of the two runs short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// Bytes, and perhaps inodes.
+    Bytes,
+    /// Inodes alone.
+    Inodes,
+}
+
+/// How far from the floor is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The floor itself: intake closes there.
+    Low,
+    /// A quarter above it, where intake opens again, so that it does not flutter.
+    High,
+}
+
+impl Floor {
+    /// What of `space` has come down to the mark.
+    pub fn shortage(&self, space: &Space, mark: Mark) -> Option<Shortage> {
+        let quarters = match mark {
+            Mark::Low => 4,
+            Mark::High => 5,
+        };
+        let mark_of = |whole: u64, percent: u8| share(whole, percent) / 4 * quarters;
+        if space.free_bytes <= mark_of(space.bytes, self.bytes_percent) {
+            Some(Shortage::Bytes)
+        } else if space.inodes > 0 && space.free_inodes < mark_of(space.inodes, self.inodes_percent) {
+            Some(Shortage::Inodes)
+        } else {
+            None
+        }
+    }
+
+    /// The bytes of `space` that are left free.
+    pub fn bytes(&self, space: &Space) -> u64 {
+        share(space.bytes, self.bytes_percent)
+    }
+}
+
+fn share(whole: u64, percent: u8) -> u64 {
+    whole / 100 * u64::from(percent)
+}
+
 /// What a file system is, and so what a rename on it promises (design 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {

@@ -274,6 +274,8 @@ pub enum Location {
         volume: u64,
         /// Offset of the group's clear header, bytes.
         offset: u64,
+        /// Length of the whole group, bytes.
+        length: u64,
         /// Place in the group, from 0.
         member: u32,
     },

@@ -85,7 +85,7 @@ pub(super) fn delivery_of(envelope: &Envelope, id: u64) -> Delivery {
         kind: envelope.kind,
         length: 0,
         digest: key().of(b""),
-        location: Location::Group { volume: 1, offset: 0, member: 0 },
+        location: Location::Group { volume: 1, offset: 0, length: 300, member: 0 },
         accepted_at: Timestamp(1_767_605_413_000),
         attempts: 0,
         starts: 1,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::MailboxId;
 use crate::ports::clock::Clock;
-use crate::ports::disk::{Disk, Space};
+use crate::ports::disk::{Disk, Floor, Mark, Shortage, Space};
 use crate::ports::store::{Amount, MailboxOccupancy, Occupancy, Store};
 
 /// So much, and no more.
@@ -34,15 +34,6 @@ pub struct Budget {
     pub queued: Limits,
     /// Of what is dead or held.
     pub set_aside: Limits,
-}
-
-/// Part of the file system that intake leaves free, in percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Floor {
-    /// Of its bytes.
-    pub bytes_percent: u8,
-    /// Of its inodes.
-    pub inodes_percent: u8,
 }
 
 /// What admission is told.
@@ -271,15 +262,12 @@ impl Admission {
                 space
             }
         };
-        let margin = if state.below_floor.is_some() { 5 } else { 4 };
-        let bytes_floor = share(space.bytes, self.settings.floor.bytes_percent) / 4 * margin;
-        let inodes_floor = share(space.inodes, self.settings.floor.inodes_percent) / 4 * margin;
-        let verdict = if free_bytes(state, space) <= bytes_floor {
-            Err(Closed::DiskBytes)
-        } else if space.inodes > 0 && space.free_inodes < inodes_floor {
-            Err(Closed::DiskInodes)
-        } else {
-            Ok(())
+        let mark = if state.below_floor.is_some() { Mark::High } else { Mark::Low };
+        let promised = Space { free_bytes: free_bytes(state, space), ..space };
+        let verdict = match self.settings.floor.shortage(&promised, mark) {
+            Some(Shortage::Bytes) => Err(Closed::DiskBytes),
+            Some(Shortage::Inodes) => Err(Closed::DiskInodes),
+            None => Ok(()),
         };
         state.below_floor = verdict.err();
         verdict
@@ -288,7 +276,7 @@ impl Admission {
     /// Would this message alone take a disk above its floor down to it? Asked after [`Admission::above_floor`].
     fn fits_disk(&self, state: &State, bytes: u64) -> Result<(), Closed> {
         let Some((_, space)) = state.measured else { return Err(Closed::DiskBytes) };
-        let floor = share(space.bytes, self.settings.floor.bytes_percent);
+        let floor = self.settings.floor.bytes(&space);
         if free_bytes(state, space) < floor.saturating_add(bytes) { Err(Closed::TooLargeForDisk) } else { Ok(()) }
     }
 
@@ -330,10 +318,6 @@ fn sum(amounts: impl IntoIterator<Item = Amount>) -> Amount {
         messages: sum.messages + amount.messages,
         bytes: sum.bytes + amount.bytes,
     })
-}
-
-fn share(whole: u64, percent: u8) -> u64 {
-    whole / 100 * u64::from(percent)
 }
 
 impl Claim {

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::time::Timestamp;
+use crate::ports::disk::Floor;
 use crate::ports::inbox::Encoding;
 use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::spool::SMALL;
 use crate::ports::store::{IncomingBody, Known};
 
-use super::admission::{Admission, AdmissionSettings, Budget, Floor, Limits};
+use super::admission::{Admission, AdmissionSettings, Budget, Limits};
 use super::fakes::{FakeMesh, FakeSpool, FakeStore, Log, Stage, Waiting, busy, id, mailbox};
 use super::poller::{MailboxSettings, Receive, ReceiveParts};
 use super::schedule::Polls;

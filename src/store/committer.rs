@@ -30,7 +30,7 @@ use super::journal::{Head, Journal, Stamp};
 use super::spool::{Appender, Spool};
 use super::state::{Place, State};
 use super::time::StoreTime;
-use super::{StoreSettings, retention};
+use super::{StoreSettings, compaction, retention, room};
 use crate::domain::digest::DigestKey;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
@@ -79,6 +79,8 @@ pub struct Committer {
     pub(super) compressor: Compressor,
     pub(super) settings: StoreSettings,
     pub(super) retention: retention::Progress,
+    pub(super) search: room::Search,
+    pub(super) unmovable: compaction::Unmovable,
     pub(super) dropped: DroppedLeases,
     pub(super) dropped_leases: u64,
     pub(super) occupancy: watch::Sender<Arc<Occupancy>>,
@@ -98,7 +100,8 @@ pub(super) struct Moment {
 impl Committer {
     /// Carries out `commands` in their order. Durable on return, all of them; or [`Halt`], and then for good.
     ///
-    /// Without commands it does what is due by itself: dropped leases, ends of retention, compression.
+    /// Without commands it does what is due by itself: dropped leases, ends of retention, compression; and, since a
+    /// batch of the index is bounded, only then it makes room.
     pub fn commit(&mut self, commands: Vec<Command>) -> Result<Vec<Answer>, Halt> {
         if let Some(halt) = &self.halted {
             return Err(halt.clone());
@@ -130,12 +133,15 @@ impl Committer {
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
         self.remove_payloads(moment)?;
         self.release_dropped(moment)?;
+        let is_idle = commands.is_empty();
         let placed = self.place_small(&commands)?;
         let mut planned = Vec::with_capacity(commands.len());
         for (command, placed) in commands.into_iter().zip(placed) {
             planned.push(self.plan(moment, command, placed)?);
         }
-        self.make_room(moment)?;
+        if is_idle {
+            self.make_room(moment)?;
+        }
         self.purge(moment)?;
         self.make_durable()?;
         if self.compressor.is_busy() {

@@ -8,10 +8,12 @@ pub mod spool;
 mod acceptance;
 pub mod command;
 pub mod committer;
+mod compaction;
 mod kept;
 mod plan;
 mod recovery;
 mod retention;
+mod room;
 mod staged;
 pub(crate) mod state;
 #[cfg(test)]
@@ -30,7 +32,7 @@ use self::index::Index;
 use self::spool::{Appender, Spool};
 use crate::domain::digest::DigestKey;
 use crate::ports::clock::Clock;
-use crate::ports::disk::Disk;
+use crate::ports::disk::{Disk, Floor};
 
 /// What the store is built from.
 pub struct StoreParts {
@@ -57,8 +59,8 @@ pub struct StoreSettings {
     pub segment_bytes: u64,
     /// How long things are kept.
     pub retention: Retention,
-    /// The part of the disk that intake leaves free, percent: near it, delivered payloads go before their time.
-    pub min_free_percent: u8,
+    /// The part of the disk that intake leaves free: near it, delivered payloads go before their time.
+    pub floor: Floor,
     /// How often the head of the journal goes to the log, so that a cut tail shows.
     pub head_interval: Duration,
     /// The machine's boot id (see [`boot_id`]): a death on another boot is nobody's fault.

@@ -32,7 +32,7 @@ use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
 use super::spool::{Appender, Removal};
 use super::state::{Row, State, for_each};
 use super::time::StoreTime;
-use super::{StoreParts, retention};
+use super::{StoreParts, compaction, retention, room};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -86,6 +86,8 @@ impl Committer {
             compressor,
             settings,
             retention,
+            search: room::Search::default(),
+            unmovable: compaction::Unmovable::default(),
             dropped: DroppedLeases::default(),
             dropped_leases: 0,
             occupancy,
@@ -181,13 +183,19 @@ fn last_time(state: &State, last: &Record) -> Timestamp {
 
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
 fn check_payload(appender: &Appender, record: &Record) -> Result<(), Halt> {
-    let Event::Accepted(accepted) = &record.event else { return Ok(()) };
-    let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location).map_err(spool_failed)?;
-    if holds {
+    // Of the other events none says where a payload is.
+    let holds = if let Event::Accepted(accepted) = &record.event {
+        appender.holds(&accepted.mailbox, &accepted.message, &accepted.location)
+    } else if let Event::Moved { to, .. } = &record.event {
+        appender.holds_group((to.volume, to.offset))
+    } else {
+        return Ok(());
+    };
+    if holds.map_err(spool_failed)? {
         return Ok(());
     }
     Err(Halt(format!(
-        "record {} accepts a message whose payload is not in the spool: a drive lost what it had said was durable",
+        "record {} names a payload that is not in the spool: a drive lost what it had said was durable",
         record.frame.sequence
     )))
 }

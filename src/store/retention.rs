@@ -4,8 +4,6 @@
 //! its chunk directory in a later commit, its volume when no live delivery is left in it. A crash between leaves the
 //! row that says so, and the removal is done then. Nothing held ever goes by itself.
 
-use std::time::Duration;
-
 use super::committer::{Committer, Moment, Stop, spool_failed};
 use super::index::Order;
 use super::index::keys::{self, kind};
@@ -20,9 +18,7 @@ use crate::domain::step::Step;
 use crate::ports::store::Halt;
 
 /// Deliveries and refusals purged in one commit: faster than any commit accepts on average.
-const PURGES: usize = 64;
-/// Rows looked at for delivered payloads that could go early: dead letters near their end stand between them.
-const LOOKED_AT: usize = 1_024;
+pub(super) const PURGES: usize = 64;
 /// Volumes, and chunk directories, removed in one commit: each costs up to a few milliseconds.
 const REMOVALS: usize = 4;
 
@@ -57,36 +53,6 @@ impl Committer {
         Ok(())
     }
 
-    /// Near the disk's floor, delivered payloads go before their time, the oldest first: they are kept for convenience,
-    /// while mail that cannot come in is lost after five days. Up to the mark at which intake opens again (I7).
-    pub(super) fn make_room(&mut self, moment: Moment) -> Result<(), Stop> {
-        if !self.is_crowded() {
-            return Ok(());
-        }
-        let last = moment.stamp.wall.plus(self.settings.retention.delivered);
-        let to = keys::purge_until(last.plus(Duration::from_millis(1)));
-        let mut purged = 0;
-        for (_, value) in self.state.scan(self.index.as_ref(), &[kind::PURGE], &to, Order::Ascending, LOOKED_AT)? {
-            if purged == PURGES {
-                break;
-            }
-            let Expiring::Delivery(id) = keys::decode(&value)? else { continue };
-            let Some(row) = self.state.row(self.index.as_ref(), id)? else { continue };
-            if matches!(row.place, Place::Ended { delivered: true, .. }) {
-                let (mailbox, message) = (row.delivery.mailbox, row.delivery.message_id);
-                self.record(moment, &Event::Purged { id, mailbox, message, reopened: false })?;
-                purged += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// A disk that does not say how full it is counts as roomy here: admission takes it for full.
-    fn is_crowded(&self) -> bool {
-        let space = self.disk.space(&self.settings.directory);
-        space.is_ok_and(|space| space.free_bytes < space.bytes / 400 * 5 * u64::from(self.settings.min_free_percent))
-    }
-
     /// Whether a message, when it comes again, begins another life: its newest one was not delivered.
     fn would_reopen(&self, row: &Row) -> Result<bool, Stop> {
         if matches!(row.place, Place::Ended { delivered: true, .. }) {
@@ -106,13 +72,23 @@ impl Committer {
             self.appender.remove(what).map_err(spool_failed)?;
             self.record(moment, &Event::PartsRemoved { id })?;
         }
-        let open = self.appender.open_volume();
-        let closed = self.state.empty_volumes().iter().copied().filter(|volume| *volume != open);
-        for volume in closed.take(REMOVALS).collect::<Vec<_>>() {
+        for volume in self.empty_volumes().take(REMOVALS).collect::<Vec<_>>() {
             self.appender.remove(Removal::Volume(volume)).map_err(spool_failed)?;
             self.record(moment, &Event::VolumeRemoved { volume })?;
         }
         Ok(())
+    }
+
+    /// Whether something purged still takes room.
+    pub(super) fn is_removing(&self) -> Result<bool, Stop> {
+        let parts = self.index.scan(&[kind::REMOVAL], &[kind::REMOVAL + 1], Order::Ascending, 1)?;
+        Ok(!parts.is_empty() || self.empty_volumes().next().is_some())
+    }
+
+    /// Closed volumes without a live delivery.
+    fn empty_volumes(&self) -> impl Iterator<Item = u64> + '_ {
+        let open = self.appender.open_volume();
+        self.state.volumes().filter(move |(volume, row)| row.live == 0 && *volume != open).map(|(volume, _)| volume)
     }
 
     /// Closes a journal segment that reached its size, with what goes beside it. Durable on return.

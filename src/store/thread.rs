@@ -20,8 +20,10 @@ use crate::ports::store::{Halt, IncomingBody};
 
 /// Requests that wait for the committer: two full commits, so that one forms while the other syncs.
 const WAITING: usize = 2 * MOST_COMMANDS;
-/// Without requests the committer looks this often for what is due by itself.
+/// The committer looks this often for what is due by itself, with requests or without.
 const TICK: Duration = Duration::from_secs(1);
+/// The same while the disk is short of room.
+const TICK_WHEN_SHORT: Duration = Duration::from_millis(100);
 
 /// One command, and who waits for its answer.
 pub(super) struct Request {
@@ -53,7 +55,15 @@ pub fn open(parts: StoreParts) -> Result<(Kept, CommitterThread), Halt> {
         .build()
         .map_err(|error| Halt(format!("start the committer's runtime: {error}")))?;
     let log = HeadLog { every: head_interval, last: None };
-    let run = Run { committer, waiting, note_head, halt: halt.clone(), riding: Vec::new(), log };
+    let run = Run {
+        committer,
+        waiting,
+        note_head,
+        halt: halt.clone(),
+        riding: Vec::new(),
+        upkeep_at: tokio::time::Instant::now(),
+        log,
+    };
     let thread = std::thread::Builder::new()
         .name("committer".into())
         .spawn(move || {
@@ -97,6 +107,8 @@ struct Run {
     halt: watch::Sender<Option<Halt>>,
     /// Acknowledges that wait for a commit to ride with.
     riding: Vec<Command>,
+    /// When to do what is due by itself.
+    upkeep_at: tokio::time::Instant,
     log: HeadLog,
 }
 
@@ -124,13 +136,16 @@ impl Run {
                 biased;
                 _ = &mut stopped => None,
                 request = self.waiting.recv() => request,
-                () = tokio::time::sleep(TICK) => {
-                    self.commit(Vec::new())?;
+                () = tokio::time::sleep_until(self.upkeep_at) => {
+                    self.keep_up()?;
                     continue;
                 }
             };
             let Some(first) = first else { break };
             self.take(first)?;
+            if tokio::time::Instant::now() >= self.upkeep_at {
+                self.keep_up()?;
+            }
         }
         // Nothing new can be handed over from here on; what was handed over is still carried out.
         self.waiting.close();
@@ -139,6 +154,17 @@ impl Run {
         }
         self.commit(Vec::new())?;
         self.committer.finish()
+    }
+
+    /// Does what is due by itself, in a commit of its own.
+    fn keep_up(&mut self) -> Result<(), Halt> {
+        if !self.riding.is_empty() {
+            self.commit(Vec::new())?;
+        }
+        self.commit(Vec::new())?;
+        let pause = if self.committer.is_short() { TICK_WHEN_SHORT } else { TICK };
+        self.upkeep_at = tokio::time::Instant::now() + pause;
+        Ok(())
     }
 
     /// Commits `first` and what waits behind it, within the bounds of one commit.

@@ -136,7 +136,7 @@ fn fill_files(place: &Path, keys: u64) -> anyhow::Result<()> {
                 length: 1_000,
                 digest: digest.clone(),
                 local_id: None,
-                location: Location::Group { volume: 1, offset: 0, member: 0 },
+                location: Location::Group { volume: 1, offset: 0, length: 300, member: 0 },
                 due: Timestamp(0),
                 continues: None,
                 aside: None,

@@ -1,5 +1,6 @@
 //! A daemon between a far side and consumers that take and delete, both in this process: they outlive every crash.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(crate) const COPY: &str = "copy";
 /// Reports go to one output, everything else to two of different layout.
 pub(crate) const TWO_OUTPUTS: &str = r#"
 name = "everything"
+[match]
+workflow = ["TOC_*", "DEMO_*"]
 [[stage]]
 use = "route"
 rules = [ { when = { type = "report" }, to = ["inbox"] }, { otherwise = true, to = ["inbox", "copy"] } ]
@@ -43,6 +46,9 @@ name = "copy"
 kind = "folder"
 path = "{mailbox.output}/copy"
 "#;
+
+/// Mail of this kind is taken by no pipeline: a dead letter.
+pub(crate) const DEAD_LETTER: Kind = Kind::Pathology;
 
 /// One house and everyone who looks at it.
 pub(crate) struct Scene {
@@ -215,6 +221,50 @@ impl Scene {
         }
     }
 
+    /// Changes the part of the disk that is left free.
+    pub(crate) fn set_floor(&self, percent: &str) {
+        let path = self.house.path("meshd.toml");
+        let before = std::fs::read_to_string(&path).expect("the house is ours");
+        let lines = before.lines().map(|line| match line.starts_with("min_free =") {
+            true => format!("min_free = \"{percent}\"\n"),
+            false => format!("{line}\n"),
+        });
+        let after: String = lines.collect();
+        self.house.write("meshd.toml", &after);
+    }
+
+    /// Runs the daemon near the disk's floor until what was delivered is gone, and then looks whether all dead letters open.
+    pub(crate) fn keep_only_dead_letters(&self) -> Result<(), String> {
+        let dead = |offered: &Offered| offered.destinations.is_empty();
+        let dead: BTreeSet<String> = self.offered().into_iter().filter(dead).map(|offered| offered.id).collect();
+        let daemon = self.spawn(None);
+        self.wait_for("the spool to hold what dead letters need alone", || {
+            self.retained() == Some(0) && self.spooled().is_some_and(|places| is_needed_by(&dead, &places))
+        })?;
+        daemon.kill();
+        let identity = self.house.path("identity");
+        let ended = self.house.meshd(&["spool", "verify", "--identity", identity.to_str().expect("UTF-8")]);
+        if ended.code == Some(0) { Ok(()) } else { Err(format!("spool verify: {}{}", ended.stdout, ended.stderr)) }
+    }
+
+    /// Delivered messages whose payloads are kept; `None` while the daemon does not answer.
+    fn retained(&self) -> Option<u64> {
+        let status: serde_json::Value = serde_json::from_str(&self.house.meshd(&["status", "--json"]).stdout).ok()?;
+        status["mailboxes"][0]["occupancy"]["retained"]["messages"].as_u64()
+    }
+
+    /// What lies in the spool: ids of messages, each with its volume, if it is in one. `None` if something left while it
+    /// was looked at.
+    fn spooled(&self) -> Option<Vec<(String, Option<u64>)>> {
+        let listed = self.house.meshd(&["spool", "list", "--json"]);
+        let place = |line: &str| {
+            let item: serde_json::Value = serde_json::from_str(line).ok()?;
+            let id = item["message"].as_str().or(item["arriving"].as_str())?;
+            Some((id.to_owned(), item["location"]["group"]["volume"].as_u64()))
+        };
+        (listed.code == Some(0)).then(|| listed.stdout.lines().filter_map(place).collect())
+    }
+
     /// The end of a scene: once more from start to stop, then everything is looked at.
     pub(crate) fn finish(mut self, times: Times) -> Result<(), String> {
         self.recover(times)?;
@@ -240,11 +290,16 @@ impl Scene {
         let known = self.house.simulator().messages(MAILBOX).expect("the mailbox is there");
         let offered = known.into_iter().map(|known| {
             let is_report = matches!(known.mail.payload, Payload::Nothing);
+            let is_dead_letter = known.mail.workflow == DEAD_LETTER.workflow();
             Offered {
                 id: known.id.to_string(),
                 sha256: if is_report { None } else { known.mail.sha256().map(str::to_owned) },
                 is_acknowledged: known.state == State::Acknowledged,
-                destinations: if is_report { vec![INBOX] } else { vec![INBOX, COPY] },
+                destinations: match (is_dead_letter, is_report) {
+                    (true, _) => Vec::new(),
+                    (false, true) => vec![INBOX],
+                    (false, false) => vec![INBOX, COPY],
+                },
             }
         });
         offered.collect()
@@ -305,6 +360,14 @@ impl Scene {
     pub(crate) fn through(&self, program: &str) -> Command {
         self.house.command_of(Command::new(program))
     }
+}
+
+/// Whether all of these messages lie in volumes, and nothing else does but what shares a volume with one of them.
+fn is_needed_by(ids: &BTreeSet<String>, places: &[(String, Option<u64>)]) -> bool {
+    let here = |(id, volume): &(String, Option<u64>)| volume.filter(|_| ids.contains(id));
+    let volumes: BTreeSet<u64> = places.iter().filter_map(here).collect();
+    let found: BTreeSet<&String> = places.iter().map(|(id, _)| id).filter(|id| ids.contains(*id)).collect();
+    found.len() == ids.len() && places.iter().all(|(_, volume)| volume.is_some_and(|volume| volumes.contains(&volume)))
 }
 
 fn list(broken: &[Broken]) -> String {

@@ -10,7 +10,7 @@ use meshd::simulator::house::Plan;
 use meshd::simulator::mail::{Kind, sample};
 
 use crate::judge::Times;
-use crate::scene::{Ran, Scene, mixed_batch};
+use crate::scene::{DEAD_LETTER, Ran, Scene, large, mixed_batch};
 
 /// How a run comes by a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ enum Way {
     Flood,
     /// The run before was killed with a volume that no record names.
     OrphanedVolume,
+    /// The disk is near its floor, so that what was delivered goes before its time, and dead letters are moved together.
+    NearTheFloor,
 }
 
 /// The way to each step. Without a wildcard: a new step needs one.
@@ -67,6 +69,22 @@ fn way(step: Step) -> Way {
         Step::MarkerWrite => Way::Init,
         Step::Checkpoint | Step::SegmentCompress => Way::Flood,
         Step::SpoolRemove => Way::OrphanedVolume,
+        Step::GroupMove => Way::NearTheFloor,
+    }
+}
+
+/// Steps that matter on a way to which another one leads as well.
+fn also(way: Way) -> &'static [Step] {
+    match way {
+        Way::NearTheFloor => &[Step::JournalWrite, Step::JournalSync, Step::IndexApply, Step::SpoolRemove],
+        Way::Mail
+        | Way::FirstStart
+        | Way::Restart
+        | Way::LeftInStaging
+        | Way::DamagedIndex
+        | Way::Init
+        | Way::Flood
+        | Way::OrphanedVolume => &[],
     }
 }
 
@@ -109,6 +127,11 @@ fn while_an_orphaned_volume_is_removed() {
 }
 
 #[test]
+fn while_payloads_leave_the_spool_and_others_are_moved() {
+    every_step_of(Way::NearTheFloor);
+}
+
+#[test]
 fn at_the_very_first_start() {
     every_step_of(Way::FirstStart);
 }
@@ -138,7 +161,7 @@ fn while_outputs_are_set_up_at_every_pass() {
 
 /// Runs every case of the steps that this way leads to, and names all that failed.
 fn every_step_of(which: Way) {
-    let steps = Step::ALL.iter().copied().filter(|step| way(*step) == which);
+    let steps = Step::ALL.iter().copied().filter(|step| way(*step) == which).chain(also(which).iter().copied());
     let cases: Vec<(Step, &str)> = steps.flat_map(|step| SIDES.map(|side| (step, side))).rev().collect();
     assert!(!cases.is_empty(), "no step goes the way {which:?}");
     let (cases, failures) = (Mutex::new(cases), Mutex::new(Vec::new()));
@@ -188,6 +211,7 @@ fn plan(way: Way) -> Plan {
         Way::Mail
         | Way::FirstStart
         | Way::OrphanedVolume
+        | Way::NearTheFloor
         | Way::Restart
         | Way::LeftInStaging
         | Way::DamagedIndex
@@ -200,6 +224,10 @@ fn case(scene: &Scene, way: Way, crash_at: &str) -> Result<Ran, String> {
     let seed = scene.offered().len() as u64;
     prepare(scene, way, seed)?;
     let ran = scene.run_until(crash_at)?;
+    if way == Way::NearTheFloor {
+        scene.keep_only_dead_letters().map_err(|failure| format!("after {crash_at}: {failure}"))?;
+        scene.set_floor("0%");
+    }
     scene.recover(Times::Once).map_err(|failure| format!("after {crash_at}: {failure}"))?;
     Ok(ran)
 }
@@ -214,6 +242,16 @@ fn prepare(scene: &Scene, way: Way, seed: u64) -> Result<(), String> {
     match way {
         Way::Mail | Way::FirstStart | Way::Init => Ok(()),
         Way::OrphanedVolume => reach("group-write:after:1"),
+        Way::NearTheFloor => {
+            // Most of their volume is others', so much of it between them that they are in no group together.
+            let dead_letter = |number| sample(DEAD_LETTER, seed + number).expect("synthetic mail is well made");
+            let between = (0..40).map(|number| large(seed + number, 50_000, 50_000));
+            scene.offer([dead_letter(0)].into_iter().chain(between).chain([dead_letter(1)]).collect());
+            scene.recover(Times::Once)?;
+            // A floor of nine tenths, and a quarter above it, is more than any disk has.
+            scene.set_floor("90%");
+            Ok(())
+        }
         Way::Restart => reach("journal-sync:after:12"),
         Way::LeftInStaging => reach("stage-folder-sync:before:1"),
         Way::DamagedIndex => {

@@ -49,6 +49,10 @@ const OUTSIDE: &[(Step, &str)] = &[
     (Step::StatusFile, "no message: what it says is written again each half minute"),
     (Step::Checkpoint, "a summary of records that stay: without it recovery reads more, and learns the same"),
     (Step::SegmentCompress, "the same records in another form"),
+    (
+        Step::GroupMove,
+        "a sealed group, a sync and a record in the order walked for a new one; tests/simulation moves groups",
+    ),
     (Step::SpoolRemove, "retention: long after the disposition, and the promises end with it"),
 ];
 

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SEEDS: u64 = 1_000;
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 32;
 
 #[test]
 fn the_store_keeps_its_promises_whatever_happens() {
@@ -27,7 +27,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
         return;
     }
     let next = AtomicU64::new(0);
-    let recoveries = AtomicU64::new(0);
+    let (recoveries, moves) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -40,9 +40,12 @@ fn the_store_keeps_its_promises_whatever_happens() {
                     let lived = catch_unwind(AssertUnwindSafe(|| world.live(ROUNDS)));
                     assert!(lived.is_ok(), "seed {seed} fails: MESHD_SEED={seed} lives it again");
                     recoveries.fetch_add(world.recoveries, Ordering::Relaxed);
+                    moves.fetch_add(world.moves, Ordering::Relaxed);
                 }
             });
         }
     });
     assert!(recoveries.into_inner() > 3 * SEEDS, "the simulation hardly crashes any more");
+    let moves = moves.into_inner();
+    assert!(moves > SEEDS / 4, "the simulation hardly moves any more: {moves} groups");
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
 use meshd::domain::settlement::DeathCause;
 use meshd::ports::disk::Disk;
-use meshd::ports::store::{MailboxOccupancy, SetAsideKind};
-use meshd::store::journal::event::{Acceptance, Event};
+use meshd::ports::store::{Location, MailboxOccupancy, SetAsideKind};
+use meshd::store::journal::event::{Acceptance, Event, GroupPlace};
 use meshd::store::journal::{Records, segments};
 
 /// Where a delivery stands.
@@ -34,6 +34,8 @@ pub(crate) struct Life {
     /// What happened, by short names, in order.
     pub(crate) story: Vec<&'static str>,
     pub(crate) solo_deaths: u32,
+    /// Where its payload lies.
+    pub(crate) location: Location,
 }
 
 /// The whole journal.
@@ -42,6 +44,8 @@ pub(crate) struct Model {
     pub(crate) lives: BTreeMap<DeliveryId, Life>,
     pub(crate) refused: BTreeMap<(MailboxId, MessageId), u32>,
     pub(crate) totals: BTreeMap<MailboxId, MailboxOccupancy>,
+    /// Groups moved from volume to volume.
+    pub(crate) moves: u64,
 }
 
 impl Model {
@@ -120,6 +124,10 @@ impl Model {
                 let stands = self.life(id)?.stands;
                 self.go(id, "purged", if dead { std::slice::from_ref(&stands) } else { &from }, Stands::Purged)
             }
+            Event::Moved { ids, from, to } => {
+                self.moves += 1;
+                ids.into_iter().try_for_each(|id| self.moved(id, from, to))
+            }
             Event::HandshakeTried { mailbox } | Event::Handshake { mailbox } | Event::Listed { mailbox } => {
                 self.totals.entry(mailbox).or_default();
                 Ok(())
@@ -146,8 +154,25 @@ impl Model {
         };
         self.totals.entry(accepted.mailbox.clone()).or_default().accepted_total += 1;
         self.refused.remove(&(accepted.mailbox.clone(), accepted.message.clone()));
-        self.lives.insert(id, Life { accepted, stands, story: vec!["accepted"], solo_deaths: 0 });
+        let location = accepted.location.clone();
+        self.lives.insert(id, Life { accepted, stands, story: vec!["accepted"], solo_deaths: 0, location });
         Ok(())
+    }
+
+    fn moved(&mut self, id: DeliveryId, from: GroupPlace, to: GroupPlace) -> Result<(), String> {
+        let life = self.life(id)?;
+        if matches!(life.stands, Stands::Working { .. } | Stands::Purged) {
+            return Err(format!("{id} is {:?}, and was moved", life.stands));
+        }
+        match &mut life.location {
+            Location::Group { volume, offset, .. } if (*volume, *offset) == (from.volume, from.offset) => {
+                (*volume, *offset) = (to.volume, to.offset);
+                Ok(())
+            }
+            elsewhere @ (Location::Group { .. } | Location::Parts { .. }) => {
+                Err(format!("{id} was moved from {from:?}, but is at {elsewhere:?}"))
+            }
+        }
     }
 
     fn go(&mut self, id: DeliveryId, what: &'static str, from: &[Stands], to: Stands) -> Result<(), String> {

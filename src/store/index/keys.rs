@@ -8,12 +8,13 @@
 //! | `A` | delivery | empty: set aside, dead or held |
 //! | `C` | mailbox text | its counters |
 //! | `D` | delivery | the delivery's row |
+//! | `G` | volume, offset | the live deliveries of a group |
 //! | `M` | – | the position in the journal, and what is counted once |
 //! | `P` | time, journal sequence | what may go then |
 //! | `Q` | mailbox, due time, delivery | empty: waits for work |
 //! | `R` | mailbox, message id | a refusal |
 //! | `S` | mailbox, delivery | empty: a suspect |
-//! | `V` | volume | how many live deliveries it holds |
+//! | `V` | volume | how many live deliveries it holds, and the length of their groups |
 //! | `W` | delivery | empty: started and not settled |
 //! | `X` | delivery | a chunk directory to remove |
 //!
@@ -42,6 +43,8 @@ pub mod kind {
     pub const COUNTERS: u8 = b'C';
     /// Deliveries.
     pub const DELIVERY: u8 = b'D';
+    /// Groups in volumes.
+    pub const GROUP: u8 = b'G';
     /// What may go, by time.
     pub const PURGE: u8 = b'P';
     /// Due deliveries.
@@ -50,7 +53,7 @@ pub mod kind {
     pub const REFUSED: u8 = b'R';
     /// Suspects.
     pub const SUSPECT: u8 = b'S';
-    /// Live deliveries per volume.
+    /// Volumes.
     pub const VOLUME: u8 = b'V';
     /// Started and not settled.
     pub const WORKING: u8 = b'W';
@@ -142,6 +145,18 @@ pub fn purge(at: Timestamp, sequence: u64) -> Vec<u8> {
 /// The place before everything that may go at `at` or later.
 pub fn purge_until(at: Timestamp) -> Vec<u8> {
     numbered(kind::PURGE, ordered(at))
+}
+
+/// The place of a group: the number at its end is the offset.
+pub fn group(volume: u64, offset: u64) -> Vec<u8> {
+    let mut key = numbered(kind::GROUP, volume);
+    key.extend(offset.to_be_bytes());
+    key
+}
+
+/// The volume in a group's key.
+pub fn volume_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }
 
 /// The first key after all that begin with `prefix`.

@@ -176,6 +176,15 @@ pub enum Event {
         /// It was not delivered, so the message begins another life if it comes again.
         reopened: bool,
     },
+    /// A group was moved from one volume to the end of another, so that the first can go.
+    Moved {
+        /// Its live deliveries.
+        ids: Vec<DeliveryId>,
+        /// Where it was.
+        from: GroupPlace,
+        /// Where it is.
+        to: GroupPlace,
+    },
     /// An empty volume left the spool.
     VolumeRemoved {
         /// Which.
@@ -266,6 +275,16 @@ pub struct Acceptance {
     pub aside: Option<Aside>,
 }
 
+/// Where a group lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupPlace {
+    /// The volume.
+    pub volume: u64,
+    /// Offset of its clear header, bytes.
+    pub offset: u64,
+}
+
 /// Set aside at acceptance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -321,6 +340,14 @@ mod tests {
         };
         let table = [
             (Event::Stopped, r#"{"e":"stopped"}"#),
+            (
+                Event::Moved {
+                    ids: vec![id],
+                    from: GroupPlace { volume: 1, offset: 2 },
+                    to: GroupPlace { volume: 3, offset: 0 },
+                },
+                r#"{"e":"moved","ids":[7],"from":{"volume":1,"offset":2},"to":{"volume":3,"offset":0}}"#,
+            ),
             (Event::Working { ids: vec![id], alone: true }, r#"{"e":"working","ids":[7],"alone":true}"#),
             (
                 Event::Retry { id, due: Timestamp(9), reason },

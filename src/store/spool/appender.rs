@@ -1,11 +1,11 @@
 //! The committer's side: groups into volumes, chunk directories taken over, and what is purged removed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::group::{self, GROUP_BYTES, MAX_MEMBERS, MAX_PLAINTEXT, Plain};
+use super::group::{self, GROUP_BYTES, GroupHeader, MAX_MEMBERS, MAX_PLAINTEXT, Plain};
 use super::reader::Reader;
 use super::seal::Recipients;
 use super::{Files, errors, parts, recover, volume};
@@ -24,6 +24,17 @@ pub struct Member<'a> {
     pub envelope: &'a Envelope,
     /// Its payload.
     pub bytes: &'a [u8],
+}
+
+/// Where a copy of a group lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// The volume.
+    pub volume: u64,
+    /// Offset of its clear header, bytes.
+    pub offset: u64,
+    /// Its length, bytes.
+    pub length: u64,
 }
 
 /// What goes at the end of its retention.
@@ -53,7 +64,8 @@ pub struct Appender {
     open: Option<OpenVolume>,
     /// The number of the next volume.
     next: u64,
-    volumes: BTreeSet<u64>,
+    /// Every volume there is, and its length in bytes.
+    volumes: BTreeMap<u64, u64>,
 }
 
 struct OpenVolume {
@@ -76,7 +88,7 @@ impl Appender {
     ) -> Result<Self, SpoolError> {
         let volumes = recover::volumes(&files)?;
         // Numbers are never used twice, though the volumes that had them may be gone: the wall clock is the floor.
-        let after_last = volumes.last().map_or(0, |last| last + 1);
+        let after_last = volumes.last_key_value().map_or(0, |(last, _)| last + 1);
         let next = after_last.max(u64::try_from(clock.wall().0).unwrap_or(0)).max(1);
         Ok(Self { files, clock, recipients, reader, volume_bytes, volume_age, open: None, next, volumes })
     }
@@ -87,14 +99,26 @@ impl Appender {
     /// On an error none of these members is kept, and the volume takes no more.
     pub fn append(&mut self, members: &[Member<'_>]) -> Result<Vec<Location>, SpoolError> {
         let groups = self.seal(members)?;
-        let mut locations = vec![Location::Group { volume: 0, offset: 0, member: 0 }; members.len()];
+        let mut locations = vec![Location::Group { volume: 0, offset: 0, length: 0, member: 0 }; members.len()];
         for group in groups {
-            let (volume, offset) = self.write(&group.bytes)?;
+            let (volume, offset) = self.write(Step::GroupWrite, &group.bytes)?;
+            let length = group.bytes.len() as u64;
             for (member, place) in (0..).zip(group.places) {
-                locations[place] = Location::Group { volume, offset, member };
+                locations[place] = Location::Group { volume, offset, length, member };
             }
         }
         Ok(locations)
+    }
+
+    /// Adds a copy of the group at that volume and offset, sealed as it is, to the open volume. No key is needed.
+    ///
+    /// Not durable on return, as with [`Appender::append`]. Without room the copy is not made, and the volume takes no more.
+    pub fn copy(&mut self, (volume, offset): (u64, u64)) -> Result<Copied, SpoolError> {
+        let file = self.files.disk.read(&self.files.layout.volume(volume));
+        let file = file.map_err(|error| errors::read("open a volume", error))?;
+        let (_, bytes) = volume::bytes_at(file.as_ref(), offset)?;
+        let (volume, offset) = self.write(Step::GroupMove, &bytes)?;
+        Ok(Copied { volume, offset, length: bytes.len() as u64 })
     }
 
     /// The open volume, if it holds groups that were not synced.
@@ -170,16 +194,24 @@ impl Appender {
 
     /// Every volume there is, in order.
     pub fn volumes(&self) -> Vec<u64> {
-        self.volumes.iter().copied().collect()
+        self.volumes.keys().copied().collect()
+    }
+
+    /// Length of a volume, bytes; `None` if there is none of that number.
+    pub fn length_of(&self, volume: u64) -> Option<u64> {
+        self.volumes.get(&volume).copied()
     }
 
     /// Whether the payload at `location` is all there, as far as that shows without a key.
     ///
-    /// For recovery: journal and volume are synced side by side, so a record of the last commit may have survived a
-    /// power cut that its group did not. Such a message was never acknowledged, and must be fetched again.
+    /// For recovery: a drive that lies about its syncs shows here.
     pub fn holds(&self, mailbox: &MailboxId, id: &MessageId, location: &Location) -> Result<bool, SpoolError> {
         match location {
-            Location::Group { volume, offset, member } => self.holds_member(mailbox, id, (*volume, *offset), *member),
+            Location::Group { volume, offset, member, .. } => {
+                let header = self.sound_group((*volume, *offset))?;
+                let found = header.as_ref().and_then(|header| header.members.get(*member as usize));
+                Ok(found.is_some_and(|found| (&found.mailbox, &found.message_id) == (mailbox, id)))
+            }
             Location::Parts { parts, life } => {
                 let folder = self.files.layout.adopted(mailbox, id, *life);
                 // Chunks are synced one by one before the record is made: their sidecars speak for them.
@@ -189,23 +221,21 @@ impl Appender {
         }
     }
 
-    fn holds_member(
-        &self,
-        mailbox: &MailboxId,
-        id: &MessageId,
-        (number, offset): (u64, u64),
-        member: u32,
-    ) -> Result<bool, SpoolError> {
+    /// Whether a whole group lies at that volume and offset.
+    pub fn holds_group(&self, place: (u64, u64)) -> Result<bool, SpoolError> {
+        Ok(self.sound_group(place)?.is_some())
+    }
+
+    fn sound_group(&self, (number, offset): (u64, u64)) -> Result<Option<GroupHeader>, SpoolError> {
         let read = |error| errors::read("read a volume", error);
         let path = self.files.layout.volume(number);
         if self.files.disk.entry(&path).map_err(read)?.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
         let file = self.files.disk.read(&path).map_err(read)?;
-        let Ok(header) = volume::header_at(file.as_ref(), offset).map_err(read)? else { return Ok(false) };
-        let found = header.members.get(member as usize);
-        let is_it = found.is_some_and(|found| (&found.mailbox, &found.message_id) == (mailbox, id));
-        Ok(is_it && volume::is_sound(file.as_ref(), offset, &header).map_err(read)?)
+        let Ok(header) = volume::header_at(file.as_ref(), offset).map_err(read)? else { return Ok(None) };
+        let is_sound = volume::is_sound(file.as_ref(), offset, &header).map_err(read)?;
+        Ok(is_sound.then_some(header))
     }
 
     fn seal(&self, members: &[Member<'_>]) -> Result<Vec<SealedGroup>, SpoolError> {
@@ -239,17 +269,19 @@ impl Appender {
         sealed.collect()
     }
 
-    fn write(&mut self, sealed: &[u8]) -> Result<(u64, u64), SpoolError> {
+    fn write(&mut self, step: Step, sealed: &[u8]) -> Result<(u64, u64), SpoolError> {
         let volume = self.take_volume()?;
         let offset = volume.length;
-        if let Err(error) = volume.file.append(Step::GroupWrite, sealed) {
+        if let Err(error) = volume.file.append(step, sealed) {
             volume.is_broken = true;
             self.close_if_due();
             return Err(errors::written("write a volume", error));
         }
         volume.length += sealed.len() as u64;
         volume.is_dirty = true;
-        Ok((volume.number, offset))
+        let (number, length) = (volume.number, volume.length);
+        self.volumes.insert(number, length);
+        Ok((number, offset))
     }
 
     fn take_volume(&mut self) -> Result<&mut OpenVolume, SpoolError> {
@@ -271,7 +303,7 @@ impl Appender {
         let file = disk.create(Step::VolumeCreate, &layout.volume(number));
         let file = file.map_err(|error| errors::written("make a volume", error))?;
         self.next += 1;
-        self.volumes.insert(number);
+        self.volumes.insert(number, 0);
         let synced = disk.sync_folder(Step::VolumeCreate, &layout.volumes());
         synced.map_err(|error| errors::halted("sync the volumes' folder", error))?;
         let opened_at = self.clock.monotonic();

@@ -107,9 +107,14 @@ impl GroupHeader {
         rest.is_empty().then_some(Self { header_length, ciphertext_length, ciphertext_crc, members })
     }
 
+    /// Length of the whole group, bytes.
+    pub(super) fn length(&self) -> u64 {
+        u64::from(self.header_length) + self.ciphertext_length
+    }
+
     /// Where the next group begins, for a group at `offset`.
     pub(super) fn end(&self, offset: u64) -> u64 {
-        offset + u64::from(self.header_length) + self.ciphertext_length
+        offset + self.length()
     }
 }
 

@@ -56,7 +56,8 @@ pub enum Item {
 /// What [`verify`] found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// Messages looked at, in volumes and chunk directories.
+    /// Messages looked at, in volumes and chunk directories. One that was moved counts twice until its old volume goes,
+    /// and so does one whose move a crash cut short.
     pub messages: u64,
     /// Sealed bytes read.
     pub bytes: u64,
@@ -82,7 +83,7 @@ pub fn list(
                     mailbox: found.mailbox.clone(),
                     message_id: found.message_id.clone(),
                     length: found.length.into(),
-                    location: Location::Group { volume: number, offset, member },
+                    location: Location::Group { volume: number, offset, length: header.length(), member },
                 })?;
             }
             Ok(())
@@ -170,7 +171,7 @@ fn verify_volume(
             return Ok(());
         }
         for (member, found) in (0..).zip(&header.members) {
-            let location = Location::Group { volume: number, offset, member };
+            let location = Location::Group { volume: number, offset, length: header.length(), member };
             let opened = reader.map(|reader| reader.open(&found.mailbox, &found.message_id, &location));
             if let Some(Err(error)) = opened {
                 report.problems.push(format!("{}: member {member} of the group at {offset}: {error}", path.display()));

@@ -24,6 +24,8 @@
 //!
 //! Volumes are numbered upwards, from the wall clock's milliseconds at the start so that no number comes twice.
 //! A volume takes no more groups once it has 64 MiB or ten minutes, after any error, or when the process ends.
+//! When little of it lives any more, its live groups are copied, byte for byte, to the open volume, and it goes: until
+//! then, and after a crash in between, a group may lie in two volumes. The journal says which counts.
 //!
 //! # A group, version 1
 //!
@@ -108,7 +110,7 @@ use crate::ports::disk::Disk;
 use crate::ports::spool::{Intake, Opened, Spool as SpoolPort, SpoolError};
 use crate::ports::store::Lease;
 
-pub use appender::{Appender, Member, Removal};
+pub use appender::{Appender, Copied, Member, Removal};
 pub use reader::Reader;
 pub use seal::Identities;
 use sidecar::Form;

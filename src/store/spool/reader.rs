@@ -39,7 +39,7 @@ impl Reader {
     /// The envelope is authentic on return. The payload is as it is read: a reader ends with an error or whole.
     pub fn open(&self, mailbox: &MailboxId, id: &MessageId, location: &Location) -> Result<Opened, SpoolError> {
         let opened = match location {
-            Location::Group { volume, offset, member } => self.open_member((*volume, *offset), *member)?,
+            Location::Group { volume, offset, member, .. } => self.open_member((*volume, *offset), *member)?,
             Location::Parts { parts, life } => {
                 self.open_parts(self.files.layout.adopted(mailbox, id, *life), *parts)?
             }

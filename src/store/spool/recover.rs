@@ -1,6 +1,6 @@
 //! What the volumes need when a process takes them over from the one before.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::group::NotAGroup;
 use super::layout::Layout;
@@ -13,9 +13,9 @@ use crate::ports::store::Halt;
 /// Piece in which a volume is copied, bytes.
 const PIECE: usize = 256 * 1024;
 
-/// The numbers of all volumes. What reads back from them is durable on return; empty ones, which a crash leaves, are gone.
-pub(super) fn volumes(files: &Files) -> Result<BTreeSet<u64>, SpoolError> {
-    let mut numbers = BTreeSet::new();
+/// The numbers of all volumes, and their lengths. What reads back from them is durable on return; empty ones, which a crash leaves, are gone.
+pub(super) fn volumes(files: &Files) -> Result<BTreeMap<u64, u64>, SpoolError> {
+    let mut volumes = BTreeMap::new();
     let entries =
         files.disk.list(&files.layout.volumes()).map_err(|error| errors::halted("list the volumes", error))?;
     for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
@@ -24,14 +24,14 @@ pub(super) fn volumes(files: &Files) -> Result<BTreeSet<u64>, SpoolError> {
             let removed = files.disk.remove(Step::SpoolRemove, &entry.path);
             removed.map_err(|error| errors::written("remove an empty volume", error))?;
         } else {
-            numbers.insert(number);
+            volumes.insert(number, entry.length);
         }
     }
-    if let Some(last) = numbers.last() {
+    if let Some((last, _)) = volumes.last_key_value() {
         refuse_newer(files, *last)?;
         make_durable(files, *last)?;
     }
-    Ok(numbers)
+    Ok(volumes)
 }
 
 /// A release that wrote a newer format wrote it last.

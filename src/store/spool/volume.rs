@@ -36,16 +36,23 @@ pub(super) fn header_at(file: &dyn DiskFile, offset: u64) -> Result<Result<Group
 
 /// The clear header and age file of the group at `offset`, whole.
 pub(super) fn group_at(file: &dyn DiskFile, offset: u64) -> Result<(GroupHeader, Vec<u8>), SpoolError> {
+    let (header, mut bytes) = bytes_at(file, offset)?;
+    let sealed = bytes.split_off(header.header_length as usize);
+    Ok((header, sealed))
+}
+
+/// All bytes of the group at `offset`, header and age file, once both checksums were right.
+pub(super) fn bytes_at(file: &dyn DiskFile, offset: u64) -> Result<(GroupHeader, Vec<u8>), SpoolError> {
     let read = |error| errors::read("read a volume", error);
     let header = header_at(file, offset).map_err(read)?.map_err(|wrong| SpoolError::Unreadable(wrong.to_string()))?;
     // The parser bounds the length by MAX_CIPHERTEXT.
     debug_assert!(header.ciphertext_length <= MAX_CIPHERTEXT);
-    let mut sealed = vec![0; header.ciphertext_length as usize];
-    let count = file.read_at(&mut sealed, offset + u64::from(header.header_length)).map_err(read)?;
-    if count < sealed.len() || crc32c::crc32c(&sealed) != header.ciphertext_crc {
+    let mut bytes = vec![0; header.length() as usize];
+    let count = file.read_at(&mut bytes, offset).map_err(read)?;
+    if count < bytes.len() || crc32c::crc32c(&bytes[header.header_length as usize..]) != header.ciphertext_crc {
         return Err(SpoolError::Unreadable("a group's sealed bytes are damaged".into()));
     }
-    Ok((header, sealed))
+    Ok((header, bytes))
 }
 
 /// Whether the group's sealed bytes are all there and as they were written.

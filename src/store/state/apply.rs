@@ -119,9 +119,10 @@ impl State {
                 })?;
             }
             Event::Purged { id, .. } => self.purged(index, *id)?,
+            Event::Moved { ids, from, to } => self.moved(index, ids, *from, *to)?,
             Event::VolumeRemoved { volume } => {
                 self.remove(keys::numbered(kind::VOLUME, *volume));
-                self.empty_volumes.remove(volume);
+                self.volumes.remove(volume);
             }
             Event::PartsRemoved { id } => self.remove(keys::delivery(kind::REMOVAL, *id)),
             Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
@@ -167,9 +168,7 @@ impl State {
                 Place::Aside { kind: aside.kind, reason: aside.reason.clone(), since: wall, keep: aside.keep }
             }
         };
-        if let Location::Group { volume, .. } = delivery.location {
-            self.count_volume(index, volume, |live| live + 1)?;
-        }
+        self.join_group(index, id, &delivery.location)?;
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         self.enter(Row { delivery, place, acknowledged: false })
@@ -179,24 +178,12 @@ impl State {
         let row = self.expect(index, id)?;
         self.leave(&row);
         self.remove(keys::delivery(kind::DELIVERY, id));
-        let Delivery { location, mailbox, message_id, .. } = row.delivery;
-        match location {
-            Location::Group { volume, .. } => self.count_volume(index, volume, |live| live.saturating_sub(1)),
-            Location::Parts { life, .. } => {
-                self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message: message_id, life })
-            }
+        self.leave_group(index, id, &row.delivery.location)?;
+        if let Location::Parts { life, .. } = row.delivery.location {
+            let Delivery { mailbox, message_id: message, .. } = row.delivery;
+            self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message, life })?;
         }
-    }
-
-    fn count_volume(&mut self, index: &dyn Index, volume: u64, count: impl Fn(u64) -> u64) -> Result<(), IndexError> {
-        let key = keys::numbered(kind::VOLUME, volume);
-        let live = count(self.read(index, &key)?.unwrap_or(0u64));
-        if live == 0 {
-            self.empty_volumes.insert(volume);
-        } else {
-            self.empty_volumes.remove(&volume);
-        }
-        self.put(key, &live)
+        Ok(())
     }
 
     /// Removes a refusal; how often it had been refused is returned.
@@ -293,7 +280,7 @@ impl State {
         }
     }
 
-    fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
+    pub(super) fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
         self.row(index, id)?.ok_or_else(|| IndexError(format!("delivery {id} is missing")))
     }
 }

@@ -7,6 +7,7 @@
 mod apply;
 mod audit;
 mod row;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,11 +16,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::index::keys::{self, kind};
 use super::index::{Batch, Index, IndexError, Order, Pair};
 use super::journal::Head;
+use super::journal::event::GroupPlace;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{MailboxOccupancy, Occupancy};
 
-pub(crate) use row::{Expiring, Meta, PartsRow, Place, RefusedRow, Row};
+pub(crate) use row::{Expiring, Meta, PartsRow, Place, RefusedRow, Row, VolumeRow};
 
 /// Enough for one scan page of counters or volumes.
 const PAGE: usize = 256;
@@ -31,8 +33,10 @@ pub(crate) struct State {
     mailboxes: BTreeMap<MailboxId, MailboxOccupancy>,
     dirty: BTreeSet<MailboxId>,
     pending: Batch,
-    /// Volumes without a live delivery.
-    empty_volumes: BTreeSet<u64>,
+    /// All volumes: some thousands at most, since each has 64 MiB or ten minutes.
+    volumes: BTreeMap<u64, VolumeRow>,
+    /// Live deliveries of the groups that changed since the last batch.
+    groups: BTreeMap<GroupPlace, Vec<DeliveryId>>,
 }
 
 impl State {
@@ -46,14 +50,11 @@ impl State {
             state.mailboxes.insert(mailbox, keys::decode(value)?);
             Ok(())
         })?;
-        let mut empty = BTreeSet::new();
         for_each(index, kind::VOLUME, |key, value| {
-            if keys::decode::<u64>(value)? == 0 {
-                empty.extend(keys::number_of(key));
-            }
+            let volume = keys::number_of(key).ok_or_else(|| IndexError("a volume's key".into()))?;
+            state.volumes.insert(volume, keys::decode(value)?);
             Ok(())
         })?;
-        state.empty_volumes = empty;
         Ok(Some(state))
     }
 
@@ -68,6 +69,7 @@ impl State {
                 self.pending.insert(keys::counters(&mailbox), Some(keys::encode(counters)?));
             }
         }
+        self.note_groups()?;
         self.pending.insert(keys::META.to_vec(), Some(keys::encode(&self.meta)?));
         Ok(std::mem::take(&mut self.pending))
     }
@@ -79,11 +81,6 @@ impl State {
             counters.next_due = counters.next_due.map(&wall_of);
         }
         Occupancy { mailboxes, sequence: self.meta.sequence, suspects: self.meta.suspects, dropped_leases }
-    }
-
-    /// Volumes without a live delivery, lowest first.
-    pub(crate) fn empty_volumes(&self) -> &BTreeSet<u64> {
-        &self.empty_volumes
     }
 
     /// The row of a delivery.

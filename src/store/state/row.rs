@@ -101,6 +101,15 @@ pub(crate) enum Expiring {
     Refusal(MailboxId, MessageId),
 }
 
+/// What of a volume lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct VolumeRow {
+    /// Deliveries.
+    pub(crate) live: u64,
+    /// Length of the groups that hold at least one of them, bytes: a group can only be kept whole.
+    pub(crate) bytes: u64,
+}
+
 /// A chunk directory to remove.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartsRow {

@@ -1,5 +1,6 @@
 //! The store through its commands, on a simulated disk and an index in memory.
 
+mod compact;
 mod dedupe;
 mod recover;
 mod retain;
@@ -62,6 +63,7 @@ struct Machine {
     segment_bytes: u64,
     boot: &'static str,
     key: &'static [u8],
+    identity: age::x25519::Identity,
 }
 
 impl Machine {
@@ -73,13 +75,14 @@ impl Machine {
             segment_bytes: 1 << 20,
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
+            identity: age::x25519::Identity::generate(),
         }
     }
 
     fn parts(&self) -> StoreParts {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let key = DigestKey::new(self.key);
-        let identity = age::x25519::Identity::generate();
+        let identity = &self.identity;
         let spool = SpoolSettings {
             directory: "/state/spool".into(),
             recipients: [(mailbox(), vec![identity.to_public().to_string()])].into(),
@@ -98,7 +101,7 @@ impl Machine {
                 segment_bytes: self.segment_bytes,
                 retention: Retention::default(),
                 head_interval: MINUTE,
-                min_free_percent: 10,
+                floor: Floor { bytes_percent: 10, inodes_percent: 5 },
                 boot: self.boot.to_owned(),
             },
         }
@@ -213,4 +216,25 @@ fn envelope(id: &str) -> Envelope {
         linked_message_id: None,
         chunks: 1,
     }
+}
+
+fn volumes(machine: &Machine) -> usize {
+    machine.disk.list("/state/spool/volumes".as_ref()).unwrap().len()
+}
+
+fn machine_used(machine: &Machine) -> u64 {
+    let space = machine.disk.space("/state".as_ref()).unwrap();
+    space.bytes - space.free_bytes
+}
+
+/// Long enough for the clocks to be believed.
+fn settle_down(machine: &Machine, store: &mut Committer) {
+    store.commit(Vec::new()).unwrap();
+    machine.clock.pass(2 * HOUR);
+    store.commit(Vec::new()).unwrap();
+}
+
+fn dead_on_arrival(id: &str) -> Command {
+    let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
+    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: Some(because()) }))
 }

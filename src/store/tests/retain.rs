@@ -1,15 +1,18 @@
 use super::*;
+use crate::domain::step::Step;
 use crate::ports::spool::Spool as _;
 
-fn volumes(machine: &Machine) -> usize {
-    machine.disk.list("/state/spool/volumes".as_ref()).unwrap().len()
-}
-
-/// Long enough for the clocks to be believed.
-fn settle_down(machine: &Machine, store: &mut Committer) {
-    store.commit(Vec::new()).unwrap();
-    machine.clock.pass(2 * HOUR);
-    store.commit(Vec::new()).unwrap();
+/// Takes in a message of two chunks.
+fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
+    let envelope = Envelope { chunks: 2, ..envelope(id) };
+    let mut intake = spool.intake(&envelope).unwrap();
+    for chunk in ["one", "two"] {
+        intake.begin_chunk().unwrap();
+        intake.write(chunk.as_bytes()).unwrap();
+        intake.end_chunk().unwrap();
+    }
+    let body = IncomingBody::Large(intake.finish().unwrap());
+    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
 }
 
 #[test]
@@ -45,14 +48,56 @@ fn near_the_disks_floor_delivered_payloads_go_early_and_nothing_else_does() {
     store.new_delivery("M3", "bytes");
     store.commit(Vec::new()).unwrap();
     assert_eq!(store.counters().retained.messages, 1, "there is room");
-    let space = machine.disk.space("/state".as_ref()).unwrap();
-    let used = space.bytes - space.free_bytes;
+    let used = machine_used(&machine);
     machine.disk.limit_bytes(Some(used + used / 10));
     store.commit(Vec::new()).unwrap();
     let counters = store.counters();
     assert_eq!((counters.retained.messages, counters.dead.messages, counters.queued.messages), (0, 1, 1));
     machine.disk.limit_bytes(None);
     assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)), "its id is remembered");
+}
+
+#[test]
+fn however_many_dead_letters_stand_before_them_delivered_payloads_go_early() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    for batch in 0..4 {
+        let dead = (0..100).map(|number| dead_on_arrival(&format!("D{batch}-{number}"))).collect();
+        store.commit(dead).unwrap();
+    }
+    machine.clock.pass(24 * DAY);
+    let id = store.new_delivery("M1", "bytes");
+    store.acknowledge(id);
+    store.settle_all(&delivered());
+    let used = machine_used(&machine);
+    machine.disk.limit_bytes(Some(used + used / 10));
+    (0..3).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    let counters = store.counters();
+    assert_eq!((counters.retained.messages, counters.dead.messages), (0, 400));
+}
+
+#[test]
+fn without_inodes_chunk_directories_go_early_and_small_messages_stay() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    accept_large(&mut store, &spool, "M1");
+    let id = store.new_delivery("M2", "bytes");
+    store.acknowledge(id);
+    store.settle_all(&delivered());
+    for number in 0..100 {
+        machine.disk.create(Step::StateDirectory, format!("/{number}").as_ref()).unwrap();
+    }
+    machine.disk.limit_files(Some(1_000));
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(store.counters().retained.messages, 2, "there are inodes");
+    let space = machine.disk.space("/state".as_ref()).unwrap();
+    machine.disk.limit_files(Some(space.inodes - space.free_inodes + 3));
+    (0..2).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    assert_eq!(store.counters().retained.messages, 1);
+    let chunks = machine.disk.list("/state/spool/chunks/X26ABC1".as_ref()).unwrap();
+    assert_eq!(chunks, []);
 }
 
 #[test]
@@ -123,15 +168,7 @@ fn a_large_payload_goes_with_its_delivery() {
     let parts = machine.parts();
     let spool = parts.spool.0.clone();
     let mut store = Committer::open(parts).unwrap();
-    let envelope = Envelope { chunks: 2, ..envelope("M1") };
-    let mut intake = spool.intake(&envelope).unwrap();
-    for chunk in ["one", "two"] {
-        intake.begin_chunk().unwrap();
-        intake.write(chunk.as_bytes()).unwrap();
-        intake.end_chunk().unwrap();
-    }
-    let body = IncomingBody::Large(intake.finish().unwrap());
-    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
+    accept_large(&mut store, &spool, "M1");
     let lease = store.lease(1, false).remove(0);
     assert_eq!(spool.open(&lease).unwrap().payload.read_bounded(10).unwrap(), b"onetwo");
     store.settle(lease, delivered());

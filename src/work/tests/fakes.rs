@@ -81,7 +81,7 @@ pub(in crate::work) fn delivery(id: u64, mailbox: &str) -> Delivery {
         kind: MessageKind::Data,
         length: 9,
         digest: ContentDigest("00".into()),
-        location: Location::Group { volume: 1, offset: 0, member: 0 },
+        location: Location::Group { volume: 1, offset: 0, length: 300, member: 0 },
         accepted_at: START,
         attempts: 0,
         starts: 0,

@@ -7,7 +7,7 @@
 //! - Names that were made, renamed or removed without a folder sync may be as before. A rename is whole or undone.
 //! - A failed sync loses the data for good. It still reads back, and the next sync "succeeds" without writing it.
 //! - A failed folder sync loses the names the same way.
-//! - When the limit is reached an append writes what fits, then fails.
+//! - When the limit of bytes is reached an append writes what fits, then fails; at that of files a new one fails.
 //! - After [`Simulated::stop_at`] every call fails until [`Simulated::crash`], as if the process were gone.
 //!
 //! It does not model drives that reorder writes across syncs, links, access rights, or two processes.
@@ -47,6 +47,7 @@ struct State {
     /// Syncs still to succeed before one fails.
     good_syncs: Option<u64>,
     limit: Option<u64>,
+    files_limit: Option<u64>,
     /// Which life of the machine: handles of an earlier one are dead.
     life: u64,
 }
@@ -62,6 +63,7 @@ impl Simulated {
             is_stopped: false,
             good_syncs: None,
             limit: None,
+            files_limit: None,
             life: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -86,6 +88,11 @@ impl Simulated {
     /// Lets all files together hold at most `limit` bytes; `None` for no limit.
     pub fn limit_bytes(&self, limit: Option<u64>) {
         lock(&self.state).limit = limit;
+    }
+
+    /// Lets there be at most `limit` files; `None` for no limit. Folders need no inode here.
+    pub fn limit_files(&self, limit: Option<u64>) {
+        lock(&self.state).files_limit = limit;
     }
 
     /// From the given side of the `nth` pass of `step` on (1 is the next one), every call fails until [`Self::crash`].
@@ -156,6 +163,10 @@ impl State {
         }
     }
 
+    fn files(&self) -> u64 {
+        self.names.files().len() as u64
+    }
+
     fn used(&self) -> u64 {
         self.names.files().iter().map(|content| lock(content).live.len() as u64).sum()
     }
@@ -187,6 +198,9 @@ impl Disk for Simulated {
     fn create(&self, step: Step, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.around(step, |state| {
             let place = state.names.place(path)?;
+            if state.files_limit.is_some_and(|limit| state.files() >= limit) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             let content = state.names.add_file(place)?;
             Ok(self.file(state, content, true))
         })
@@ -267,7 +281,9 @@ impl Disk for Simulated {
         const UNLIMITED: u64 = 1 << 40;
         self.look(|state| {
             let bytes = state.limit.unwrap_or(UNLIMITED);
-            Ok(Space { bytes, free_bytes: bytes.saturating_sub(state.used()), inodes: 0, free_inodes: 0 })
+            let free_bytes = bytes.saturating_sub(state.used());
+            let inodes = state.files_limit.unwrap_or(0);
+            Ok(Space { bytes, free_bytes, inodes, free_inodes: inodes.saturating_sub(state.files()) })
         })
     }
 

@@ -1,0 +1,100 @@
+//! What of each volume lives, and which deliveries each of its groups holds.
+
+use super::{GroupPlace, Index, IndexError, Order, State, VolumeRow, keys, kind};
+use crate::domain::ids::DeliveryId;
+use crate::ports::store::Location;
+
+impl State {
+    /// All volumes that any record names, lowest first.
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = (u64, VolumeRow)> + '_ {
+        self.volumes.iter().map(|(volume, row)| (*volume, *row))
+    }
+
+    /// The first groups of a volume, by their offsets, with their live deliveries.
+    pub(crate) fn groups_of(
+        &mut self,
+        index: &dyn Index,
+        volume: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<DeliveryId>)>, IndexError> {
+        self.note_groups()?;
+        let prefix = keys::numbered(kind::GROUP, volume);
+        let rows = self.scan(index, &prefix, &keys::after(&prefix), Order::Ascending, limit)?;
+        let group = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let offset = keys::number_of(&key).ok_or_else(|| IndexError("a group's key".into()))?;
+            Ok((offset, keys::decode(&value)?))
+        };
+        rows.into_iter().map(group).collect()
+    }
+
+    pub(super) fn moved(
+        &mut self,
+        index: &dyn Index,
+        ids: &[DeliveryId],
+        from: GroupPlace,
+        to: GroupPlace,
+    ) -> Result<(), IndexError> {
+        for id in ids {
+            let mut row = self.expect(index, *id)?;
+            self.leave_group(index, *id, &row.delivery.location)?;
+            let Location::Group { volume, offset, .. } = &mut row.delivery.location else {
+                return Err(IndexError(format!("delivery {id} moved, but is in no group")));
+            };
+            if (GroupPlace { volume: *volume, offset: *offset }) != from {
+                return Err(IndexError(format!("delivery {id} moved from where it was not")));
+            }
+            (*volume, *offset) = (to.volume, to.offset);
+            self.join_group(index, *id, &row.delivery.location)?;
+            self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn join_group(&mut self, index: &dyn Index, id: DeliveryId, at: &Location) -> Result<(), IndexError> {
+        let Location::Group { volume, offset, length, .. } = *at else { return Ok(()) };
+        let members = self.members(index, GroupPlace { volume, offset })?;
+        members.push(id);
+        let is_first = members.len() == 1;
+        let row = self.volumes.entry(volume).or_default();
+        row.live += 1;
+        row.bytes += if is_first { length } else { 0 };
+        self.note_volume(volume)
+    }
+
+    pub(super) fn leave_group(&mut self, index: &dyn Index, id: DeliveryId, at: &Location) -> Result<(), IndexError> {
+        let Location::Group { volume, offset, length, .. } = *at else { return Ok(()) };
+        let members = self.members(index, GroupPlace { volume, offset })?;
+        members.retain(|member| *member != id);
+        let is_last = members.is_empty();
+        let row = self.volumes.entry(volume).or_default();
+        row.live = row.live.saturating_sub(1);
+        row.bytes = row.bytes.saturating_sub(if is_last { length } else { 0 });
+        self.note_volume(volume)
+    }
+
+    /// Puts what changed of groups among the rows that wait: once for all members that came or went together.
+    pub(super) fn note_groups(&mut self) -> Result<(), IndexError> {
+        for (GroupPlace { volume, offset }, members) in std::mem::take(&mut self.groups) {
+            let key = keys::group(volume, offset);
+            if members.is_empty() {
+                self.remove(key);
+            } else {
+                self.put(key, &members)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn members(&mut self, index: &dyn Index, place: GroupPlace) -> Result<&mut Vec<DeliveryId>, IndexError> {
+        if !self.groups.contains_key(&place) {
+            let members = self.read(index, &keys::group(place.volume, place.offset))?.unwrap_or_default();
+            self.groups.insert(place, members);
+        }
+        Ok(self.groups.entry(place).or_default())
+    }
+
+    fn note_volume(&mut self, volume: u64) -> Result<(), IndexError> {
+        let row = self.volumes.get(&volume).copied().unwrap_or_default();
+        self.put(keys::numbered(kind::VOLUME, volume), &row)
+    }
+}
