@@ -109,7 +109,10 @@ fn as_json(finding: &Finding) -> serde_json::Value {
 fn look(loaded: &Loaded, with_tests: bool, report: &mut Report) {
     report.mailboxes = loaded.config.mailboxes.len();
     match loaded.resolve() {
-        Ok(secrets) => report.mistakes.extend(certificates(loaded, &secrets)),
+        Ok(secrets) => {
+            report.mistakes.extend(certificates(loaded, &secrets));
+            report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
+        }
         Err(findings) => report.mistakes.extend(findings),
     }
     report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));

@@ -18,7 +18,7 @@ pub(super) enum Exit {
     Unreachable = 69,
     /// Stable storage failed: the daemon halted.
     Halted = 70,
-    /// Something is in the way that may go away by itself.
+    /// Something is in the way that may go away by itself, or a stop was cut off.
     TryAgain = 75,
     /// This user may not.
     NotPermitted = 77,
@@ -57,7 +57,7 @@ impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Configuration(findings) => Self::Configuration(findings),
-            Stop::InTheWay(_) | Stop::Halted(_) | Stop::Failed(_) => Self::Stop(stop),
+            Stop::InTheWay(_) | Stop::Halted(_) | Stop::CutOff | Stop::Failed(_) => Self::Stop(stop),
         }
     }
 }
@@ -70,7 +70,7 @@ impl Failure {
             Self::Ask(AskError::NotRunning(_)) => Exit::Unreachable,
             Self::Ask(AskError::NotPermitted(_) | AskError::Refused(Refusal::NotPermitted)) => Exit::NotPermitted,
             Self::Ask(AskError::Refused(Refusal::Halted(_))) | Self::Stop(Stop::Halted(_)) => Exit::Halted,
-            Self::Stop(Stop::InTheWay(_)) => Exit::TryAgain,
+            Self::Ask(AskError::Silent(_)) | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
             Self::Ask(AskError::Failed(..) | AskError::Refused(Refusal::NotUnderstood { .. }))
             | Self::Stop(Stop::Failed(_)) => Exit::Failed,
             Self::Other(error) => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {

@@ -49,6 +49,12 @@ impl Printer {
         finish(io::stdout().lock().write_all(bytes))
     }
 
+    /// Something to know about a result, for whoever looks.
+    pub(super) fn note(&mut self, text: impl Display) {
+        // Nobody is left to tell if standard error is gone.
+        drop(writeln!(io::stderr().lock(), "meshd: {text}"));
+    }
+
     /// Why a command failed.
     pub(super) fn failure(&mut self, failure: &Failure) {
         let (red, plain) = if self.coloured_failures { (RED, PLAIN) } else { ("", "") };

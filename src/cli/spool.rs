@@ -22,7 +22,7 @@ pub(super) enum Spool {
     List(List),
     /// Write one message's payload, or its headers, to standard output
     Open(Open),
-    /// Check every sealed byte, and with an identity that everything opens
+    /// Check every sealed byte, and that everything opens
     Verify(Verify),
 }
 
@@ -77,7 +77,7 @@ Examples:
   meshd spool verify
   meshd spool verify --identity ./identity --json")]
 pub(super) struct Verify {
-    /// Also open everything, with this age identity
+    /// The age identity; without it the configured one, and if that cannot be read, nothing is opened
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
     #[command(flatten)]
@@ -160,10 +160,7 @@ impl Open {
         let message = MessageId::new(self.message).context("read the message id")?;
         let identities = match self.identity {
             Some(file) => identities(file)?,
-            None => {
-                let loaded = context.load()?;
-                identities_of(&loaded.config.keys.identity).context("read keys.identity; --identity takes another")?
-            }
+            None => configured(context)?,
         };
         let directory = self.place.find(context)?;
         let disk = disk();
@@ -184,13 +181,20 @@ impl Verify {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
         let identities = match self.identity {
             Some(file) => identities(file)?,
-            None => Identities::parse(&[]).context("begin without an identity")?,
+            None => match configured(context) {
+                Ok(identities) => identities,
+                Err(failure) => {
+                    context.out.note(format_args!("nothing is opened: {failure}"));
+                    Identities::parse(&[]).context("begin without an identity")?
+                }
+            },
         };
         let directory = self.place.find(context)?;
         let report = inspect::verify(&disk(), &directory, &identities).context("read the spool")?;
         if self.json {
             context.out.json(&json!({
                 "messages": report.messages,
+                "opened": !identities.is_empty(),
                 "bytes": report.bytes,
                 "tails": report.tails,
                 "problems": report.problems,
@@ -220,6 +224,11 @@ fn disk() -> Arc<dyn Disk> {
 
 fn identities(file: PathBuf) -> Result<Identities, Failure> {
     Ok(identities_of(&SecretRef::File(file)).context("read the identity")?)
+}
+
+fn configured(context: &Context) -> Result<Identities, Failure> {
+    let loaded = context.load()?;
+    Ok(identities_of(&loaded.config.keys.identity).context("read keys.identity; --identity takes another")?)
 }
 
 fn identities_of(reference: &SecretRef) -> Result<Identities, anyhow::Error> {

@@ -43,8 +43,24 @@ impl Status {
                 &listed_at.map_or("never".into(), |at| at.to_string()),
             ]))?;
         }
+        for mailbox in &status.mailboxes {
+            if let Some(text) = unseen(mailbox.id.as_str(), &mailbox.occupancy) {
+                context.out.line(text)?;
+            }
+        }
         Ok(())
     }
+}
+
+/// How outputs came out that we did not see come out just once, if any did.
+fn unseen(mailbox: &str, occupancy: &MailboxOccupancy) -> Option<String> {
+    let MailboxOccupancy { inferred_total: inferred, republished_total: republished, .. } = occupancy;
+    (inferred + republished > 0).then(|| {
+        format!(
+            "{mailbox}: outputs found gone after a crash and taken for consumed: {inferred}; \
+             published once more after a power cut: {republished}"
+        )
+    })
 }
 
 fn summary(status: &operations::Status) -> String {
@@ -111,5 +127,14 @@ mod tests {
         let unwell = summary(&status);
         assert!(unwell.contains("3 suspects") && unwell.contains("defect"), "{unwell}");
         assert!(unwell.contains("the output root /srv/mesh: OUT-UNAVAILABLE: no marker"), "{unwell}");
+    }
+
+    #[test]
+    fn outputs_that_were_not_seen_to_come_out_once_are_told_if_there_are_any() {
+        let mut occupancy = MailboxOccupancy::default();
+        assert_eq!(unseen("X26ABC1", &occupancy), None);
+        (occupancy.inferred_total, occupancy.republished_total) = (2, 1);
+        let text = unseen("X26ABC1", &occupancy).expect("there are some");
+        assert!(text.contains("consumed: 2") && text.contains("once more after a power cut: 1"), "{text}");
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Crew {
 pub(super) enum Drained {
     /// All of them, in order.
     Whole,
-    /// Some were cut off, or failed.
+    /// Some were cut off.
     Cut,
 }
 
@@ -82,18 +82,19 @@ impl Crew {
         }
     }
 
-    /// Tells all tasks to end, and waits; what has not ended within `limit` is cut off.
-    pub(super) async fn drain(&mut self, what: &str, limit: Duration) -> Drained {
+    /// Tells all tasks to end, and waits; what has not ended within `limit` is cut off. One that fails meanwhile keeps
+    /// none of the others from its end; the first failure is the answer then.
+    pub(super) async fn drain(&mut self, what: &str, limit: Duration) -> Result<Drained, Stop> {
         self.token.cancel();
-        let mut drained = Drained::Whole;
+        let (mut drained, mut failure) = (Drained::Whole, None);
         let deadline = Instant::now() + limit;
         let mut say = Instant::now() + SAY_EVERY;
         while !self.working.is_empty() {
             match timeout_at(say.min(deadline), self.next_end()).await {
                 Ok((_, Ok(()))) => {}
                 Ok((name, Err(error))) => {
-                    tracing::warn!(task = name, %error, "a task failed while it was ended");
-                    drained = Drained::Cut;
+                    tracing::error!(task = name, %error, "a task failed while it was ended");
+                    failure = failure.or(Some(error));
                 }
                 Err(_) if Instant::now() < deadline => {
                     say += SAY_EVERY;
@@ -110,7 +111,7 @@ impl Crew {
                 }
             }
         }
-        drained
+        failure.map_or(Ok(drained), Err)
     }
 }
 
@@ -131,11 +132,29 @@ mod tests {
                 token.cancelled().await;
                 Ok(())
             });
-            assert_eq!(crew.drain("tasks", Duration::from_secs(60)).await, Drained::Whole);
+            assert_eq!(crew.drain("tasks", Duration::from_secs(60)).await.expect("no failure"), Drained::Whole);
 
             let mut crew = Crew::new();
             crew.add("deaf", std::future::pending());
-            assert_eq!(crew.drain("tasks", Duration::from_secs(60)).await, Drained::Cut);
+            assert_eq!(crew.drain("tasks", Duration::from_secs(60)).await.expect("no failure"), Drained::Cut);
+        });
+    }
+
+    #[test]
+    fn a_task_that_fails_while_it_is_ended_is_told_and_the_others_still_end() {
+        runtime().block_on(async {
+            let mut crew = Crew::new();
+            let (ended, token) = (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), crew.token());
+            crew.add("broken", async { Err(Stop::Failed(anyhow::anyhow!("as a test"))) });
+            let sees = std::sync::Arc::clone(&ended);
+            crew.add("sound", async move {
+                token.cancelled().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                sees.store(true, std::sync::atomic::Ordering::Release);
+                Ok(())
+            });
+            assert!(matches!(crew.drain("tasks", Duration::from_secs(60)).await, Err(Stop::Failed(_))));
+            assert!(ended.load(std::sync::atomic::Ordering::Acquire));
         });
     }
 

@@ -12,6 +12,7 @@ mod crew;
 mod health;
 mod heartbeat;
 mod http;
+mod keys;
 mod lock;
 mod logging;
 mod metrics;
@@ -30,6 +31,7 @@ use anyhow::Context as _;
 pub use build::tls_files;
 pub use clock::{SystemChance, SystemClock};
 pub use control::{Answer, Ask, AskError, LARGEST_PAGE, Refusal, ask};
+pub use keys::foreign_key;
 pub use lock::Lock;
 pub use pipelines::{load as load_pipelines, load_with_keys as load_pipelines_with_keys};
 pub use probe::COMMAND as INDEX_PROBE;
@@ -51,6 +53,9 @@ pub enum Stop {
     /// Stable storage failed: a person must look before it starts again.
     #[error(transparent)]
     Halted(#[from] Halt),
+    /// The stop did not come to its end within `life.drain`. Nothing is lost: the next start takes it up.
+    #[error("the stop was cut off after life.drain; what was in work is taken up at the next start")]
+    CutOff,
     /// Anything else.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),

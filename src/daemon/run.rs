@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::build::{self, House};
 use super::crew::{Crew, Drained, End};
+use super::keys::foreign_key;
 use super::lock::{Lock, LockError};
 use super::signals::{Signals, Wish};
 use super::tellers::Tellers;
@@ -39,6 +40,9 @@ pub fn run(loaded: &Loaded) -> Result<(), Stop> {
         LockError::Failed { .. } => Stop::Failed(error.into()),
     })?;
     let secrets = loaded.resolve().map_err(Stop::Configuration)?;
+    if let Some(mistake) = foreign_key(loaded, &secrets, &Real::new()) {
+        return Err(Stop::Configuration(vec![mistake]));
+    }
     let pipelines = pipelines::load_with_keys(loaded).map_err(Stop::Configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let ended = runtime.block_on(live(loaded, secrets, pipelines, &lock));
@@ -46,7 +50,10 @@ pub fn run(loaded: &Loaded) -> Result<(), Stop> {
     match ended {
         Ok(Drained::Whole) => Ok(lock.end_in_order(&boot).context("note the orderly end")?),
         // The lock file keeps saying that this run did not end in order, so the next one looks twice.
-        Ok(Drained::Cut) => Ok(()),
+        Ok(Drained::Cut) => {
+            tracing::warn!("{}", Stop::CutOff);
+            Err(Stop::CutOff)
+        }
         Err(stop) => {
             tracing::error!(error = %stop, "stopped");
             Err(stop)
@@ -104,8 +111,9 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     let received = receiving.drain("receiving, and acknowledges of what is kept", limit).await;
     let worked = working.drain("work in hand", limit).await;
     let told = telling.drain("control, status files and heartbeat", TELLING_LIMIT).await;
-    let drained = if [received, worked, told].contains(&Drained::Cut) { Drained::Cut } else { Drained::Whole };
-    if drained == Drained::Whole {
+    let ends = [received, worked, told];
+    let is_whole = ends.iter().all(|end| matches!(end, Ok(Drained::Whole)));
+    if is_whole {
         store.note(Note::Stopped).await?;
     }
     store.barrier().await?;
@@ -114,8 +122,12 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     tokio::task::block_in_place(|| committer.stop())?;
     notify::stopping();
     why?;
+    ends.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if !is_whole {
+        return Ok(Drained::Cut);
+    }
     tracing::info!("stopped in order");
-    Ok(drained)
+    Ok(Drained::Whole)
 }
 
 /// Until a signal asks for the end, or something ends by itself.

@@ -13,8 +13,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook_tokio::Signals as Stream;
 
-/// The exit status of a process ended by a second signal: it failed to stop in order.
-const ENDED_AT_ONCE: i32 = 1;
+/// The exit code of a process ended by a second signal: its stop was cut off, and the next start takes everything up.
+const ENDED_AT_ONCE: i32 = 75;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -155,6 +155,8 @@ fault_codes! {
     OutRepublished = "OUT-REPUBLISHED",
     /// A sealed payload that does not open.
     SpoolUnreadable = "SPOOL-UNREADABLE",
+    /// A payload that the journal says was kept, and that is not there after a crash.
+    SpoolLost = "SPOOL-LOST",
     /// Stable storage failed or is full.
     StoreFailed = "STORE-FAILED",
 }

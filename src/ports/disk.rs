@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
 
 /// A file system. All calls block; none retries.
 pub trait Disk: Send + Sync {
@@ -68,6 +69,8 @@ pub struct Entry {
     pub length: u64,
     /// The device number of the file system it lies on.
     pub device: u64,
+    /// When its content last changed, by the wall clock; of a folder, when a name in it did.
+    pub modified: Timestamp,
 }
 
 /// What a name stands for.

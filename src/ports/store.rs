@@ -396,6 +396,10 @@ pub struct MailboxOccupancy {
     pub delivered_total: u64,
     /// Discarded by rule ever.
     pub discarded_total: u64,
+    /// Outputs ever taken for published because both names were gone: most likely the consumer was quick after a crash.
+    pub inferred_total: u64,
+    /// Outputs ever published once more, after their own disk lost power (`OUT-REPUBLISHED`).
+    pub republished_total: u64,
     /// Earliest time something becomes due; `None` when nothing waits.
     pub next_due: Option<Timestamp>,
     /// Last handshake that was answered.

@@ -52,6 +52,8 @@ pub struct Plan {
     pub state: Option<PathBuf>,
     /// Where the outputs of every mailbox lie, if not in a folder of its own in the folder.
     pub output: Option<PathBuf>,
+    /// `life.drain`.
+    pub drain: &'static str,
     /// More tables of the configuration.
     pub tables: String,
     /// More lines of `[mesh]`.
@@ -68,6 +70,7 @@ impl Default for Plan {
             pipelines: vec![("everything.toml", EVERYTHING.to_owned())],
             state: None,
             output: None,
+            drain: "20s",
             tables: String::new(),
             mesh: "",
             mailbox: "",
@@ -130,7 +133,7 @@ impl House {
 
     fn configuration(&self, far: &Far, [own, escrow]: &[String; 2]) -> String {
         let root = self.root.display();
-        let Plan { tables, mesh, mailbox: more, .. } = &self.plan;
+        let Plan { drain, tables, mesh, mailbox: more, .. } = &self.plan;
         let mut text = format!(
             r#"[state]
 directory = "{state}"
@@ -145,7 +148,7 @@ socket = "{root}/control.sock"
 # Any that is free: there may be many houses on one machine.
 listen = "127.0.0.1:0"
 [life]
-drain = "20s"
+drain = "{drain}"
 [keys]
 identity = {{ file = "{root}/identity" }}
 hmac = {{ file = "{root}/hmac" }}

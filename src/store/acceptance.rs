@@ -59,6 +59,7 @@ fn decide(entry: &Entry, row: Option<&Row>, same: bool) -> Decision {
     match row {
         // Delivered, and its payload's time is over: an undelivered one would be reopened.
         None => Decision::Repeated(entry.delivery),
+        Some(row) if row.is_lost() => again,
         Some(row) if !row.acknowledged => Decision::Repeated(entry.delivery),
         Some(row) => match row.place {
             Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { delivered: true, .. } => {

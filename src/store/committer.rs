@@ -30,7 +30,7 @@ use super::journal::{Head, Journal, Stamp};
 use super::spool::{Appender, Spool};
 use super::state::{Place, State};
 use super::time::StoreTime;
-use super::{StoreSettings, compaction, retention, room};
+use super::{StoreSettings, abandoned, compaction, retention, room};
 use crate::domain::digest::DigestKey;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
@@ -81,6 +81,7 @@ pub struct Committer {
     pub(super) retention: retention::Progress,
     pub(super) search: room::Search,
     pub(super) unmovable: compaction::Unmovable,
+    pub(super) sweep: abandoned::Sweep,
     pub(super) dropped: DroppedLeases,
     pub(super) dropped_leases: u64,
     pub(super) occupancy: watch::Sender<Arc<Occupancy>>,
@@ -101,7 +102,8 @@ impl Committer {
     /// Carries out `commands` in their order. Durable on return, all of them; or [`Halt`], and then for good.
     ///
     /// Without commands it does what is due by itself: dropped leases, ends of retention, compression; and, since a
-    /// batch of the index is bounded, only then it makes room.
+    /// batch of the index is bounded, only then it makes room and looks for what is
+    /// abandoned.
     pub fn commit(&mut self, commands: Vec<Command>) -> Result<Vec<Answer>, Halt> {
         if let Some(halt) = &self.halted {
             return Err(halt.clone());
@@ -141,6 +143,7 @@ impl Committer {
         }
         if is_idle {
             self.make_room(moment)?;
+            self.sweep(moment)?;
         }
         self.purge(moment)?;
         self.make_durable()?;

@@ -5,6 +5,7 @@ pub mod index;
 pub mod journal;
 pub mod spool;
 
+mod abandoned;
 mod acceptance;
 pub mod command;
 pub mod committer;

@@ -194,7 +194,8 @@ impl Committer {
         };
         let row = self.state.row(self.index.as_ref(), entry.delivery)?;
         Ok(match row {
-            Some(row) if !row.acknowledged => (message, Standing::Kept(entry.delivery)),
+            // To acknowledge what was lost would lose it at MESH too.
+            Some(row) if !row.acknowledged && !row.is_lost() => (message, Standing::Kept(entry.delivery)),
             Some(_) | None => (message, Standing::Other(Known::Presented)),
         })
     }

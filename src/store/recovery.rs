@@ -9,7 +9,7 @@
 //!    work alone, on the same boot of the machine, in a run that the store itself did not halt, has a death of its
 //!    own; at two it is a dead letter.
 //! 4. Volumes no record names are removed: they hold only what was never acknowledged. A large message that was
-//!    taken over but never recorded is fetched again, and taken over in its place.
+//!    taken over but never recorded is fetched again, and taken over in its place; if MESH has it no more, it goes later.
 //!
 //! All of it can be interrupted and done again.
 
@@ -30,9 +30,9 @@ use super::journal::seen::Seen;
 use super::journal::segment::Record;
 use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
 use super::spool::{Appender, Removal};
-use super::state::{Row, State, for_each};
+use super::state::{Place, Row, State, for_each};
 use super::time::StoreTime;
-use super::{StoreParts, compaction, retention, room};
+use super::{StoreParts, abandoned, compaction, retention, room};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -63,10 +63,11 @@ impl Committer {
         let mut seen = Seen::open(disk.clone(), &directory, key.clone(), open_from, oldest)?;
         let mut records = Records::from(disk.as_ref(), &directory, open_from)?;
         let settled = found.last.as_ref().map_or(0, |record| record.frame.settled);
+        let mut lost = Vec::new();
         while let Some(record) = records.read()? {
             seen.note(record.frame.sequence, &record.event);
             if record.frame.sequence > settled {
-                check_payload(&appender, &record)?;
+                lost.extend(lost_by(&appender, &record)?);
             }
         }
         drop(records);
@@ -88,13 +89,14 @@ impl Committer {
             retention,
             search: room::Search::default(),
             unmovable: compaction::Unmovable::default(),
+            sweep: abandoned::Sweep::default(),
             dropped: DroppedLeases::default(),
             dropped_leases: 0,
             occupancy,
             index_synced: None,
             halted: None,
         };
-        match committer.begin_run(found.tail_cut, rebuilt) {
+        match committer.begin_run(found.tail_cut, rebuilt, lost) {
             Ok(()) => Ok(committer),
             Err(Stop::Halt(halt)) => Err(halt),
             Err(Stop::Index(error)) => {
@@ -104,7 +106,12 @@ impl Committer {
         }
     }
 
-    fn begin_run(&mut self, tail_cut: Option<Event>, rebuilt: Option<String>) -> Result<(), Stop> {
+    fn begin_run(
+        &mut self,
+        tail_cut: Option<Event>,
+        rebuilt: Option<String>,
+        lost: Vec<DeliveryId>,
+    ) -> Result<(), Stop> {
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
         self.remove_orphan_volumes()?;
         if let Some(event) = tail_cut {
@@ -131,6 +138,9 @@ impl Committer {
         }
         let (run, key) = (self.journal.run().clone(), self.key.id().to_owned());
         self.record(moment, &Event::Run { run: run.number, boot: run.boot, clean, key, time: moment.now })?;
+        for id in lost {
+            self.hold_lost(moment, id)?;
+        }
         self.make_durable()?;
         if halted.is_some() {
             self.disk
@@ -140,8 +150,23 @@ impl Committer {
         Ok(())
     }
 
+    /// One lost payload must not keep the daemon from all other mail.
+    fn hold_lost(&mut self, moment: Moment, id: DeliveryId) -> Result<(), Stop> {
+        let Some(Row { delivery, place, .. }) = self.state.row(self.index.as_ref(), id)? else { return Ok(()) };
+        match place {
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => {}
+            // It had its end without the payload, or by it; or an earlier start held it.
+            Place::Aside { .. } | Place::Ended { .. } => return Ok(()),
+        }
+        let (code, message_id) = (FaultCode::SpoolLost, &delivery.message_id);
+        tracing::error!(delivery = %id, mailbox = %delivery.mailbox, %message_id, %code, "payload lost: the disk lost what it had said was durable");
+        let reason = Reason::new(code, "it is not in the spool, though its record is in the journal");
+        self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs })?;
+        Ok(())
+    }
+
     fn suspect(&self, moment: Moment, row: &Row, halted: bool) -> Event {
-        let alone = matches!(row.place, super::state::Place::Working { alone: true });
+        let alone = matches!(row.place, Place::Working { alone: true });
         let died_alone = alone && !halted && self.state.meta.boot == self.settings.boot;
         let id = row.delivery.id;
         if died_alone && row.delivery.solo_deaths + 1 >= POISON_AFTER {
@@ -182,22 +207,17 @@ fn last_time(state: &State, last: &Record) -> Timestamp {
 }
 
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
-fn check_payload(appender: &Appender, record: &Record) -> Result<(), Halt> {
+fn lost_by(appender: &Appender, record: &Record) -> Result<Vec<DeliveryId>, Halt> {
     // Of the other events none says where a payload is.
-    let holds = if let Event::Accepted(accepted) = &record.event {
-        appender.holds(&accepted.mailbox, &accepted.message, &accepted.location)
-    } else if let Event::Moved { to, .. } = &record.event {
-        appender.holds_group((to.volume, to.offset))
+    let (holds, ids) = if let Event::Accepted(accepted) = &record.event {
+        let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
+        (holds, vec![DeliveryId(record.frame.sequence)])
+    } else if let Event::Moved { ids, to, .. } = &record.event {
+        (appender.holds_group((to.volume, to.offset)), ids.clone())
     } else {
-        return Ok(());
+        return Ok(Vec::new());
     };
-    if holds.map_err(spool_failed)? {
-        return Ok(());
-    }
-    Err(Halt(format!(
-        "record {} names a payload that is not in the spool: a drive lost what it had said was durable",
-        record.frame.sequence
-    )))
+    Ok(if holds.map_err(spool_failed)? { Vec::new() } else { ids })
 }
 
 /// The state at `head`, and why the index had to be made anew, if it had to.

@@ -20,7 +20,7 @@ use crate::ports::store::Halt;
 /// Deliveries and refusals purged in one commit: faster than any commit accepts on average.
 pub(super) const PURGES: usize = 64;
 /// Volumes, and chunk directories, removed in one commit: each costs up to a few milliseconds.
-const REMOVALS: usize = 4;
+pub(super) const REMOVALS: usize = 4;
 
 /// How far the upkeep of the journal has come.
 #[derive(Debug, Default)]

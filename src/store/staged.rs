@@ -13,7 +13,7 @@ use crate::ports::store::Halt;
 impl Committer {
     /// The temp names of all sets that are staged and not yet published.
     ///
-    /// A delivery that can still have one waits, is a suspect, is in work, or is set aside.
+    /// Reads no more rows than there are such deliveries, however long the queue is.
     pub(super) fn staged_names(&mut self) -> Result<HashSet<String>, Halt> {
         self.read_staged().map_err(|error| {
             self.index.condemn();
@@ -23,12 +23,10 @@ impl Committer {
 
     fn read_staged(&self) -> Result<HashSet<String>, IndexError> {
         let mut ids = Vec::new();
-        for kind in [kind::QUEUE, kind::SUSPECT, kind::WORKING, kind::ASIDE] {
-            for_each(self.index.as_ref(), kind, |key, _| {
-                ids.extend(keys::number_of(key).map(DeliveryId));
-                Ok(())
-            })?;
-        }
+        for_each(self.index.as_ref(), kind::STAGED, |key, _| {
+            ids.extend(keys::number_of(key).map(DeliveryId));
+            Ok(())
+        })?;
         let mut names = HashSet::new();
         for id in ids {
             let Some(row) = self.state.row(self.index.as_ref(), id)? else { continue };

@@ -6,11 +6,13 @@ mod health;
 mod house;
 mod place;
 
+use std::fs;
 use std::time::Duration;
 
 use house::House;
 use meshd::simulator::calls::Call;
 use meshd::simulator::faults::{Fault, Rule};
+use meshd::simulator::house::Plan;
 use meshd::simulator::mail::mixed;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -39,7 +41,12 @@ fn mail_of_every_kind_comes_out_once_and_is_acknowledged() {
 
     assert_eq!(house.published(), house.offered());
     house.meshd(&["journal", "verify", "--against", head.trim()]).expect_done();
-    house.meshd(&["spool", "verify", "--identity", house.path("identity").to_str().expect("UTF-8")]).expect_done();
+    let verified = house.meshd(&["spool", "verify"]).expect_done();
+    assert!(verified.contains("as sealed, and opened"), "with keys.identity: {verified}");
+    fs::remove_file(house.path("identity")).expect("the folder is ours");
+    let verified = house.meshd(&["spool", "verify"]);
+    assert!(verified.stderr.contains("nothing is opened") && verified.stderr.contains("keys.identity"), "{verified:?}");
+    assert!(verified.expect_done().contains("checked as sealed\n"));
 }
 
 #[test]
@@ -123,8 +130,24 @@ fn a_second_signal_ends_what_the_first_waits_for_and_loses_nothing() {
     daemon.wait_for("the mail to come out", PATIENCE, || house.published().len() == 1);
     daemon.signal(Signal::TERM);
     daemon.wait_for("it to say what it waits for", PATIENCE, || daemon.log().contains("acknowledges of what is kept"));
-    assert_eq!(daemon.end(Signal::TERM).code(), Some(1));
+    assert_eq!(daemon.end(Signal::TERM).code(), Some(75), "cut off");
 
+    let next = house.start();
+    house.wait_until_all_acknowledged(PATIENCE);
+    next.stop_in_order();
+    assert_eq!(house.published().len(), 1);
+}
+
+#[test]
+fn a_stop_that_outlasts_its_drain_is_cut_off_and_says_so() {
+    let house = House::build(Plan { drain: "1s", ..Plan::default() });
+    house.set_up();
+    house.fault(Rule::once(Call::Acknowledge, Fault::Delay(PATIENCE)));
+    house.offer(1, |_| mixed(0).expect("synthetic mail is well made"));
+    let mut daemon = house.start();
+    daemon.wait_for("the mail to come out", PATIENCE, || house.published().len() == 1);
+    assert_eq!(daemon.end(Signal::TERM).code(), Some(75), "{}", daemon.log());
+    assert!(daemon.log().contains("cut off a task") && !daemon.log().contains("stopped in order"), "{}", daemon.log());
     let next = house.start();
     house.wait_until_all_acknowledged(PATIENCE);
     next.stop_in_order();
@@ -143,14 +166,22 @@ fn what_a_killed_run_left_in_staging_is_removed() {
 }
 
 #[test]
-fn another_key_than_the_journals_halts_for_a_person() {
+fn another_key_than_the_journals_is_a_mistake_that_says_what_to_do() {
     let house = House::new();
     house.set_up();
     house.start().stop_in_order();
+    let key = fs::read_to_string(house.path("hmac")).expect("it was made");
     house.write("hmac", &"another key of sufficient length\n".repeat(2));
-    let refused = house.meshd(&["run"]);
-    assert_eq!(refused.code, Some(70), "{}", refused.stderr);
-    assert!(refused.stderr.contains("HMAC key"), "{}", refused.stderr);
+    for command in ["run", "check"] {
+        let refused = house.meshd(&[command]);
+        assert_eq!(refused.code, Some(78), "{command}: {}", refused.stderr);
+        for word in ["keys.hmac", "written with another", "put it back"] {
+            assert!(refused.stderr.contains(word), "{command}: {}", refused.stderr);
+        }
+    }
+    house.write("hmac", &key);
+    house.meshd(&["check"]).expect_done();
+    house.start().stop_in_order();
 }
 
 #[test]

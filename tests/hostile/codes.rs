@@ -142,6 +142,7 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::SpoolUnreadable
         | FaultCode::StoreFailed
         | FaultCode::OutRepublished => "src/work",
+        FaultCode::SpoolLost => "src/store",
         FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutUncertain => "src/publish",
     }
 }

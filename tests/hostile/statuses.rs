@@ -1,11 +1,17 @@
 //! Every status of mesh-api 9.4 on every call of a receiver, with every body of 9.1 and every code of 9.2.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use meshd::domain::fault::FaultCode;
+use meshd::simulator::State;
 use meshd::simulator::calls::Call;
-use meshd::simulator::faults::{Fault, Reply};
+use meshd::simulator::faults::{Fault, Reply, Rule};
+use meshd::simulator::house::Plan;
+use meshd::simulator::mail::{Kind, sample};
 
-use crate::estate::{CANARY, Case, End, Estate, chunked, plain};
+use crate::estate::{BAD, CANARY, Case, End, Estate, Log, check_discreet, chunked, plain};
+use crate::house::House;
 
 /// What the daemon makes of a status on a call about one message.
 fn by_status(status: u16) -> End {
@@ -17,6 +23,17 @@ fn by_status(status: u16) -> End {
         500..=599 => End::Refused(FaultCode::MeshUnavailable),
         400..=499 => End::Refused(FaultCode::MeshRequest),
         _ => End::Waits(FaultCode::MeshProtocol),
+    }
+}
+
+/// What it makes of one on a call about the mailbox, or on an acknowledge.
+fn by_status_of_mesh(status: u16) -> FaultCode {
+    match status {
+        401 | 403 => FaultCode::MeshAuth,
+        404 | 410 => FaultCode::MeshProtocol,
+        407 | 408 | 425 | 429 | 500..=599 => FaultCode::MeshUnavailable,
+        400..=499 => FaultCode::MeshRequest,
+        _ => FaultCode::MeshProtocol,
     }
 }
 
@@ -46,14 +63,87 @@ fn each_status_on_a_download_touches_that_message_alone() {
 fn each_status_on_a_list_or_an_acknowledge_is_the_worlds_and_passes() {
     let others = || STATUSES.into_iter().filter(|status| ![401, 403].contains(status));
     let lists = others().map(|status| {
-        Case::of(format!("list {status}"), plain(), End::Delivered).with(Call::List, None, 1, Fault::status(status))
+        let end = End::DeliveredThough(by_status_of_mesh(status));
+        Case::of(format!("list {status}"), plain(), end).with(Call::List, None, 1, Fault::status(status))
     });
     let acknowledges = STATUSES.into_iter().map(|status| {
-        let case = Case::of(format!("acknowledge {status}"), plain(), End::Delivered);
+        let end = match status {
+            // Gone is as good as acknowledged to us.
+            404 | 410 => End::Delivered,
+            _ => End::DeliveredThough(by_status_of_mesh(status)),
+        };
+        let case = Case::of(format!("acknowledge {status}"), plain(), end);
         // For ever: a message that cannot be acknowledged is delivered once, and stands before no other.
         case.with(Call::Acknowledge, None, u64::MAX, Fault::status(status))
     });
     Estate::prove(lists.chain(acknowledges).collect());
+}
+
+/// A HEAD is asked only while there is no room for data: it tells whether a message is a report, for which there is.
+#[test]
+fn each_status_on_a_head_leaves_that_message_for_later_and_stands_before_no_report() {
+    const FIRST: &str = "FIRST";
+    const REPORT: &str = "REPORT";
+    let mailboxes: Vec<String> = STATUSES.iter().map(|status| format!("X26H{status}")).collect();
+    let plan = Plan {
+        mailboxes: mailboxes.clone(),
+        mesh: "patience = \"3s\"",
+        mailbox: "limits = { messages = 1, bytes = \"1MB\" }",
+        ..Plan::default()
+    };
+    let house = House::build(plan);
+    let report = sample(Kind::Report, 1).expect("a sound report");
+    for (status, mailbox) in STATUSES.into_iter().zip(&mailboxes) {
+        for (id, mail) in [(FIRST, &plain()), (BAD, &plain()), (REPORT, &report)] {
+            house.offer_as(mailbox, id, mail);
+        }
+        // What is the message's own is so for ever; what is MESH's passes. A 403 is asked again once (mesh-api 4.4).
+        let times = match status {
+            403 => 2,
+            _ if is_of_message(status) => u64::MAX,
+            _ => 1,
+        };
+        house.fault(Rule {
+            mailbox: Some(mailbox.clone()),
+            message: Some(BAD.to_owned()),
+            times,
+            ..Rule::always(Call::Head, Fault::status(status))
+        });
+    }
+    // Without its output the first message stays queued, and the mailbox is full.
+    house.set_up_without_output();
+    let daemon = house.start();
+    let limit = Duration::from_secs(110);
+    let is_taken = |mailbox: &str, id: &str| {
+        let known = house.simulator().messages(mailbox).expect("it is served");
+        known.iter().any(|known| known.id.to_string() == id && known.state == State::Acknowledged)
+    };
+    let are_reports_in = || mailboxes.iter().all(|mailbox| is_taken(mailbox, REPORT));
+    daemon.wait_for("the reports behind", limit, are_reports_in);
+    for (status, mailbox) in STATUSES.into_iter().zip(&mailboxes) {
+        assert!(is_taken(mailbox, FIRST) && !is_taken(mailbox, BAD), "HEAD {status}");
+        let waited = Log::of(&daemon.log()).waited;
+        let told = (mailbox.clone(), by_status_of_mesh(status).to_string());
+        assert_eq!(waited.contains(&told), !is_of_message(status), "HEAD {status}: {waited:?}");
+    }
+
+    house.meshd(&["output", "init"]).expect_done();
+    let is_out = |mailbox: &String| {
+        let published = house.published_of(mailbox);
+        [FIRST, BAD, REPORT].iter().all(|id| published.contains_key(*id))
+    };
+    daemon.wait_for("all of it", limit, || mailboxes.iter().all(is_out));
+    let log = daemon.log();
+    daemon.stop_in_order();
+    check_discreet(&house, &log);
+}
+
+/// Whether a status on a call about a message is that message's own, so that the rest of the mailbox goes on.
+fn is_of_message(status: u16) -> bool {
+    match by_status(status) {
+        End::Refused(_) | End::LetGo => true,
+        End::Waits(_) | End::Delivered | End::DeliveredThough(_) | End::Dead(_) => false,
+    }
 }
 
 /// mesh-api 9.1, and what is none of its shapes.

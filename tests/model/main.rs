@@ -40,7 +40,7 @@ use meshd::domain::step::Step;
 use park::Park;
 use publish::Publish;
 use receive::Receive;
-use suspects::Suspects;
+use suspects::{Suspects, When};
 
 /// Steps that no model takes, and why.
 const OUTSIDE: &[(Step, &str)] = &[
@@ -66,7 +66,8 @@ fn the_promises_hold_in_every_model_and_each_step_is_walked_or_excused() {
         verify(Large { defect: None }),
         verify(Publish { defect: None }),
         verify(Park { defect: None }),
-        verify(Suspects { defect: None, kills: 1 }),
+        verify(Suspects { defect: None, kills: 1, kills_come: When::Ever }),
+        verify(Suspects { defect: None, kills: 2, kills_come: When::Early }),
     ];
 
     let walked: BTreeSet<Step> = walked.into_iter().flatten().collect();
@@ -159,17 +160,23 @@ fn a_scapegoat_is_caught() {
         Defect::CountsOneDeathTwice,
         Defect::RunsSuspectsTogether,
     ] {
-        refute(Suspects { defect: Some(defect), kills: 1 }, NO_SCAPEGOAT);
+        refute(Suspects { defect: Some(defect), kills: 1, kills_come: When::Ever }, NO_SCAPEGOAT);
     }
 }
 
 #[test]
+fn without_a_rest_two_kills_soon_after_starts_make_a_scapegoat() {
+    let defect = Some(suspects::Defect::DoesNotRest);
+    refute(Suspects { defect, kills: 2, kills_come: When::Early }, NO_SCAPEGOAT);
+}
+
+#[test]
 fn poison_that_leaves_no_record_of_its_start_kills_the_daemon_for_ever() {
-    refute_end(Suspects { defect: Some(suspects::Defect::WorksWithoutStarted), kills: 1 });
+    refute_end(Suspects { defect: Some(suspects::Defect::WorksWithoutStarted), kills: 1, kills_come: When::Ever });
 }
 
 /// A known limit, asserted so that it stays known: see [`suspects`].
 #[test]
 fn two_kills_from_outside_during_solo_runs_look_like_poison() {
-    refute(Suspects { defect: None, kills: 2 }, NO_SCAPEGOAT);
+    refute(Suspects { defect: None, kills: 2, kills_come: When::Ever }, NO_SCAPEGOAT);
 }

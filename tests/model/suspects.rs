@@ -7,8 +7,13 @@
 //! nothing else leased. If the last start was such a solo run, on this boot, and did not settle, its death is
 //! journalled, once; the second one makes the message a dead letter.
 //!
-//! **Known limit**: two kills from outside, both while the same healthy message runs alone on one boot, cannot be told
-//! from poison. A test shows that the model finds exactly this when two kills are allowed.
+//! **Rest**: a suspect with a death of its own is not tried before the daemon has been calm for a while; other mail goes
+//! on meanwhile. The model has no clock: the daemon becomes calm at some moment at which it could lease. Whoever kills
+//! it again and again does so early, before that moment; two such kills condemn nobody, and without the rest they do.
+//!
+//! **Known limit**: two kills from outside, both while the same healthy message runs alone on one boot, the second of
+//! them in a calm daemon, cannot be told from poison. A test shows that the model finds exactly this when two kills at
+//! any moment are allowed.
 //!
 //! **Not here**: faults that stages report, whose attempts are counted apart from starts; a stop in order, which
 //! settles or releases what is leased; failed syncs and the index (see the model `receive`).
@@ -29,6 +34,17 @@ pub(crate) struct Suspects {
     pub(crate) defect: Option<Defect>,
     /// Kills from outside, such as an operator's: a bound.
     pub(crate) kills: u8,
+    /// When they come.
+    pub(crate) kills_come: When,
+}
+
+/// When kills from outside come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// At any moment.
+    Ever,
+    /// Soon after a start, before the daemon is calm.
+    Early,
 }
 
 /// Mistakes that must be caught.
@@ -40,6 +56,8 @@ pub(crate) enum Defect {
     CountsAcrossBoots,
     /// A solo run without an end is counted at each start after it, though its death has a record.
     CountsOneDeathTwice,
+    /// A suspect with a death of its own is tried at once.
+    DoesNotRest,
     /// Suspects are leased as a batch.
     RunsSuspectsTogether,
     /// Work begins without a record of it.
@@ -85,6 +103,8 @@ pub(crate) struct State {
     journal: Journal<Record>,
     boot: u8,
     daemon: Option<Next>,
+    /// The daemon runs for a while now.
+    is_calm: bool,
     kills: u8,
     power_cuts: u8,
 }
@@ -97,6 +117,8 @@ pub(crate) enum Other {
         solo: bool,
     },
     Finish(usize),
+    /// A while has passed.
+    Calm,
     /// The poison works.
     Die,
     Kill,
@@ -111,7 +133,7 @@ impl Protocol for Suspects {
     const NAME: &'static str = "suspects";
 
     fn start(&self) -> State {
-        State { journal: Journal::EMPTY, boot: 0, daemon: None, kills: self.kills, power_cuts: 1 }
+        State { journal: Journal::EMPTY, boot: 0, daemon: None, is_calm: false, kills: self.kills, power_cuts: 1 }
     }
 
     fn progress(&self, state: &State, events: &mut Vec<Event<Other>>) {
@@ -138,7 +160,11 @@ impl Protocol for Suspects {
     }
 
     fn harm(&self, state: &State, events: &mut Vec<Event<Other>>) {
-        if state.kills > 0 && state.daemon.is_some() {
+        let may_kill = match self.kills_come {
+            When::Ever => true,
+            When::Early => !state.is_calm,
+        };
+        if state.kills > 0 && state.daemon.is_some() && may_kill {
             events.push(Event::Other(Other::Kill));
         }
         if state.power_cuts > 0 {
@@ -212,13 +238,22 @@ impl Suspects {
     }
 
     fn leases(&self, state: &State, events: &mut Vec<Event<Other>>) {
-        let (suspects, waiting) = (suspects(state), unsettled(state));
-        if suspects != 0 && self.has(Defect::RunsSuspectsTogether) {
-            events.push(Event::Other(Other::Lease { set: suspects, solo: true }));
-        } else if suspects != 0 {
-            let each = MESSAGES.filter(|message| contains(suspects, *message));
+        let suspects = suspects(state);
+        let rests = |message: &usize| {
+            !state.is_calm && state.journal.count(Record::Died(*message)) > 0 && !self.has(Defect::DoesNotRest)
+        };
+        let resting = of(MESSAGES.filter(|message| contains(suspects, *message)).filter(rests));
+        if resting != 0 {
+            events.push(Event::Other(Other::Calm));
+        }
+        let tried = suspects & !resting;
+        if tried != 0 && self.has(Defect::RunsSuspectsTogether) {
+            events.push(Event::Other(Other::Lease { set: tried, solo: true }));
+        } else if tried != 0 {
+            let each = MESSAGES.filter(|message| contains(tried, *message));
             events.extend(each.map(|message| Event::Other(Other::Lease { set: just(message), solo: true })));
         } else {
+            let waiting = unsettled(state) & !suspects;
             let batches = (1..=waiting).filter(|batch| batch & !waiting == 0);
             events.extend(batches.map(|set| Event::Other(Other::Lease { set, solo: false })));
         }
@@ -296,7 +331,8 @@ impl Suspects {
 
     fn other(&self, state: &mut State, other: Other) {
         match other {
-            Other::Boot => state.daemon = Some(Next::Recover),
+            Other::Boot => (state.daemon, state.is_calm) = (Some(Next::Recover), false),
+            Other::Calm => state.is_calm = true,
             Other::Lease { set, .. } if self.has(Defect::WorksWithoutStarted) => state.daemon = Some(Next::Work(set)),
             Other::Lease { set, solo } => state.daemon = Some(Next::Start { set, solo }),
             Other::Finish(done) => {

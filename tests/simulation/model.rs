@@ -138,6 +138,7 @@ impl Model {
             | Event::Stopped
             | Event::VolumeRemoved { .. }
             | Event::PartsRemoved { .. }
+            | Event::Abandoned { .. }
             | Event::TailCut { .. }
             | Event::Rebuilt { .. }
             | Event::SegmentRemoved { .. }

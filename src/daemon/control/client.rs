@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::wire::{Answer, Ask, LONGEST_RESPONSE, Refusal, Request, Response, VERSION};
 
-/// The daemon answers from memory or one index page; a store that syncs slowly may hold it up this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The daemon answers from memory or one index page.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,14 @@ pub enum AskError {
     /// The socket lets us not in.
     #[error("not permitted to connect to {0}: root, the daemon's own user and members of control.view_group are")]
     NotPermitted(PathBuf),
-    /// It broke off, or took too long.
+    /// It listens, and says nothing.
+    #[error(
+        "the daemon did not answer over {0} within {limit} s: it is busy starting or stopping, or its state disk is slow; \
+         ask again, and look into its log",
+        limit = PATIENCE.as_secs()
+    )]
+    Silent(PathBuf),
+    /// It broke off.
     #[error("ask over {0}: {1}")]
     Failed(PathBuf, io::Error),
     /// The daemon said no.
@@ -30,7 +37,7 @@ pub enum AskError {
 /// Asks one question over the socket at `path`.
 pub fn ask(path: &Path, question: Ask) -> Result<Answer, AskError> {
     let stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
-    let response = exchange(stream, question).map_err(|error| AskError::Failed(path.to_path_buf(), error))?;
+    let response = exchange(stream, question).map_err(|error| failed(path, error))?;
     Ok(response.result?)
 }
 
@@ -40,6 +47,15 @@ fn refused(path: &Path, error: io::Error) -> AskError {
         AskError::NotRunning(path.to_path_buf())
     } else if kind == io::ErrorKind::PermissionDenied {
         AskError::NotPermitted(path.to_path_buf())
+    } else {
+        AskError::Failed(path.to_path_buf(), error)
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> AskError {
+    // A limit on a socket shows as one or the other.
+    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        AskError::Silent(path.to_path_buf())
     } else {
         AskError::Failed(path.to_path_buf(), error)
     }

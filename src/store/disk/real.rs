@@ -16,6 +16,7 @@ use rustix::fs::{CWD, Gid, RenameFlags};
 
 use super::{Side, around, crash, groups};
 use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
 use crate::ports::disk::{Disk, DiskFile, Entry, EntryKind, Mount, Space};
 
 const FILE_MODE: u32 = 0o600;
@@ -81,7 +82,8 @@ impl Disk for Real {
         } else {
             (EntryKind::Other, 0)
         };
-        Ok(Some(Entry { path: path.to_owned(), kind, length, device: metadata.dev() }))
+        let modified = Timestamp(metadata.mtime().saturating_mul(1_000));
+        Ok(Some(Entry { path: path.to_owned(), kind, length, device: metadata.dev(), modified }))
     }
 
     fn rename(&self, step: Step, from: &Path, to: &Path) -> io::Result<()> {

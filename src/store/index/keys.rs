@@ -14,6 +14,7 @@
 //! | `Q` | mailbox, due time, delivery | empty: waits for work |
 //! | `R` | mailbox, message id | a refusal |
 //! | `S` | mailbox, delivery | empty: a suspect |
+//! | `T` | delivery | empty: outputs are staged and not yet published |
 //! | `V` | volume | how many live deliveries it holds, and the length of their groups |
 //! | `W` | delivery | empty: started and not settled |
 //! | `X` | delivery | a chunk directory to remove |
@@ -51,6 +52,8 @@ pub mod kind {
     pub const QUEUE: u8 = b'Q';
     /// Refusals.
     pub const REFUSED: u8 = b'R';
+    /// With outputs staged and not yet published.
+    pub const STAGED: u8 = b'T';
     /// Suspects.
     pub const SUSPECT: u8 = b'S';
     /// Volumes.

@@ -195,6 +195,13 @@ pub enum Event {
         /// Whose.
         id: DeliveryId,
     },
+    /// Chunks left the spool of a message that was never accepted, and that MESH keeps no longer.
+    Abandoned {
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// The message.
+        message: MessageId,
+    },
     /// A torn tail was cut when the store was opened.
     TailCut {
         /// The segment's file name.

@@ -19,6 +19,7 @@ pub mod seen;
 pub mod segment;
 mod tail;
 pub mod verify;
+pub mod written_with;
 
 use std::fmt;
 use std::io;

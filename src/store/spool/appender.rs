@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group::{self, GROUP_BYTES, GroupHeader, MAX_MEMBERS, MAX_PLAINTEXT, Plain};
+use super::layout::PartsName;
 use super::reader::Reader;
 use super::seal::Recipients;
-use super::{Files, errors, parts, recover, volume};
+use super::{Files, errors, folders, parts, recover, volume};
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{MailboxId, MessageId};
 use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::disk::DiskFile;
 use crate::ports::spool::SpoolError;
@@ -51,6 +53,24 @@ pub enum Removal {
         /// As in [`Location::Parts`].
         life: u64,
     },
+    /// What came of a message that is not whole, or not accepted.
+    Arriving {
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// The message.
+        message_id: MessageId,
+    },
+}
+
+/// One chunk directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkDirectory {
+    /// The message.
+    pub message_id: MessageId,
+    /// The life it was taken over for; `None` while the message is on its way in.
+    pub life: Option<u64>,
+    /// When its last chunk began.
+    pub modified: Timestamp,
 }
 
 /// The one writer of volumes. Owned by the committer.
@@ -170,6 +190,9 @@ impl Appender {
             Removal::Parts { mailbox, message_id, life } => {
                 (layout.adopted(mailbox, message_id, *life), layout.mailbox(mailbox))
             }
+            Removal::Arriving { mailbox, message_id } => {
+                (layout.arriving(mailbox, message_id), layout.mailbox(mailbox))
+            }
         };
         if let Removal::Volume(number) = what {
             if self.open_volume() == number {
@@ -185,6 +208,23 @@ impl Appender {
         disk.remove(Step::SpoolRemove, &path).map_err(|error| errors::written("remove a payload", error))?;
         let synced = disk.sync_folder(Step::SpoolRemove, &folder);
         synced.map_err(|error| errors::halted("sync a spool folder", error))
+    }
+
+    /// The mailboxes that have, or had, large messages.
+    pub fn mailboxes(&self) -> Result<Vec<MailboxId>, SpoolError> {
+        folders::mailboxes(&self.files)
+    }
+
+    /// The chunk directories of a mailbox.
+    pub fn chunk_directories(&self, mailbox: &MailboxId) -> Result<Vec<ChunkDirectory>, SpoolError> {
+        let found = folders::of_mailbox(&self.files, mailbox)?.into_iter().map(|(name, entry)| {
+            let (message_id, life) = match name {
+                PartsName::Arriving(id) => (id, None),
+                PartsName::Adopted(id, life) => (id, Some(life)),
+            };
+            ChunkDirectory { message_id, life, modified: entry.modified }
+        });
+        Ok(found.collect())
     }
 
     /// The volume that takes the next group; there is no file of it before its first group.

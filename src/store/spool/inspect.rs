@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::layout::{self, ENVELOPE, Layout, PartsName};
 use super::sidecar::{Measure, SealedFile};
-use super::{Files, Identities, Reader, errors, parts, volume};
+use super::{Files, Identities, Reader, errors, folders, parts, volume};
 use crate::domain::ids::{MailboxId, MessageId};
 use crate::ports::disk::{Disk, EntryKind};
 use crate::ports::spool::{Opened, SpoolError};
@@ -254,19 +254,10 @@ fn volumes(files: &Files) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
 
 /// Every chunk directory of every mailbox.
 fn directories(files: &Files) -> Result<Vec<(MailboxId, PartsName, PathBuf)>, SpoolError> {
-    let list = |path: &Path| {
-        let entries = files.disk.list(path).map_err(|error| errors::read("list the chunk directories", error))?;
-        Ok::<_, SpoolError>(entries.into_iter().filter(|entry| entry.kind == EntryKind::Folder))
-    };
     let mut found = Vec::new();
-    for entry in list(&files.layout.chunks())? {
-        let name = entry.path.file_name().and_then(|name| name.to_str());
-        let Some(mailbox) = name.and_then(|name| MailboxId::new(name).ok()) else { continue };
-        for inner in list(&entry.path)? {
-            if let Some(name) = Layout::parts_name(&inner.path) {
-                found.push((mailbox.clone(), name, inner.path));
-            }
-        }
+    for mailbox in folders::mailboxes(files)? {
+        let named = folders::of_mailbox(files, &mailbox)?.into_iter();
+        found.extend(named.map(|(name, entry)| (mailbox.clone(), name, entry.path)));
     }
     Ok(found)
 }

@@ -82,6 +82,7 @@ mod appender;
 mod cache;
 mod chunks;
 mod errors;
+mod folders;
 mod group;
 pub mod inspect;
 mod layout;
@@ -110,7 +111,7 @@ use crate::ports::disk::Disk;
 use crate::ports::spool::{Intake, Opened, Spool as SpoolPort, SpoolError};
 use crate::ports::store::Lease;
 
-pub use appender::{Appender, Copied, Member, Removal};
+pub use appender::{Appender, ChunkDirectory, Copied, Member, Removal};
 pub use reader::Reader;
 pub use seal::Identities;
 use sidecar::Form;

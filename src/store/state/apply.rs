@@ -3,7 +3,7 @@
 use super::row::{Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
-use crate::domain::output::OutputState;
+use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
 use crate::store::journal::Stamp;
@@ -70,7 +70,9 @@ impl State {
             }
             Event::Staged { id, outputs } => {
                 let mut row = self.expect(index, *id)?;
+                let was_staged = row.is_staged();
                 row.delivery.outputs.clone_from(outputs);
+                self.note_staged(*id, was_staged, row.is_staged());
                 self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
             }
             Event::Delivered { id, outputs, keep } => {
@@ -129,6 +131,7 @@ impl State {
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
             Event::Started { .. }
+            | Event::Abandoned { .. }
             | Event::TailCut { .. }
             | Event::Rebuilt { .. }
             | Event::SegmentRemoved { .. }
@@ -177,6 +180,7 @@ impl State {
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
         self.leave(&row);
+        self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
         self.leave_group(index, id, &row.delivery.location)?;
         if let Location::Parts { life, .. } = row.delivery.location {
@@ -210,10 +214,26 @@ impl State {
     ) -> Result<&mut MailboxOccupancy, IndexError> {
         let mut row = self.expect(index, id)?;
         self.leave(&row);
+        let was_staged = row.is_staged();
+        let [inferred, republished] = UNSEEN.map(|how| published(&row.delivery, how));
         row.place = to(&mut row.delivery);
+        self.note_staged(id, was_staged, row.is_staged());
+        let counters = self.counters(&row.delivery.mailbox);
+        let [inferred_now, republished_now] = UNSEEN.map(|how| published(&row.delivery, how));
+        counters.inferred_total += inferred_now.saturating_sub(inferred);
+        counters.republished_total += republished_now.saturating_sub(republished);
         let mailbox = row.delivery.mailbox.clone();
         self.enter(row)?;
         Ok(self.counters(&mailbox))
+    }
+
+    fn note_staged(&mut self, id: DeliveryId, was: bool, is: bool) {
+        let key = keys::delivery(kind::STAGED, id);
+        match (was, is) {
+            (false, true) => self.set(key),
+            (true, false) => self.remove(key),
+            (true, true) | (false, false) => {}
+        }
     }
 
     fn leave(&mut self, row: &Row) {
@@ -283,6 +303,14 @@ impl State {
     pub(super) fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
         self.row(index, id)?.ok_or_else(|| IndexError(format!("delivery {id} is missing")))
     }
+}
+
+/// The ways of being published that are counted.
+const UNSEEN: [Publication; 2] = [Publication::Inferred, Publication::Again];
+
+/// How many outputs were published that way so far.
+fn published(delivery: &Delivery, how: Publication) -> u64 {
+    delivery.outputs.iter().filter(|output| output.progress == Progress::Published(how)).count() as u64
 }
 
 /// A round of work ended with the daemon alive: the delivery is no suspect. Outputs not named keep their states.

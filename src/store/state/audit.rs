@@ -19,9 +19,16 @@ impl State {
         let mut counted: BTreeMap<MailboxId, MailboxOccupancy> = BTreeMap::new();
         let mut volumes: BTreeMap<u64, Tally> = BTreeMap::new();
         let mut expected = [0u64; PLACES.len()];
-        let (mut working, mut suspects, mut refused) = (0, 0, 0);
+        let (mut working, mut suspects, mut refused, mut staged) = (0, 0, 0, 0);
         for_each(index, kind::DELIVERY, |key, value| {
-            let Row { delivery, place, .. } = keys::decode(value)?;
+            let row: Row = keys::decode(value)?;
+            if row.is_staged() {
+                staged += 1;
+                if index.get(&keys::delivery(kind::STAGED, row.delivery.id))?.is_none() {
+                    return Err(differs("what is staged"));
+                }
+            }
+            let Row { delivery, place, .. } = row;
             if keys::number_of(key) != Some(delivery.id.0) {
                 return Err(differs("a delivery's key"));
             }
@@ -72,7 +79,7 @@ impl State {
         })?;
         // A refusal has a row among those that may go, too.
         expected[4] += refused;
-        for (kind, expected) in PLACES.into_iter().zip(expected) {
+        for (kind, expected) in PLACES.into_iter().zip(expected).chain([(kind::STAGED, staged)]) {
             let mut found = 0;
             for_each(index, kind, |_, _| {
                 found += 1;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::output::Progress;
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Delivery, SetAsideKind};
@@ -17,6 +19,22 @@ pub(crate) struct Row {
     pub(crate) place: Place,
     /// MESH heard that we keep it.
     pub(crate) acknowledged: bool,
+}
+
+impl Row {
+    /// Its payload is not there, so that it must be fetched again if MESH still has it.
+    pub(crate) fn is_lost(&self) -> bool {
+        match &self.place {
+            Place::Aside { reason, .. } => reason.code == FaultCode::SpoolLost,
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => false,
+        }
+    }
+
+    /// Whether files in staging folders are still needed for it.
+    pub(crate) fn is_staged(&self) -> bool {
+        let ended = matches!(self.place, Place::Ended { .. });
+        !ended && self.delivery.outputs.iter().any(|output| matches!(output.progress, Progress::Staged(_)))
+    }
 }
 
 /// Where a delivery stands. Each one has exactly one place.

@@ -5,6 +5,7 @@ mod dedupe;
 mod recover;
 mod retain;
 mod run;
+mod staged;
 
 use std::sync::{Arc, Mutex};
 

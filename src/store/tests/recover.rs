@@ -354,3 +354,34 @@ fn on_a_real_disk_the_index_directory_can_be_removed() {
     drop(store);
     assert_eq!(open().watch().borrow().suspects, 2);
 }
+
+#[test]
+fn a_lost_payload_is_held_keeps_nothing_else_from_going_on_and_is_fetched_again() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let kept = store.new_delivery("M1", "bytes");
+    store.acknowledge(kept);
+    // Volumes are closed with age: the next message lies in a volume of its own.
+    machine.clock.pass(2 * MINUTE);
+    store.one(Command::Barrier);
+    let lost = store.new_delivery("M2", "other bytes");
+    drop(store);
+    let volumes: Vec<_> = machine.disk.list("/state/spool/volumes".as_ref()).unwrap();
+    let newest = &volumes.last().expect("a volume").path;
+    machine.disk.remove(Step::SpoolRemove, newest).unwrap();
+
+    for _ in 0..2 {
+        let mut store = machine.open();
+        let aside = store.set_aside_now();
+        assert_eq!(aside.len(), 1, "held once, however often it starts");
+        assert_eq!((aside[0].delivery.id, aside[0].reason.code), (lost, FaultCode::SpoolLost));
+        assert_eq!(store.known("M2"), Known::Presented, "MESH is not told that it is kept");
+        drop(store);
+    }
+    let mut store = machine.open();
+    let again = store.new_delivery("M2", "other bytes");
+    let leases = store.lease(9, false);
+    let ids: Vec<_> = leases.iter().map(|lease| (lease.delivery.id, lease.delivery.continues)).collect();
+    assert_eq!(ids, [(kept, None), (again, Some(lost))]);
+    kill(store, leases);
+}

@@ -1,17 +1,23 @@
 use super::*;
 use crate::domain::step::Step;
-use crate::ports::spool::Spool as _;
+use crate::ports::spool::{Intake, Spool as _};
+use crate::store::disk::Side;
 
-/// Takes in a message of two chunks.
-fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
-    let envelope = Envelope { chunks: 2, ..envelope(id) };
-    let mut intake = spool.intake(&envelope).unwrap();
-    for chunk in ["one", "two"] {
+/// Brings in some of a message's two chunks.
+fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
+    let mut intake = spool.intake(&Envelope { chunks: 2, ..envelope(id) }).unwrap();
+    for chunk in ["one", "two"].into_iter().take(count) {
         intake.begin_chunk().unwrap();
         intake.write(chunk.as_bytes()).unwrap();
         intake.end_chunk().unwrap();
     }
-    let body = IncomingBody::Large(intake.finish().unwrap());
+    intake
+}
+
+/// Takes in a message of two chunks.
+fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
+    let envelope = Envelope { chunks: 2, ..envelope(id) };
+    let body = IncomingBody::Large(take_in_chunks(spool, id, 2).finish().unwrap());
     store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
 }
 
@@ -217,4 +223,82 @@ fn a_journal_segment_goes_after_its_time_once_no_rebuild_needs_it() {
     assert!(first > 1, "the first segment is still there");
     machine.index.burn();
     assert_eq!(machine.open().lease(1, false).len(), 1, "made anew from a checkpoint");
+}
+
+#[test]
+fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    for id in ["HELD", "AGAIN"] {
+        accept_large(&mut store, &spool, id);
+    }
+    for lease in store.lease(2, false) {
+        store.acknowledge(lease.delivery.id);
+        store.settle(lease, Settlement::Held { reason: because(), outputs: Vec::new() });
+    }
+    // A second life, delivered.
+    accept_large(&mut store, &spool, "AGAIN");
+    store.settle_all(&delivered());
+    // One that came in half; one that came in whole, and the crash came before its record.
+    take_in_chunks(&spool, "HALF", 1);
+    take_in_chunks(&spool, "WHOLE", 2);
+    machine.disk.stop_at(Step::JournalWrite, 1, Side::Before);
+    let body =
+        IncomingBody::Large(spool.intake(&Envelope { chunks: 2, ..envelope("WHOLE") }).unwrap().finish().unwrap());
+    let accept = Incoming { envelope: Envelope { chunks: 2, ..envelope("WHOLE") }, body, verdict: None };
+    store.commit(vec![Command::Accept(Box::new(accept))]).unwrap_err();
+    drop(store);
+    machine.disk.crash();
+
+    let mut store = machine.open();
+    let folder = "/state/spool/chunks/X26ABC1";
+    let names = || -> Vec<String> {
+        let name = |entry: crate::ports::disk::Entry| entry.path.file_name().unwrap().to_string_lossy().into_owned();
+        machine.disk.list(folder.as_ref()).unwrap().into_iter().map(name).collect()
+    };
+    assert_eq!(names(), ["AGAIN", "AGAIN.3", "HALF.part", "HELD", "WHOLE"].map(str::to_owned));
+    machine.disk.date(machine.clock.wall());
+    machine.clock.pass(29 * DAY);
+    settle_down(&machine, &mut store);
+    (0..2).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    // The delivered life is gone, so nothing leads from the newest one to the held one.
+    assert_eq!(names(), ["AGAIN", "HALF.part", "HELD", "WHOLE"].map(str::to_owned), "MESH may still have them");
+    machine.clock.pass(DAY);
+    settle_down(&machine, &mut store);
+    store.commit(Vec::new()).unwrap();
+    assert_eq!(names(), ["AGAIN", "HELD"].map(str::to_owned));
+}
+
+#[test]
+fn a_crash_while_old_segments_go_loses_nothing_and_leaves_none_behind() {
+    let note = || Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 });
+    let journal = std::path::Path::new("/state/journal");
+    let mut stopped = 0;
+    for (pass, side) in (1..=40).flat_map(|pass| [(pass, Side::Before), (pass, Side::After)]) {
+        let mut machine = Machine::new();
+        machine.segment_bytes = 400;
+        let mut store = machine.open();
+        store.new_delivery("M1", "bytes");
+        (0..20).for_each(|_| drop(store.one(note())));
+        machine.clock.pass(9 * 366 * DAY);
+        machine.disk.stop_at(Step::SegmentCompress, pass, side);
+        let live = |store: &mut Committer| {
+            machine.clock.pass(HOUR);
+            store.commit(vec![note()]).is_ok()
+        };
+        stopped += u32::from(!(0..40).all(|_| live(&mut store)));
+        drop(store);
+        machine.disk.crash();
+        let mut store = machine.open();
+        assert!((0..40).all(|_| live(&mut store)), "{pass} {side:?}");
+        drop(store);
+        let first = crate::store::journal::segments(&machine.disk, journal).unwrap().remove(0).first;
+        assert!(first > 1, "{pass} {side:?}: the first segment is still there");
+        crate::store::journal::verify::verify(&machine.disk, journal, None).unwrap();
+        machine.index.burn();
+        assert_eq!(machine.open().lease(1, false).len(), 1, "{pass} {side:?}");
+    }
+    assert!(stopped > 20, "{stopped}: hardly any was cut short");
 }

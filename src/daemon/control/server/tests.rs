@@ -119,3 +119,14 @@ fn nobody_listening_is_told_from_a_socket_left_behind() {
     assert!(matches!(Control::bind(&path, None), Err(ControlError::Taken(_))));
     drop(first);
 }
+
+#[test]
+fn a_daemon_that_listens_and_says_nothing_is_told_from_one_that_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control.sock");
+    let _deaf = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let error = ask(&path, Ask::Status).expect_err("nobody answers");
+    assert!(matches!(error, AskError::Silent(_)), "{error}");
+    assert!(error.to_string().contains("did not answer"), "{error}");
+    assert!(error.to_string().contains("within 5 s"), "{error}");
+}

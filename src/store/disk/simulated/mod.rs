@@ -21,7 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use content::Content;
@@ -30,6 +30,7 @@ use names::{Names, Node, lock};
 
 use super::Side;
 use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
 use crate::ports::disk::{Disk, DiskFile, Entry, EntryKind, Mount, Space};
 
 /// A file system in memory that forgets what was not synced.
@@ -48,6 +49,7 @@ struct State {
     good_syncs: Option<u64>,
     limit: Option<u64>,
     files_limit: Option<u64>,
+    modified: Timestamp,
     /// Which life of the machine: handles of an earlier one are dead.
     life: u64,
 }
@@ -64,6 +66,7 @@ impl Simulated {
             good_syncs: None,
             limit: None,
             files_limit: None,
+            modified: Timestamp(i64::MAX),
             life: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -93,6 +96,11 @@ impl Simulated {
     /// Lets there be at most `limit` files; `None` for no limit. Folders need no inode here.
     pub fn limit_files(&self, limit: Option<u64>) {
         lock(&self.state).files_limit = limit;
+    }
+
+    /// Says of everything that it was last changed then. It has no clock: without this, nothing ever seems old.
+    pub fn date(&self, modified: Timestamp) {
+        lock(&self.state).modified = modified;
     }
 
     /// From the given side of the `nth` pass of `step` on (1 is the next one), every call fails until [`Self::crash`].
@@ -217,12 +225,13 @@ impl Disk for Simulated {
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.look(|state| {
             let folder = state.names.folder(path)?;
-            Ok(state.names.list(folder).into_iter().map(|(name, node)| entry(path.join(name), &node)).collect())
+            let named = state.names.list(folder).into_iter();
+            Ok(named.map(|(name, node)| entry(path.join(name), &node, state.modified)).collect())
         })
     }
 
     fn entry(&self, path: &Path) -> io::Result<Option<Entry>> {
-        self.look(|state| Ok(state.names.node(path)?.map(|node| entry(path.to_owned(), &node))))
+        self.look(|state| Ok(state.names.node(path)?.map(|node| entry(path.to_owned(), &node, state.modified))))
     }
 
     fn rename(&self, step: Step, from: &Path, to: &Path) -> io::Result<()> {
@@ -297,12 +306,12 @@ impl Disk for Simulated {
     }
 }
 
-fn entry(path: std::path::PathBuf, node: &Node) -> Entry {
+fn entry(path: PathBuf, node: &Node, modified: Timestamp) -> Entry {
     let (kind, length) = match node {
         Node::File(content) => (EntryKind::File, lock(content).live.len() as u64),
         Node::Folder(_) => (EntryKind::Folder, 0),
     };
-    Entry { path, kind, length, device: 1 }
+    Entry { path, kind, length, device: 1, modified }
 }
 
 fn io_error() -> io::Error {

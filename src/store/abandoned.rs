@@ -1,0 +1,99 @@
+//! Chunk directories that nobody will ever come for: of messages that were never accepted, and that MESH keeps no
+//! longer. Looked for soon after the start and once a day, one mailbox in a commit.
+//!
+//! What a record names is never touched. What none names, but was taken over, is left from a crash between the two:
+//! it too goes only once MESH cannot offer the message again.
+
+use std::time::Duration;
+
+use super::committer::{Committer, Moment, Stop, spool_failed};
+use super::index::keys::{self, kind};
+use super::journal::event::Event;
+use super::retention::REMOVALS;
+use super::spool::Removal;
+use super::state::{Row, for_each};
+use crate::domain::ids::{MailboxId, MessageId};
+use crate::ports::spool::SpoolError;
+use crate::ports::store::Location;
+
+/// MESH may put a message back until its 30th day; what was not touched for longer is not being fetched.
+const KEPT_AT_MESH: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// How far the look has come.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// The next one begins then, by the monotonic clock.
+    next: Duration,
+    /// Still to be looked at in this one.
+    mailboxes: Vec<MailboxId>,
+}
+
+/// A folder that cannot be listed now is looked at another day.
+fn listed<T>(folders: Result<Vec<T>, SpoolError>) -> Result<Vec<T>, Stop> {
+    match folders {
+        Ok(folders) => Ok(folders),
+        Err(SpoolError::Failed(halt)) => Err(halt.into()),
+        Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+            tracing::warn!(%error, "chunk directories were not listed, so abandoned ones stay for now");
+            Ok(Vec::new())
+        }
+    }
+}
+
+impl Committer {
+    /// Removes a few abandoned chunk directories of one mailbox.
+    pub(super) fn sweep(&mut self, moment: Moment) -> Result<(), Stop> {
+        let now = self.time.monotonic();
+        if !self.time.is_steady() {
+            return Ok(());
+        }
+        if self.sweep.mailboxes.is_empty() && now >= self.sweep.next {
+            self.sweep = Sweep { next: now + EVERY, mailboxes: listed(self.appender.mailboxes())? };
+        }
+        let Some(mailbox) = self.sweep.mailboxes.pop() else { return Ok(()) };
+        let mut removed = 0;
+        for found in listed(self.appender.chunk_directories(&mailbox))? {
+            let (message_id, age) = (found.message_id, moment.stamp.wall.since(found.modified));
+            if age <= KEPT_AT_MESH {
+                continue;
+            }
+            let what = match found.life {
+                None => Removal::Arriving { mailbox: mailbox.clone(), message_id: message_id.clone() },
+                Some(life) if self.is_named(&mailbox, &message_id, life)? => continue,
+                Some(life) => Removal::Parts { mailbox: mailbox.clone(), message_id: message_id.clone(), life },
+            };
+            if removed == REMOVALS {
+                self.sweep.mailboxes.push(mailbox);
+                return Ok(());
+            }
+            self.appender.remove(what).map_err(spool_failed)?;
+            tracing::info!(%mailbox, %message_id, "chunks removed of a message that was never accepted");
+            self.record(moment, &Event::Abandoned { mailbox: mailbox.clone(), message: message_id })?;
+            removed += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether a delivery's payload is the chunk directory of this life of a message.
+    fn is_named(&self, mailbox: &MailboxId, message: &MessageId, life: u64) -> Result<bool, Stop> {
+        let is_it = |row: &Row| matches!(row.delivery.location, Location::Parts { life: its, .. } if its == life);
+        let mut next = self.seen.find(mailbox, message)?.map(|entry| entry.delivery);
+        while let Some(id) = next {
+            let Some(row) = self.state.row(self.index.as_ref(), id)? else { break };
+            if is_it(&row) {
+                return Ok(true);
+            }
+            next = row.delivery.continues;
+        }
+        // Purged lives may have broken the chain. This reads all rows, but only for what is almost certainly abandoned.
+        let mut found = false;
+        for_each(self.index.as_ref(), kind::DELIVERY, |_, value| {
+            let row: Row = keys::decode(value)?;
+            found |= (&row.delivery.mailbox, &row.delivery.message_id) == (mailbox, message) && is_it(&row);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
