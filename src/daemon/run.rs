@@ -123,6 +123,7 @@ async fn live(
         // Nothing more can be kept, so nothing is waited for: recovery takes it from here.
         return Err(Stop::Halted(halt));
     }
+    store.note(Note::Stopping).await?;
     let received = receiving.drain("receiving, and acknowledges of what is kept", limit).await;
     let worked = working.drain("work in hand", limit).await;
     let told = telling.drain("control, status files and heartbeat", TELLING_LIMIT).await;

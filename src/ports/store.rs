@@ -297,6 +297,8 @@ pub enum Note {
         /// Its version.
         version: String,
     },
+    /// The daemon was told to end: if that takes too long it is cut off, and nothing in work is to blame (I10).
+    Stopping,
     /// The daemon ended a run in order; its absence makes the next start look for suspects.
     Stopped,
     /// A handshake is about to be tried (never more than hourly; remembered across restarts).

@@ -39,6 +39,8 @@ pub enum Event {
         /// Its version.
         version: String,
     },
+    /// The daemon was told to end. Whoever cuts it off from here on does so from outside.
+    Stopping,
     /// The daemon ended in order.
     Stopped,
     /// A message is kept.
