@@ -1,5 +1,7 @@
 //! `meshd deadletter`
 
+mod acts;
+
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 
@@ -16,6 +18,14 @@ pub(super) enum Deadletter {
     List(List),
     /// Show one delivery
     Show(Show),
+    /// Have deliveries handled anew
+    Replay(acts::Replay),
+    /// Put held deliveries back to work, as they are
+    Release(acts::Release),
+    /// Set deliveries aside until a person says more
+    Hold(acts::Hold),
+    /// End deliveries: they go nowhere
+    Discard(acts::Discard),
 }
 
 #[derive(Debug, Args)]
@@ -53,6 +63,10 @@ impl Deadletter {
         match self {
             Self::List(list) => list.run(context),
             Self::Show(show) => show.run(context),
+            Self::Replay(replay) => replay.run(context),
+            Self::Release(release) => release.run(context),
+            Self::Hold(hold) => hold.run(context),
+            Self::Discard(discard) => discard.run(context),
         }
     }
 }
@@ -122,7 +136,9 @@ fn set_aside(context: &Context, question: Ask) -> Result<Vec<SetAside>, Failure>
     let loaded = context.load()?;
     match ask(&loaded.config.control.socket, question)? {
         Answer::SetAside(page) => Ok(page),
-        Answer::Status(_) | Answer::JournalHead(_) => Err(anyhow!("the daemon answered another question").into()),
+        Answer::Status(_) | Answer::JournalHead(_) | Answer::Acted(_) => {
+            Err(anyhow!("the daemon answered another question").into())
+        }
     }
 }
 

@@ -68,7 +68,10 @@ impl Failure {
         match self {
             Self::Configuration(_) | Self::Stop(Stop::Configuration(_)) => Exit::Configuration,
             Self::Ask(AskError::NotRunning(_)) => Exit::Unreachable,
-            Self::Ask(AskError::NotPermitted(_) | AskError::Refused(Refusal::NotPermitted)) => Exit::NotPermitted,
+            Self::Ask(
+                AskError::NotPermitted(_) | AskError::Refused(Refusal::NotPermitted | Refusal::MayOnlyLook { .. }),
+            ) => Exit::NotPermitted,
+            Self::Ask(AskError::Refused(Refusal::TooMany)) => Exit::Usage,
             Self::Ask(AskError::Refused(Refusal::Halted(_))) | Self::Stop(Stop::Halted(_)) => Exit::Halted,
             Self::Ask(AskError::Silent(_)) | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
             Self::Ask(AskError::Failed(..) | AskError::Refused(Refusal::NotUnderstood { .. }))

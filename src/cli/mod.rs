@@ -64,7 +64,7 @@ enum Command {
     /// Check the journal
     #[command(subcommand)]
     Journal(journal::Journal),
-    /// Look at dead and held mail
+    /// Look at dead and held mail, and say what becomes of it
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
     /// Show the whole of meshd against a simulated MESH, and count what went where

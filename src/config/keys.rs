@@ -106,6 +106,7 @@ impl Control {
         let control = Self {
             socket: keys.or("socket", "/run/meshd/control.sock".into()),
             view_group: keys.optional("view_group"),
+            operate_group: keys.optional("operate_group"),
         };
         keys.end();
         control

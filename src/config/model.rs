@@ -113,6 +113,9 @@ pub struct Control {
     pub socket: PathBuf,
     /// Members of this group may ask, besides root and the daemon's own user.
     pub view_group: Option<String>,
+    /// Members of this group may act on dead and held mail, besides root and the daemon's own user. Where there is a
+    /// `view_group` too, they must be its members as well.
+    pub operate_group: Option<String>,
 }
 
 /// `[http]`: health and metrics, for machines that watch.

@@ -31,7 +31,7 @@ use anyhow::Context as _;
 
 pub use build::tls_files;
 pub use clock::{SystemChance, SystemClock};
-pub use control::{Answer, Ask, AskError, LARGEST_PAGE, Refusal, ask};
+pub use control::{Answer, Ask, AskError, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal, ask};
 pub use keys::foreign_key;
 pub use lock::Lock;
 pub use pipelines::{load as load_pipelines, load_with_keys as load_pipelines_with_keys};

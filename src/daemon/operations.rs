@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::Obstacles;
 use crate::ports::operations::{MailboxStatus, Operations, Phase, Status, Told};
-use crate::ports::store::{SetAside, SetAsidePage, Store};
+use crate::ports::store::{Acted, Order, Refused, SetAside, SetAsidePage, Store};
 use crate::store::journal::Head;
 
 /// Answers from the store and from what the daemon knows of itself.
@@ -66,6 +66,19 @@ impl Operations for Desk {
 
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
         self.store.set_aside(page)
+    }
+
+    fn act(&self, order: Order) -> Told<'_, Result<Acted, Refused>> {
+        let (delivery, user, act) = (order.delivery, order.by.0, order.act);
+        let reply = self.store.act(order);
+        Box::pin(async move {
+            let result = reply.await?;
+            match &result {
+                Ok(acted) => tracing::info!(%delivery, user, ?acted, "an operator acted"),
+                Err(refused) => tracing::info!(%delivery, user, ?act, %refused, "an operator was refused"),
+            }
+            Ok(result)
+        })
     }
 
     fn journal_head(&self) -> Told<'_, String> {

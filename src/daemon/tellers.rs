@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::build::House;
 use super::bulletin::Bulletins;
-use super::control::{Control, ControlError};
+use super::control::{Control, ControlError, Groups};
 use super::crew::Crew;
 use super::health::{self, Watched};
 use super::http::{self, Told};
@@ -27,13 +27,12 @@ pub(super) struct Tellers {
 impl Tellers {
     /// Takes the control socket and the address of HTTP.
     pub(super) async fn bind(config: &Config) -> Result<Self, Stop> {
-        let control =
-            Control::bind(&config.control.socket, config.control.view_group.as_deref()).map_err(
-                |error| match error {
-                    ControlError::Taken(_) => Stop::InTheWay(error.into()),
-                    ControlError::Failed(..) => Stop::Failed(error.into()),
-                },
-            )?;
+        let settings = &config.control;
+        let groups = Groups { view: settings.view_group.clone(), operate: settings.operate_group.clone() };
+        let control = Control::bind(&settings.socket, groups).map_err(|error| match error {
+            ControlError::Taken(_) => Stop::InTheWay(error.into()),
+            ControlError::Failed(..) => Stop::Failed(error.into()),
+        })?;
         let http = match config.http.listen {
             Listen::Off => None,
             Listen::Address(address) => Some(http::bind(address).await.map_err(|error| {

@@ -124,8 +124,9 @@ mod tests {
     #[test]
     fn what_harmed_the_daemon_is_replayed_by_force_alone() {
         let reasons = Reasons::carried().expect("the carried file reads");
-        for code in [FaultCode::MsgPanic, FaultCode::MsgPoison] {
-            assert_eq!(reasons.of(code).replay, Replay::Force);
+        for code in FaultCode::ALL {
+            assert_eq!(reasons.of(*code).replay == Replay::Force, code.needs_force(), "{code}");
+            assert!(code.needs_force() || !code.is_poison(), "{code}");
         }
     }
 

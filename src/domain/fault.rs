@@ -131,6 +131,8 @@ fault_codes! {
     MsgDiscarded = "MSG-DISCARDED",
     /// Twenty alike failed in one pipeline without a success between.
     PipelineSuspended = "PIPELINE-SUSPENDED",
+    /// A person held it.
+    OperatorHeld = "OPERATOR-HELD",
     /// MESH refuses our credentials or our clock: 403 (mesh-api 4.4).
     MeshAuth = "MESH-AUTH",
     /// MESH says our request is wrong: 400, 405, 406, 413, 417, 422.
@@ -159,6 +161,19 @@ fault_codes! {
     SpoolLost = "SPOOL-LOST",
     /// Stable storage failed or is full.
     StoreFailed = "STORE-FAILED",
+}
+
+impl FaultCode {
+    /// Whether a delivery set aside with this code may be handled again only by force, alone: it harmed the daemon, or
+    /// may pass for another message. Equal, by test, to `replay` in `deadletter/reasons.toml`.
+    pub fn needs_force(self) -> bool {
+        [Self::MsgIdReused, Self::MsgPanic, Self::MsgPoison].contains(&self)
+    }
+
+    /// Whether handling what was set aside with this code may end the daemon: it is tried with nothing else in work.
+    pub fn is_poison(self) -> bool {
+        [Self::MsgPanic, Self::MsgPoison].contains(&self)
+    }
 }
 
 impl fmt::Display for FaultCode {

@@ -5,6 +5,7 @@ pub mod envelope;
 pub mod fault;
 pub mod finding;
 pub mod ids;
+pub mod operator;
 pub mod output;
 pub mod quantity;
 pub mod retry;

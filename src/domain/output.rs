@@ -119,6 +119,27 @@ pub enum Progress {
     Published(Publication),
     /// A person must look: the code says why.
     Held(super::fault::FaultCode),
+    /// It was held for this code, and a person had it tried again: to be staged anew, as it was decided. Where the
+    /// consumer did have it, it appears once more.
+    Reopened(super::fault::FaultCode),
+}
+
+impl Progress {
+    /// Nothing is written yet, or nothing of it counts any more.
+    pub fn is_to_stage(&self) -> bool {
+        match self {
+            Self::Planned | Self::Reopened(_) => true,
+            Self::Staged(_) | Self::Published(_) | Self::Held(_) => false,
+        }
+    }
+
+    /// It came so far that its delivery must never go through a pipeline again (I2).
+    pub fn is_begun(&self) -> bool {
+        match self {
+            Self::Planned => false,
+            Self::Staged(_) | Self::Published(_) | Self::Held(_) | Self::Reopened(_) => true,
+        }
+    }
 }
 
 /// How we know that an output was published.

@@ -1,12 +1,13 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here changes anything, and nothing here is patient data (I8).
+//! Nothing here is patient data (I8). Only [`Operations::act`] changes anything; whoever calls it has made sure that the
+//! operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
-use super::store::{Halt, MailboxOccupancy, SetAside, SetAsidePage};
+use super::store::{Acted, Halt, MailboxOccupancy, Order, Refused, SetAside, SetAsidePage};
 use crate::domain::ids::MailboxId;
 use crate::domain::time::Timestamp;
 
@@ -19,6 +20,8 @@ pub trait Operations: Send + Sync {
     fn status(&self) -> Status;
     /// Deliveries that a person must look at.
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
+    /// Does something with one delivery, or says why not; the journal says who did it.
+    fn act(&self, order: Order) -> Told<'_, Result<Acted, Refused>>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

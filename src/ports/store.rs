@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::spool::Sealed;
 use crate::domain::envelope::{Envelope, MessageKind};
+use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason, Settlement};
 use crate::domain::time::Timestamp;
@@ -45,6 +47,8 @@ pub trait Store: Send + Sync {
     fn note(&self, note: Note) -> Reply<()>;
     /// Deliveries that a person must look at, newest first, after `page.after`.
     fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
+    /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
+    fn act(&self, order: Order) -> Reply<Result<Acted, Refused>>;
     /// How full we are, as of the last commit. Cheap.
     fn occupancy(&self) -> Arc<Occupancy>;
     /// Resolves when the store changed since the last call on this watch: new work, or work done.
@@ -250,7 +254,7 @@ pub struct Delivery {
     pub digest: crate::domain::digest::ContentDigest,
     /// Where the spool keeps it.
     pub location: Location,
-    /// When it was accepted.
+    /// When it was accepted, or replayed.
     pub accepted_at: Timestamp,
     /// Attempts that count against its pipeline's `max_attempts`.
     pub attempts: u32,
@@ -258,7 +262,7 @@ pub struct Delivery {
     pub starts: u32,
     /// Deaths of the daemon while it was handled alone.
     pub solo_deaths: u32,
-    /// The delivery this one continues, after a message came again.
+    /// The delivery this one continues, after a message came again or was replayed.
     pub continues: Option<DeliveryId>,
     /// How far each output came; empty until a pipeline decided.
     pub outputs: Vec<OutputState>,
@@ -350,6 +354,104 @@ pub struct SetAside {
     pub reason: Reason,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// What an operator wants done with one delivery. Which act is allowed when: see `store::acts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// What.
+    pub act: Act,
+    /// By whom.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Option<Remark>,
+}
+
+/// What an operator can do with a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Act {
+    /// Handle it anew, as another delivery with a budget of its own, by today's pipelines.
+    Replay {
+        /// Although it may harm the daemon, or pass for another message.
+        force: bool,
+        /// Although a consumer has it, or may have it.
+        again: bool,
+    },
+    /// Put what is held back to work, as it is.
+    Release {
+        /// Although it may harm the daemon, or pass for another message.
+        force: bool,
+    },
+    /// Set it aside until a person says more.
+    Hold,
+    /// End it: it goes nowhere.
+    Discard,
+}
+
+/// What came of an [`Act`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acted {
+    /// Replayed, as this new delivery.
+    ReplayedAs(DeliveryId),
+    /// Back to work.
+    Released,
+    /// Set aside.
+    Held,
+    /// Ended.
+    Discarded,
+}
+
+/// Why an [`Act`] was not done. Nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refused {
+    /// No such delivery.
+    #[error("it is not known: there never was one, or its retention is over")]
+    Unknown,
+    /// It waits for work.
+    #[error("it waits for work, and needs nobody")]
+    Waits,
+    /// It is in work, or waits to be tried alone.
+    #[error("it is in work, or about to be: ask again in a moment")]
+    InWork,
+    /// Dead, where only held will do.
+    #[error("it is dead, and not held: `replay` has it handled anew")]
+    NotHeld,
+    /// Held already.
+    #[error("it is held already")]
+    AlreadyHeld,
+    /// It was delivered.
+    #[error("it was delivered")]
+    Delivered,
+    /// It was discarded.
+    #[error("it was discarded; `meshd spool open` still has its bytes until its retention is over")]
+    Discarded,
+    /// It was replayed.
+    #[error("it was replayed as {0}, which has its payload now")]
+    ReplayedAs(DeliveryId),
+    /// Its payload is gone.
+    #[error(
+        "its payload is gone (SPOOL-LOST): there is nothing to handle; look for a later delivery of the same message,          or have it sent again"
+    )]
+    Lost,
+    /// Its bytes are not what a pipeline expects.
+    #[error(
+        "its bytes are kept as MESH served them, because they do not decode: no pipeline may take them;          `meshd spool open` gives them out"
+    )]
+    AsServed,
+    /// It harmed the daemon, or may pass for another message.
+    #[error("{0}: only with --force, and only one at a time")]
+    NeedsForce(FaultCode),
+    /// A consumer has it, or may have it.
+    #[error("a consumer has it, or may have it: only with --again and --reason, and it may come out twice")]
+    NeedsAgain,
+    /// It takes a reason.
+    #[error("it needs a --reason, for the journal")]
+    NeedsReason,
 }
 
 /// The two words for bad mail (design 5).

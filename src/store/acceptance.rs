@@ -8,7 +8,7 @@
 use super::committer::{Committer, Stop};
 use super::journal::event::Aside;
 use super::journal::seen::{self, Entry};
-use super::state::{Place, Row};
+use super::state::{Ending, Place, Row};
 use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
@@ -62,10 +62,13 @@ fn decide(entry: &Entry, row: Option<&Row>, same: bool) -> Decision {
         Some(row) if row.is_lost() => again,
         Some(row) if !row.acknowledged => Decision::Repeated(entry.delivery),
         Some(row) => match row.place {
-            Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { delivered: true, .. } => {
-                Decision::Repeated(entry.delivery)
-            }
-            Place::Aside { .. } | Place::Ended { delivered: false, .. } => again,
+            Place::Queued { .. }
+            | Place::Working { .. }
+            | Place::Suspect
+            | Place::Ended { how: Ending::Delivered, .. } => Decision::Repeated(entry.delivery),
+            // What was replayed is not what is remembered: that is the delivery which replays it.
+            Place::Aside { .. }
+            | Place::Ended { how: Ending::Discarded | Ending::GivenUp | Ending::Replayed(_), .. } => again,
         },
     }
 }

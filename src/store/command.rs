@@ -6,7 +6,8 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Delivery, Halt, Incoming, Known, Lease, LeaseWish, Note, Refusal, SetAside, SetAsidePage,
+    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, Note, Order, Refusal, Refused, SetAside,
+    SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -32,6 +33,8 @@ pub enum Command {
     Note(Note),
     /// What was set aside?
     SetAside(SetAsidePage),
+    /// An operator wants something done.
+    Act(Order),
     /// Is everything before this durable?
     Barrier,
 }
@@ -47,6 +50,8 @@ pub enum Answer {
     Leases(Vec<Lease>),
     /// To [`Command::SetAside`].
     SetAside(Vec<SetAside>),
+    /// To [`Command::Act`].
+    Acted(Result<Acted, Refused>),
     /// To every other.
     Done,
     /// This one command was not carried out, and left nothing behind; the store goes on.
@@ -60,6 +65,7 @@ pub(super) enum Planned {
     Known(MailboxId, Vec<(MessageId, Standing)>),
     Leases(Vec<Delivery>),
     SetAside(Vec<SetAside>),
+    Acted(Result<Acted, Refused>),
     Done,
     Declined(String),
 }

@@ -17,8 +17,8 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Halt, Incoming, Known, Lease, LeaseWish, Note, Occupancy, Refusal, Reply, SetAside,
-    SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Halt, Incoming, Known, Lease, LeaseWish, Note, Occupancy, Order, Refusal, Refused,
+    Reply, SetAside, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -104,6 +104,10 @@ impl Store for Kept {
 
     fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>> {
         self.ask(Command::SetAside(page), |answer| if let Answer::SetAside(page) = answer { Some(page) } else { None })
+    }
+
+    fn act(&self, order: Order) -> Reply<Result<Acted, Refused>> {
+        self.ask(Command::Act(order), |answer| if let Answer::Acted(acted) = answer { Some(acted) } else { None })
     }
 
     fn occupancy(&self) -> Arc<Occupancy> {

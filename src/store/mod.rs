@@ -7,6 +7,7 @@ pub mod spool;
 
 mod abandoned;
 mod acceptance;
+mod acts;
 pub mod command;
 pub mod committer;
 mod compaction;

@@ -109,6 +109,7 @@ impl Committer {
             }
             Command::Note(note) => self.done(moment, &noted(note)),
             Command::SetAside(page) => Ok(Planned::SetAside(self.set_aside(&page)?)),
+            Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Barrier => Ok(Planned::Done),
         }
     }

@@ -30,7 +30,7 @@ use super::journal::seen::Seen;
 use super::journal::segment::Record;
 use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
 use super::spool::{Appender, Removal};
-use super::state::{Place, Row, State, for_each};
+use super::state::{Ending, Place, Row, State, for_each};
 use super::time::StoreTime;
 use super::{StoreParts, abandoned, compaction, retention, room};
 use crate::domain::fault::FaultCode;
@@ -156,6 +156,8 @@ impl Committer {
         let Some(Row { delivery, place, .. }) = self.state.row(self.index.as_ref(), id)? else { return Ok(()) };
         match place {
             Place::Queued { .. } | Place::Working { .. } | Place::Suspect => {}
+            // The payload was handed on since, and is lost to whoever has it now.
+            Place::Ended { how: Ending::Replayed(to), .. } => return self.hold_lost(moment, to),
             // It had its end without the payload, or by it; or an earlier start held it.
             Place::Aside { .. } | Place::Ended { .. } => return Ok(()),
         }

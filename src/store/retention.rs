@@ -12,7 +12,7 @@ use super::journal::event::Event;
 use super::journal::segment::{HEADER, Name, Reader};
 use super::journal::segments;
 use super::spool::Removal;
-use super::state::{Expiring, PartsRow, Place, Row};
+use super::state::{Ending, Expiring, PartsRow, Place, Row};
 use crate::domain::ids::DeliveryId;
 use crate::domain::step::Step;
 use crate::ports::store::Halt;
@@ -55,7 +55,7 @@ impl Committer {
 
     /// Whether a message, when it comes again, begins another life: its newest one was not delivered.
     fn would_reopen(&self, row: &Row) -> Result<bool, Stop> {
-        if matches!(row.place, Place::Ended { delivered: true, .. }) {
+        if matches!(row.place, Place::Ended { how: Ending::Delivered, .. }) {
             return Ok(false);
         }
         let newest = self.seen.find(&row.delivery.mailbox, &row.delivery.message_id)?;

@@ -9,7 +9,7 @@ use super::index::Order;
 use super::index::keys::{self, kind};
 use super::journal::event::Event;
 use super::retention::PURGES;
-use super::state::{Expiring, Place, Row};
+use super::state::{Ending, Expiring, Place, Row};
 use crate::ports::disk::{Mark, Shortage};
 use crate::ports::store::Location;
 
@@ -84,7 +84,7 @@ impl Committer {
 
 /// A volume is one file for thousands of messages: against a shortage of inodes only chunk directories count.
 fn relieves(row: &Row, shortage: Shortage) -> bool {
-    let is_delivered = matches!(row.place, Place::Ended { delivered: true, .. });
+    let is_delivered = matches!(row.place, Place::Ended { how: Ending::Delivered, .. });
     let counts = match (shortage, &row.delivery.location) {
         (Shortage::Bytes, _) | (Shortage::Inodes, Location::Parts { .. }) => true,
         (Shortage::Inodes, Location::Group { .. }) => false,

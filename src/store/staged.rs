@@ -33,7 +33,7 @@ impl Committer {
             for output in row.delivery.outputs {
                 match output.progress {
                     Progress::Staged(set) => names.extend(set.files.into_iter().map(|file| file.temp)),
-                    Progress::Planned | Progress::Published(_) | Progress::Held(_) => {}
+                    Progress::Planned | Progress::Published(_) | Progress::Held(_) | Progress::Reopened(_) => {}
                 }
             }
         }

@@ -76,7 +76,7 @@ impl Round {
             (None, Progress::Held(code)) => {
                 Some(Reason::new(*code, format!("output {} is held", slot.state.plan.name)))
             }
-            (None, Progress::Planned | Progress::Staged(_) | Progress::Published(_)) => None,
+            (None, Progress::Planned | Progress::Staged(_) | Progress::Published(_) | Progress::Reopened(_)) => None,
         })
     }
 
@@ -118,7 +118,8 @@ impl Round {
                 (None, Progress::Published(_)) => {
                     end.back.insert(name.clone());
                 }
-                (Some(_), _) | (None, Progress::Planned | Progress::Staged(_) | Progress::Held(_)) => {}
+                (Some(_), _)
+                | (None, Progress::Planned | Progress::Staged(_) | Progress::Held(_) | Progress::Reopened(_)) => {}
             }
         }
         let is_shortage = |fault: &Fault| matches!((fault.class, &fault.origin), (Class::Transient, Origin::Local(_)));
@@ -132,7 +133,7 @@ impl Slot {
         Self { state, is_fresh: false, trouble: None, hold: None }
     }
 
-    pub(super) fn is_planned(&self) -> bool {
-        matches!(self.state.progress, Progress::Planned)
+    pub(super) fn is_to_stage(&self) -> bool {
+        self.state.progress.is_to_stage()
     }
 }

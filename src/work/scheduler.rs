@@ -57,7 +57,10 @@ impl Work {
             let occupancy = watch.borrow_and_update().clone();
             let mut sleep = LONGEST_SLEEP;
             if occupancy.suspects > 0 && !are_suspects_known {
-                tracing::warn!(suspects = occupancy.suspects, "unclean end before, running suspects one at a time");
+                tracing::warn!(
+                    suspects = occupancy.suspects,
+                    "running suspects one at a time, with nothing else in work"
+                );
                 are_suspects_known = true;
             }
             let rest = suspects_rest.map(|until: Instant| until.saturating_duration_since(Instant::now()));

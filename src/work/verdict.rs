@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::WorkSettings;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
-use crate::domain::output::{OutputState, Progress};
+use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason, Settlement};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Limits;
@@ -120,17 +120,14 @@ impl Case<'_> {
 
 /// Whether an output came so far that the delivery must never go through a pipeline again.
 pub(super) fn is_begun(outputs: &[OutputState]) -> bool {
-    outputs.iter().any(|output| match output.progress {
-        Progress::Planned => false,
-        Progress::Staged(_) | Progress::Published(_) | Progress::Held(_) => true,
-    })
+    outputs.iter().any(|output| output.progress.is_begun())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ids::Name;
-    use crate::domain::output::{Layout, OutputPlan, Publication};
+    use crate::domain::output::{Layout, OutputPlan, Progress, Publication};
     use crate::domain::retry::Backoff;
     use crate::work::tests::fakes::{START, delivery};
 

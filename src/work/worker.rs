@@ -111,13 +111,13 @@ impl Desk {
                 Err(fault) => *end = Some(End::Fault(fault)),
             }
         }
-        let planned = slots.iter().find(|slot| slot.is_planned()).filter(|_| end.is_none());
-        if let Some(Slot { state, .. }) = planned {
+        let unstaged = slots.iter().find(|slot| slot.is_to_stage()).filter(|_| end.is_none());
+        if let Some(Slot { state, .. }) = unstaged {
             let prepared = guarded(|| self.pipelines.follow(&mut message, &state.plan.payload))
                 .unwrap_or_else(|| Err(panicked("making the payload ready")));
             *end = prepared.err().map(End::Fault);
         }
-        let is_wanted = planned.is_some() && end.is_none();
+        let is_wanted = unstaged.is_some() && end.is_none();
         let changed = message.into_changed();
         if let Some(mut letter) = sealed.end()?.filter(|_| is_wanted) {
             letter.payload = changed.unwrap_or(letter.payload);
@@ -150,13 +150,13 @@ impl Desk {
         outcome
     }
 
-    /// Stages every planned output of every opened delivery, in one call. Blocks.
+    /// Stages every output that is not yet staged of every opened delivery, in one call. Blocks.
     fn stage(&self, rounds: &mut [Round]) {
         let mut places = Vec::new();
         let mut jobs = Vec::new();
         for (r, round) in rounds.iter().enumerate() {
             let Some(opened) = &round.opened else { continue };
-            for (s, slot) in round.slots.iter().enumerate().filter(|(_, slot)| slot.is_planned()) {
+            for (s, slot) in round.slots.iter().enumerate().filter(|(_, slot)| slot.is_to_stage()) {
                 places.push((r, s));
                 jobs.push(StageJob { plan: &slot.state.plan, delivery: &round.lease.delivery, opened });
             }

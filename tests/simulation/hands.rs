@@ -6,9 +6,12 @@ use bytes::Bytes;
 use meshd::domain::envelope::{Envelope, MessageKind, Status};
 use meshd::domain::fault::FaultCode;
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use meshd::domain::operator::{Operator, Remark};
 use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
-use meshd::ports::store::{Acceptance, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Refusal, SetAsidePage};
+use meshd::ports::store::{
+    Acceptance, Act, Acted, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Order, Refusal, SetAsidePage,
+};
 use meshd::store::command::{Answer, Command};
 
 use crate::world::{World, mailboxes};
@@ -25,6 +28,7 @@ pub(crate) enum Intent {
     },
     Settle(DeliveryId, &'static str),
     Known(MailboxId, Vec<MessageId>),
+    Act(DeliveryId),
     /// Its lease may have ended earlier in the same commit.
     Staged,
     Other,
@@ -33,7 +37,7 @@ pub(crate) enum Intent {
 impl World {
     pub(crate) fn command(&mut self) -> (Command, Intent) {
         let mailbox = self.dice.pick(&mailboxes()).clone();
-        match self.dice.below(24) {
+        match self.dice.below(34) {
             0..6 => self.accept(mailbox),
             6..9 if !self.known.is_empty() => {
                 let id = *self.dice.pick(&self.known);
@@ -54,6 +58,7 @@ impl World {
                 (Command::Staged(self.dice.pick(&self.leases).delivery.id, Vec::new()), Intent::Staged)
             }
             21 => (Command::Note(Note::Listed { mailbox }), Intent::Other),
+            24..34 if !self.known.is_empty() => self.act(),
             22 => (Command::SetAside(SetAsidePage { before: None, only: None, count: 3 }), Intent::Other),
             _ => {
                 let of_it = self.offered.iter().filter(|(owner, ..)| *owner == mailbox);
@@ -105,18 +110,35 @@ impl World {
         Command::Refuse(Refusal { mailbox, message_id, reason, until: meshd::domain::time::Timestamp(0) })
     }
 
+    /// An operator does something, allowed or not.
+    fn act(&mut self) -> (Command, Intent) {
+        let delivery = *self.dice.pick(&self.known);
+        let (force, again) = (self.dice.once_in(2), self.dice.once_in(2));
+        let act = match self.dice.below(5) {
+            0 | 1 => Act::Replay { force, again },
+            2 => Act::Release { force },
+            3 => Act::Hold,
+            _ => Act::Discard,
+        };
+        let why = (!self.dice.once_in(4)).then(|| Remark::new("as simulated").expect("a remark"));
+        let order = Order { delivery, act, by: Operator(1000), why };
+        (Command::Act(order), Intent::Act(delivery))
+    }
+
     fn end_a_lease(&mut self) -> (Command, Intent) {
         let place = self.dice.below(self.leases.len() as u64) as usize;
         let lease = self.leases.swap_remove(place);
         let id = lease.delivery.id;
         let after = Duration::from_secs(self.dice.below(60));
-        let reason = Reason::new(FaultCode::MsgPanic, "as simulated");
-        let (what, settlement) = match self.dice.below(8) {
+        let code = if self.dice.once_in(2) { FaultCode::MsgPanic } else { FaultCode::MsgBadCompression };
+        let reason = Reason::new(code, "as simulated");
+        let (what, settlement) = match self.dice.below(9) {
             0..3 => ("delivered", Settlement::Delivered(Vec::new())),
             3 => ("discarded", Settlement::Discarded(reason)),
             4 => ("retry", Settlement::Retry { after, reason }),
             5 => ("deferred", Settlement::Defer { after, reason, outputs: Vec::new() }),
             6 => ("dead", Settlement::Dead { cause: DeathCause::Permanent, reason }),
+            7 => ("held", Settlement::Held { reason, outputs: Vec::new() }),
             _ => {
                 self.oracle.given_back(id);
                 drop(lease);
@@ -145,6 +167,16 @@ impl World {
                 }
             }
             (Intent::Settle(id, what), Answer::Done) => self.oracle.happened(id, what),
+            (Intent::Act(id), Answer::Acted(Ok(acted))) => match acted {
+                Acted::ReplayedAs(new) => {
+                    self.known.push(new);
+                    self.oracle.replayed(id, new);
+                }
+                Acted::Released => self.oracle.happened(id, "released by hand"),
+                Acted::Held => self.oracle.happened(id, "held by hand"),
+                Acted::Discarded => self.oracle.happened(id, "discarded by hand"),
+            },
+            (Intent::Act(_), Answer::Acted(Err(_))) => {}
             (Intent::Known(mailbox, ids), Answer::Known(known)) => {
                 for (message, known) in ids.into_iter().zip(known) {
                     let forgotten = known == Known::New && self.oracle.has_kept(&mailbox, &message);

@@ -27,7 +27,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
         return;
     }
     let next = AtomicU64::new(0);
-    let (recoveries, moves) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (recoveries, moves, acts) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -41,11 +41,14 @@ fn the_store_keeps_its_promises_whatever_happens() {
                     assert!(lived.is_ok(), "seed {seed} fails: MESHD_SEED={seed} lives it again");
                     recoveries.fetch_add(world.recoveries, Ordering::Relaxed);
                     moves.fetch_add(world.moves, Ordering::Relaxed);
+                    acts.fetch_add(world.acts, Ordering::Relaxed);
                 }
             });
         }
     });
     assert!(recoveries.into_inner() > 3 * SEEDS, "the simulation hardly crashes any more");
+    let acts = acts.into_inner();
+    assert!(acts > 2 * SEEDS, "operators hardly do anything any more: {acts} acts");
     let moves = moves.into_inner();
     assert!(moves > SEEDS / 4, "the simulation hardly moves any more: {moves} groups");
 }

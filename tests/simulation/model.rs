@@ -10,19 +10,25 @@ use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
 use meshd::domain::settlement::DeathCause;
 use meshd::ports::disk::Disk;
 use meshd::ports::store::{Location, MailboxOccupancy, SetAsideKind};
-use meshd::store::journal::event::{Acceptance, Event, GroupPlace};
+use meshd::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
 use meshd::store::journal::{Records, segments};
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stands {
     Queued,
-    Working { alone: bool },
+    Working {
+        alone: bool,
+    },
     Suspect,
     Held,
     Dead(DeathCause),
     Delivered,
     Discarded,
+    /// Discarded by a person.
+    GivenUp,
+    /// Its payload is another one's now.
+    Replayed,
     Purged,
 }
 
@@ -36,6 +42,8 @@ pub(crate) struct Life {
     pub(crate) solo_deaths: u32,
     /// Where its payload lies.
     pub(crate) location: Location,
+    /// Who has its payload now, if it has not.
+    replayed_as: Option<DeliveryId>,
 }
 
 /// The whole journal.
@@ -46,6 +54,8 @@ pub(crate) struct Model {
     pub(crate) totals: BTreeMap<MailboxId, MailboxOccupancy>,
     /// Groups moved from volume to volume.
     pub(crate) moves: u64,
+    /// What operators did.
+    pub(crate) acts: u64,
 }
 
 impl Model {
@@ -66,10 +76,14 @@ impl Model {
         match event {
             Event::Accepted(accepted) => self.accepted(DeliveryId(sequence), *accepted),
             Event::Acknowledged { id } => {
-                let life = self.life(id)?;
-                life.story.push("acknowledged");
-                let mailbox = life.accepted.mailbox.clone();
-                self.totals.entry(mailbox).or_default().acknowledged_total += 1;
+                self.total(id)?.acknowledged_total += 1;
+                // Whoever has its payload by now is acknowledged with it.
+                let mut next = Some(id);
+                while let Some(id) = next {
+                    let life = self.life(id)?;
+                    life.story.push("acknowledged");
+                    next = life.replayed_as;
+                }
                 Ok(())
             }
             Event::Refused { mailbox, message, .. } => {
@@ -119,10 +133,25 @@ impl Model {
             Event::Held { id, .. } => self.go(id, "held", WORKING, Stands::Held),
             Event::Dead { id, cause, .. } => self.go(id, "dead", WORKING, Stands::Dead(cause)),
             Event::Purged { id, .. } => {
-                let from = [Stands::Delivered, Stands::Discarded];
+                let from = [Stands::Delivered, Stands::Discarded, Stands::GivenUp, Stands::Replayed];
                 let dead = matches!(self.life(id)?.stands, Stands::Dead(_));
                 let stands = self.life(id)?.stands;
                 self.go(id, "purged", if dead { std::slice::from_ref(&stands) } else { &from }, Stands::Purged)
+            }
+            Event::Replayed(replay) => self.replayed(DeliveryId(sequence), *replay),
+            Event::OperatorReleased { id, alone, .. } => {
+                self.acts += 1;
+                self.go(id, "released by hand", &[Stands::Held], if alone { Stands::Suspect } else { Stands::Queued })
+            }
+            Event::OperatorHeld { id, .. } => {
+                self.acts += 1;
+                let from = [Stands::Queued, self.dead(id)?];
+                self.go(id, "held by hand", &from, Stands::Held)
+            }
+            Event::OperatorDiscarded { id, .. } => {
+                self.acts += 1;
+                let from = [Stands::Held, self.dead(id)?];
+                self.go(id, "discarded by hand", &from, Stands::GivenUp)
             }
             Event::Moved { ids, from, to } => {
                 self.moves += 1;
@@ -157,13 +186,40 @@ impl Model {
         self.totals.entry(accepted.mailbox.clone()).or_default().accepted_total += 1;
         self.refused.remove(&(accepted.mailbox.clone(), accepted.message.clone()));
         let location = accepted.location.clone();
-        self.lives.insert(id, Life { accepted, stands, story: vec!["accepted"], solo_deaths: 0, location });
+        self.lives.insert(
+            id,
+            Life { accepted, stands, story: vec!["accepted"], solo_deaths: 0, location, replayed_as: None },
+        );
         Ok(())
+    }
+
+    /// The old delivery ends, and the new one has its payload: one owner at any time.
+    fn replayed(&mut self, id: DeliveryId, replay: Replay) -> Result<(), String> {
+        self.acts += 1;
+        let from = [Stands::Held, Stands::Delivered, Stands::Discarded, self.dead(replay.of)?];
+        self.go(replay.of, "replayed", &from, Stands::Replayed)?;
+        let old = self.life(replay.of)?.clone();
+        self.life(replay.of)?.replayed_as = Some(id);
+        let Acceptance { mailbox, message, length, digest, .. } = &old.accepted;
+        if (mailbox, message, *length, digest) != (&replay.mailbox, &replay.message, replay.length, &replay.digest) {
+            return Err(format!("{id} replays another message than {}", replay.of));
+        }
+        let mut story = vec!["replays"];
+        story.extend(old.story.contains(&"acknowledged").then_some("acknowledged"));
+        let stands = if replay.alone { Stands::Suspect } else { Stands::Queued };
+        self.lives.insert(id, Life { stands, story, solo_deaths: 0, ..old });
+        Ok(())
+    }
+
+    /// How it is dead, if it is; else what no delivery is in any table of acts.
+    fn dead(&mut self, id: DeliveryId) -> Result<Stands, String> {
+        let stands = self.life(id)?.stands;
+        Ok(if matches!(stands, Stands::Dead(_)) { stands } else { Stands::Dead(DeathCause::Permanent) })
     }
 
     fn moved(&mut self, id: DeliveryId, from: GroupPlace, to: GroupPlace) -> Result<(), String> {
         let life = self.life(id)?;
-        if matches!(life.stands, Stands::Working { .. } | Stands::Purged) {
+        if matches!(life.stands, Stands::Working { .. } | Stands::Replayed | Stands::Purged) {
             return Err(format!("{id} is {:?}, and was moved", life.stands));
         }
         match &mut life.location {
@@ -215,11 +271,11 @@ impl Model {
                 Stands::Queued | Stands::Working { .. } | Stands::Suspect => &mut counters.queued,
                 Stands::Held => &mut counters.held,
                 Stands::Dead(_) => &mut counters.dead,
-                Stands::Delivered | Stands::Discarded => &mut counters.retained,
+                Stands::Delivered | Stands::Discarded | Stands::GivenUp | Stands::Replayed => &mut counters.retained,
                 Stands::Purged => continue,
             };
             amount.messages += 1;
-            amount.bytes += life.accepted.length;
+            amount.bytes += if life.stands == Stands::Replayed { 0 } else { life.accepted.length };
         }
         for (mailbox, _) in self.refused.keys() {
             counted.entry(mailbox.clone()).or_default().refused += 1;

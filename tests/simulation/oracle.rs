@@ -36,6 +36,13 @@ impl Oracle {
         }
     }
 
+    /// A delivery is to be handled anew.
+    pub(crate) fn replayed(&mut self, old: DeliveryId, new: DeliveryId) {
+        self.happened(old, "replayed");
+        let before = self.stories.insert(new, vec!["replays"]);
+        assert!(before.is_none(), "{new} was there before");
+    }
+
     pub(crate) fn has_kept(&self, mailbox: &MailboxId, message: &MessageId) -> bool {
         self.kept.contains(&(mailbox.clone(), message.clone()))
     }

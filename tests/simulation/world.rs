@@ -89,6 +89,8 @@ pub(crate) struct World {
     pub(crate) recoveries: u64,
     /// How many groups were moved in its life.
     pub(crate) moves: u64,
+    /// How often an operator did something.
+    pub(crate) acts: u64,
 }
 
 impl World {
@@ -115,6 +117,7 @@ impl World {
             offered: Vec::new(),
             recoveries: 0,
             moves: 0,
+            acts: 0,
         }
     }
 
@@ -132,7 +135,7 @@ impl World {
         self.burn_and_compare();
         let model = self.check();
         self.read_everything(&model);
-        self.moves = model.moves;
+        (self.moves, self.acts) = (model.moves, model.acts);
     }
 
     fn round(&mut self) {
@@ -288,7 +291,9 @@ impl World {
     /// Every payload that was not purged reads, wherever it was moved to (I1).
     fn read_everything(&self, model: &Model) {
         let spool = self.spool.as_ref().expect("open");
-        for (id, life) in model.lives.iter().filter(|(_, life)| life.stands != Stands::Purged) {
+        for (id, life) in
+            model.lives.iter().filter(|(_, life)| !matches!(life.stands, Stands::Replayed | Stands::Purged))
+        {
             let Acceptance { mailbox, message, digest, .. } = &life.accepted;
             let opened = spool.reader().open(mailbox, message, &life.location);
             let opened = opened.unwrap_or_else(|error| panic!("payload of {id}: {error}"));

@@ -17,7 +17,9 @@ pub enum AskError {
     #[error("meshd does not run, or not with this configuration: nobody listens at {0}")]
     NotRunning(PathBuf),
     /// The socket lets us not in.
-    #[error("not permitted to connect to {0}: root, the daemon's own user and members of control.view_group are")]
+    #[error(
+        "not permitted to connect to {0}: root, the daemon's own user and members of control.view_group, or without one of control.operate_group, are"
+    )]
     NotPermitted(PathBuf),
     /// It listens, and says nothing.
     #[error(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -15,9 +16,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::wire::{Answer, Ask, LARGEST_PAGE, LONGEST_REQUEST, Refusal, Request, Response, VERSION};
+use super::people::{Asker, Groups, May};
+use super::wire::{
+    Answer, Ask, LARGEST_PAGE, LONGEST_REQUEST, MOST_ACTS, Outcome, Refusal, Request, Response, VERSION,
+};
+use crate::domain::operator::Operator;
 use crate::ports::operations::Operations;
-use crate::ports::store::SetAsidePage;
+use crate::ports::store::{Act, Order, SetAsidePage};
 use crate::store::disk::group_number;
 
 /// Operators and a monitoring agent: more at once is a mistake, and waits.
@@ -30,16 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(in crate::daemon) struct Control {
     listener: UnixListener,
     path: PathBuf,
-    guests: Guests,
-}
-
-/// Who may ask besides root and ourselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Guests {
-    /// Nobody.
-    None,
-    /// Whoever the kernel let through: the socket's group and mode keep out all but the group's members.
-    Members,
+    groups: Arc<Groups>,
 }
 
 /// Why there is no control socket.
@@ -55,7 +51,7 @@ pub(in crate::daemon) enum ControlError {
 
 impl Control {
     /// Makes the socket at `path`, in the place of one that nobody answers.
-    pub(in crate::daemon) fn bind(path: &Path, view_group: Option<&str>) -> Result<Self, ControlError> {
+    pub(in crate::daemon) fn bind(path: &Path, groups: Groups) -> Result<Self, ControlError> {
         let failed = |error| ControlError::Failed(path.to_path_buf(), error);
         match StdStream::connect(path) {
             Ok(_) => return Err(ControlError::Taken(path.to_path_buf())),
@@ -67,16 +63,16 @@ impl Control {
             Err(error) => return Err(failed(error)),
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
-        let (mode, guests) = match view_group {
-            None => (0o600, Guests::None),
+        let mode = match groups.door() {
+            None => 0o600,
             Some(group) => {
                 let group = group_number(group).map_err(failed)?;
                 chown(path, None, Some(group)).map_err(failed)?;
-                (0o660, Guests::Members)
+                0o660
             }
         };
         std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
-        Ok(Self { listener, path: path.to_path_buf(), guests })
+        Ok(Self { listener, path: path.to_path_buf(), groups: Arc::new(groups) })
     }
 
     /// Answers until `stop`; then the socket is gone, and each answer begun is given.
@@ -91,9 +87,9 @@ impl Control {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
             match accepted {
                 Ok((stream, _)) => {
-                    let (operations, guests) = (Arc::clone(&operations), self.guests);
+                    let (operations, groups) = (Arc::clone(&operations), Arc::clone(&self.groups));
                     connections.spawn(async move {
-                        let answered = timeout(PATIENCE, converse(stream, guests, &*operations)).await;
+                        let answered = timeout(PATIENCE, converse(stream, &groups, &*operations)).await;
                         if let Ok(Err(error)) = answered {
                             tracing::debug!(%error, "a control connection broke off");
                         }
@@ -113,31 +109,32 @@ impl Control {
     }
 }
 
-async fn converse(stream: UnixStream, guests: Guests, operations: &dyn Operations) -> io::Result<()> {
-    let asker = stream.peer_cred()?.uid();
+async fn converse(stream: UnixStream, groups: &Groups, operations: &dyn Operations) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    let asker = Asker { user: peer.uid(), group: peer.gid() };
     let (reading, mut writing) = stream.into_split();
     let mut line = Vec::new();
     BufReader::new(reading.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
-    let result = if may_ask(asker, rustix::process::geteuid().as_raw(), guests) {
-        answer(&line, operations).await
-    } else {
-        tracing::warn!(user = asker, "refused a user on the control socket");
-        Err(Refusal::NotPermitted)
+    let result = match groups.may(asker, rustix::process::geteuid().as_raw()) {
+        May::Nothing => Err(Refusal::NotPermitted),
+        May::Look => answer(&line, Err(Refusal::MayOnlyLook { group: groups.operate.clone() }), operations).await,
+        May::Act => answer(&line, Ok(Operator(asker.user)), operations).await,
     };
+    if let Err(refusal @ (Refusal::NotPermitted | Refusal::MayOnlyLook { .. })) = &result {
+        tracing::warn!(user = asker.user, %refusal, "refused a user on the control socket");
+    }
     let mut response = serde_json::to_vec(&Response { version: VERSION, result })?;
     response.push(b'\n');
     writing.write_all(&response).await?;
     writing.shutdown().await
 }
 
-fn may_ask(asker: u32, own: u32, guests: Guests) -> bool {
-    match guests {
-        Guests::Members => true,
-        Guests::None => asker == 0 || asker == own,
-    }
-}
-
-async fn answer(line: &[u8], operations: &dyn Operations) -> Result<Answer, Refusal> {
+/// `operator` is who asks, or why they may not act.
+async fn answer(
+    line: &[u8],
+    operator: Result<Operator, Refusal>,
+    operations: &dyn Operations,
+) -> Result<Answer, Refusal> {
     let request: Request = serde_json::from_slice(line).map_err(|_| Refusal::NotUnderstood { speaks: VERSION })?;
     if request.version != VERSION {
         return Err(Refusal::NotUnderstood { speaks: VERSION });
@@ -150,6 +147,26 @@ async fn answer(line: &[u8], operations: &dyn Operations) -> Result<Answer, Refu
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
         }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
+        Ask::Act { deliveries, act, why } => {
+            let by = operator?;
+            let most = if is_forced(act) { 1 } else { MOST_ACTS };
+            if deliveries.len() > most {
+                return Err(Refusal::TooMany);
+            }
+            // Handed over together, they share a commit.
+            let order = |delivery| Order { delivery, act, by, why: why.clone() };
+            let asked: Vec<_> = deliveries.iter().map(|id| operations.act(order(*id))).collect();
+            let results = try_join_all(asked).await.map_err(halted)?;
+            let outcome = |(delivery, result)| Outcome { delivery, result };
+            Ok(Answer::Acted(deliveries.into_iter().zip(results).map(outcome).collect()))
+        }
+    }
+}
+
+fn is_forced(act: Act) -> bool {
+    match act {
+        Act::Replay { force, .. } | Act::Release { force } => force,
+        Act::Hold | Act::Discard => false,
     }
 }
 

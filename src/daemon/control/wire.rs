@@ -6,14 +6,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::DeliveryId;
+use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::SetAside;
+use crate::ports::store::{Act, Acted, Refused, SetAside};
 
 /// The version of both lines. A change that an older side would misread raises it.
 pub(super) const VERSION: u32 = 1;
 
-/// No request is longer, in bytes: the longest holds two numbers.
+/// No request is longer, in bytes: the longest names [`MOST_ACTS`] deliveries, and a reason.
 pub(super) const LONGEST_REQUEST: u64 = 4 * 1024;
+
+/// No request acts on more deliveries.
+pub const MOST_ACTS: usize = 100;
 
 /// No page holds more deliveries.
 pub const LARGEST_PAGE: usize = 200;
@@ -48,6 +52,15 @@ pub enum Ask {
     },
     /// Where does the journal end?
     JournalHead,
+    /// Do this with each of these.
+    Act {
+        /// Which, at most [`MOST_ACTS`].
+        deliveries: Vec<DeliveryId>,
+        /// What.
+        act: Act,
+        /// Why, for the journal.
+        why: Option<Remark>,
+    },
 }
 
 /// What the daemon responds.
@@ -69,6 +82,17 @@ pub enum Answer {
     SetAside(Vec<SetAside>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
+    /// To [`Ask::Act`]: what came of each, in the order asked.
+    Acted(Vec<Outcome>),
+}
+
+/// What came of an act on one delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// Done, or why not.
+    pub result: Result<Acted, Refused>,
 }
 
 /// Why there is no answer.
@@ -78,6 +102,15 @@ pub enum Refusal {
     /// The asking user may not.
     #[error("this user may not ask: root, the daemon's own user and members of control.view_group may")]
     NotPermitted,
+    /// The asking user may look, and no more.
+    #[error("this user may look, and not act: root, the daemon's own user and {} may", operators(.group.as_deref()))]
+    MayOnlyLook {
+        /// The group whose members may act.
+        group: Option<String>,
+    },
+    /// Too many at once.
+    #[error("at most {MOST_ACTS} deliveries at once, and with --force one alone")]
+    TooMany,
     /// The request is not one of this version.
     #[error("the daemon does not understand the request: it speaks version {speaks} of the protocol")]
     NotUnderstood {
@@ -87,4 +120,12 @@ pub enum Refusal {
     /// The store has halted.
     #[error("{0}")]
     Halted(String),
+}
+
+/// Who may act besides root and the daemon's own user, for people.
+fn operators(group: Option<&str>) -> String {
+    match group {
+        Some(group) => format!("members of {group} (control.operate_group)"),
+        None => "members of control.operate_group, which is not configured,".to_owned(),
+    }
 }

@@ -12,8 +12,8 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Note, Occupancy,
-    Refusal, Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Note,
+    Occupancy, Order, Refusal, Refused, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -123,6 +123,10 @@ impl Store for FakeStore {
     }
 
     fn settle(&self, _: Lease, _: Settlement) -> Reply<()> {
+        not_for_pollers()
+    }
+
+    fn act(&self, _: Order) -> Reply<Result<Acted, Refused>> {
         not_for_pollers()
     }
 

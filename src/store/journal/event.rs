@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
@@ -17,7 +18,7 @@ use crate::ports::store::{Location, SetAsideKind};
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
 
-/// One thing that happened. A delivery's id is the sequence of its `Accepted`.
+/// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "e", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Event {
@@ -167,6 +168,44 @@ pub enum Event {
         /// Its payload is kept until then.
         keep: Timestamp,
     },
+    /// A person has a delivery handled anew, as the delivery that begins here.
+    Replayed(Box<Replay>),
+    /// A person put a held delivery back to work.
+    OperatorReleased {
+        /// Which.
+        id: DeliveryId,
+        /// Due from then.
+        due: Timestamp,
+        /// It is tried with nothing else in work.
+        alone: bool,
+        /// Who.
+        by: Operator,
+        /// Why, if they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Remark>,
+    },
+    /// A person set a delivery aside until they, or another, say what becomes of it.
+    OperatorHeld {
+        /// Which.
+        id: DeliveryId,
+        /// What is said of it from now on.
+        reason: Reason,
+        /// Who.
+        by: Operator,
+        /// Why.
+        why: Remark,
+    },
+    /// The end, by a person: it goes nowhere.
+    OperatorDiscarded {
+        /// Which.
+        id: DeliveryId,
+        /// Its payload is kept until then.
+        keep: Timestamp,
+        /// Who.
+        by: Operator,
+        /// Why.
+        why: Remark,
+    },
     /// The payload's time is over; the delivery is no longer known but for its id.
     Purged {
         /// Which.
@@ -284,6 +323,33 @@ pub struct Acceptance {
     pub aside: Option<Aside>,
 }
 
+/// A replay. The new delivery has everything of the old one's message, and its payload; nothing of its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The delivery that it continues, which ends here.
+    pub of: DeliveryId,
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// The message.
+    pub message: MessageId,
+    /// Decoded length, bytes.
+    pub length: u64,
+    /// Keyed digest of its bytes.
+    pub digest: ContentDigest,
+    /// Due for work from then.
+    pub due: Timestamp,
+    /// It is tried with nothing else in work.
+    pub alone: bool,
+    /// The old delivery is known until then.
+    pub keep: Timestamp,
+    /// Who had it replayed.
+    pub by: Operator,
+    /// Why, if they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Remark>,
+}
+
 /// Where a group lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -349,6 +415,30 @@ mod tests {
         };
         let table = [
             (Event::Stopped, r#"{"e":"stopped"}"#),
+            (
+                Event::Replayed(Box::new(Replay {
+                    of: id,
+                    mailbox: mailbox(),
+                    message: MessageId::new("M1").expect("a message id"),
+                    length: 5,
+                    digest: ContentDigest("ab".into()),
+                    due: Timestamp(9),
+                    alone: false,
+                    keep: Timestamp(10),
+                    by: Operator(1000),
+                    why: None,
+                })),
+                r#"{"e":"replayed","of":7,"mailbox":"X26ABC1","message":"M1","length":5,"digest":"ab","due":9,"alone":false,"keep":10,"by":1000}"#,
+            ),
+            (
+                Event::OperatorDiscarded {
+                    id,
+                    keep: Timestamp(9),
+                    by: Operator(1000),
+                    why: Remark::new("sent again").expect("a remark"),
+                },
+                r#"{"e":"operator-discarded","id":7,"keep":9,"by":1000,"why":"sent again"}"#,
+            ),
             (
                 Event::Moved {
                     ids: vec![id],

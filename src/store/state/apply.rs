@@ -1,13 +1,13 @@
 //! Applying one journal record.
 
-use super::row::{Expiring, PartsRow, Place, RefusedRow, Row};
+use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
 use crate::store::journal::Stamp;
-use crate::store::journal::event::{Acceptance, Event};
+use crate::store::journal::event::{Acceptance, Event, Replay};
 
 impl State {
     /// Applies record `sequence`, written `at`. An error says that the index does not fit the journal.
@@ -32,10 +32,9 @@ impl State {
             Event::Stopped => self.meta.stopped = true,
             Event::Accepted(accepted) => self.accepted(index, DeliveryId(sequence), wall, accepted)?,
             Event::Acknowledged { id } => {
-                let mut row = self.expect(index, *id)?;
-                row.acknowledged = true;
+                let row = self.expect(index, *id)?;
                 self.counters(&row.delivery.mailbox).acknowledged_total += 1;
-                self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
+                self.acknowledged(index, row)?;
             }
             Event::Repeated { id, mailbox, message } => {
                 self.drop_refusal(index, mailbox, message)?;
@@ -80,14 +79,14 @@ impl State {
             Event::Delivered { id, outputs, keep } => {
                 let counters = self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
-                    Place::Ended { delivered: true, keep: *keep }
+                    Place::Ended { how: Ending::Delivered, keep: *keep }
                 })?;
                 counters.delivered_total += 1;
             }
             Event::Discarded { id, keep, .. } => {
                 let counters = self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
-                    Place::Ended { delivered: false, keep: *keep }
+                    Place::Ended { how: Ending::Discarded, keep: *keep }
                 })?;
                 counters.discarded_total += 1;
             }
@@ -122,6 +121,24 @@ impl State {
                     Place::Aside { kind, reason: reason.clone(), since: wall, keep: Some(*keep) }
                 })?;
             }
+            Event::Replayed(replay) => self.replayed(index, DeliveryId(sequence), wall, replay)?,
+            Event::OperatorReleased { id, due, alone, .. } => {
+                self.change(index, *id, |delivery| {
+                    delivery.outputs.iter_mut().for_each(reopen);
+                    waiting(*due, *alone)
+                })?;
+            }
+            Event::OperatorHeld { id, reason, .. } => {
+                self.change(index, *id, |_| Place::Aside {
+                    kind: SetAsideKind::Held,
+                    reason: reason.clone(),
+                    since: wall,
+                    keep: None,
+                })?;
+            }
+            Event::OperatorDiscarded { id, keep, .. } => {
+                self.change(index, *id, |_| Place::Ended { how: Ending::GivenUp, keep: *keep })?;
+            }
             Event::Purged { id, .. } => self.purged(index, *id)?,
             Event::Moved { ids, from, to } => self.moved(index, ids, *from, *to)?,
             Event::VolumeRemoved { volume } => {
@@ -141,6 +158,17 @@ impl State {
             | Event::Configured { .. } => {}
         }
         Ok(())
+    }
+
+    /// Whoever has its payload by now is acknowledged with it.
+    fn acknowledged(&mut self, index: &dyn Index, mut row: Row) -> Result<(), IndexError> {
+        row.acknowledged = true;
+        self.put(keys::delivery(kind::DELIVERY, row.delivery.id), &row)?;
+        let Place::Ended { how: Ending::Replayed(to), .. } = row.place else { return Ok(()) };
+        match self.row(index, to)? {
+            Some(next) => self.acknowledged(index, next),
+            None => Ok(()),
+        }
     }
 
     fn accepted(
@@ -179,13 +207,39 @@ impl State {
         self.enter(Row { delivery, place, acknowledged: false })
     }
 
+    /// The payload goes to a new delivery, which knows nothing of what was done with it before.
+    fn replayed(
+        &mut self,
+        index: &dyn Index,
+        id: DeliveryId,
+        wall: Timestamp,
+        replay: &Replay,
+    ) -> Result<(), IndexError> {
+        let Row { delivery: before, acknowledged, .. } = self.expect(index, replay.of)?;
+        self.leave_group(index, replay.of, &before.location)?;
+        self.change(index, replay.of, |_| Place::Ended { how: Ending::Replayed(id), keep: replay.keep })?;
+        self.join_group(index, id, &before.location)?;
+        let delivery = Delivery {
+            id,
+            accepted_at: wall,
+            attempts: 0,
+            starts: 0,
+            solo_deaths: 0,
+            continues: Some(replay.of),
+            outputs: Vec::new(),
+            ..before
+        };
+        self.enter(Row { delivery, place: waiting(replay.due, replay.alone), acknowledged })
+    }
+
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
         self.leave(&row);
         self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
-        self.leave_group(index, id, &row.delivery.location)?;
-        if let Location::Parts { life, .. } = row.delivery.location {
+        let Some(location) = row.payload() else { return Ok(()) };
+        self.leave_group(index, id, location)?;
+        if let Location::Parts { life, .. } = *location {
             let Delivery { mailbox, message_id: message, .. } = row.delivery;
             self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message, life })?;
         }
@@ -261,7 +315,7 @@ impl State {
         }
         let amount = self.amount(row);
         amount.messages = amount.messages.saturating_sub(1);
-        amount.bytes = amount.bytes.saturating_sub(row.delivery.length);
+        amount.bytes = amount.bytes.saturating_sub(row.bytes());
     }
 
     fn enter(&mut self, row: Row) -> Result<(), IndexError> {
@@ -288,7 +342,7 @@ impl State {
         }
         let amount = self.amount(&row);
         amount.messages += 1;
-        amount.bytes += row.delivery.length;
+        amount.bytes += row.bytes();
         self.put(keys::delivery(kind::DELIVERY, row.delivery.id), &row)
     }
 
@@ -305,6 +359,18 @@ impl State {
     pub(super) fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
         self.row(index, id)?.ok_or_else(|| IndexError(format!("delivery {id} is missing")))
     }
+}
+
+/// What was held for the sake of an output is tried again.
+fn reopen(output: &mut OutputState) {
+    if let Progress::Held(code) = output.progress {
+        output.progress = Progress::Reopened(code);
+    }
+}
+
+/// Back among what waits for work; alone as if the daemon had ended on it.
+fn waiting(due: Timestamp, alone: bool) -> Place {
+    if alone { Place::Suspect } else { Place::Queued { due } }
 }
 
 /// The ways of being published that are counted.

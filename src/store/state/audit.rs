@@ -28,12 +28,13 @@ impl State {
                     return Err(differs("what is staged"));
                 }
             }
+            let bytes = row.bytes();
+            if let Some(Location::Group { volume, .. }) = row.payload() {
+                volumes.entry(*volume).or_default().count(row.delivery.id);
+            }
             let Row { delivery, place, .. } = row;
             if keys::number_of(key) != Some(delivery.id.0) {
                 return Err(differs("a delivery's key"));
-            }
-            if let Location::Group { volume, .. } = delivery.location {
-                volumes.entry(volume).or_default().count(delivery.id);
             }
             let counters = counted.entry(delivery.mailbox.clone()).or_default();
             let (has, amount, row): ([bool; PLACES.len()], &mut Amount, Vec<u8>) = match &place {
@@ -66,7 +67,7 @@ impl State {
                 }
             };
             amount.messages += 1;
-            amount.bytes += delivery.length;
+            amount.bytes += bytes;
             expected.iter_mut().zip(has).for_each(|(count, has)| *count += u64::from(has));
             if index.get(&row)?.is_none() {
                 return Err(differs("the place of a delivery"));

@@ -21,7 +21,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{MailboxOccupancy, Occupancy};
 
-pub(crate) use row::{Expiring, Meta, PartsRow, Place, RefusedRow, Row, VolumeRow};
+pub(crate) use row::{Ending, Expiring, Meta, PartsRow, Place, RefusedRow, Row, VolumeRow};
 
 /// Enough for one scan page of counters or volumes.
 const PAGE: usize = 256;

@@ -7,7 +7,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::Progress;
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
-use crate::ports::store::{Delivery, SetAsideKind};
+use crate::ports::store::{Delivery, Location, SetAsideKind};
 use crate::store::journal::record::Hash;
 
 /// One delivery and where it stands.
@@ -28,6 +28,23 @@ impl Row {
             Place::Aside { reason, .. } => reason.code == FaultCode::SpoolLost,
             Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => false,
         }
+    }
+
+    /// Where its payload is; `None` once that was handed to the delivery that replays it.
+    pub(crate) fn payload(&self) -> Option<&Location> {
+        match self.place {
+            Place::Ended { how: Ending::Replayed(_), .. } => None,
+            Place::Queued { .. }
+            | Place::Working { .. }
+            | Place::Suspect
+            | Place::Aside { .. }
+            | Place::Ended { .. } => Some(&self.delivery.location),
+        }
+    }
+
+    /// Decoded bytes of its payload, while it has it.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.payload().map_or(0, |_| self.delivery.length)
     }
 
     /// Whether files in staging folders are still needed for it.
@@ -65,11 +82,24 @@ pub(crate) enum Place {
     },
     /// The end.
     Ended {
-        /// Published, not discarded.
-        delivered: bool,
-        /// Its payload is kept until then.
+        /// Which.
+        how: Ending,
+        /// Its payload, or where that was handed on what is known of it, is kept until then.
         keep: Timestamp,
     },
+}
+
+/// The ends that a delivery can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ending {
+    /// Every output is published.
+    Delivered,
+    /// A rule says that it goes nowhere.
+    Discarded,
+    /// A person says so.
+    GivenUp,
+    /// It is handled anew as another delivery, which has its payload now.
+    Replayed(DeliveryId),
 }
 
 /// The row about the whole.

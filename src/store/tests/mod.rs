@@ -1,5 +1,6 @@
 //! The store through its commands, on a simulated disk and an index in memory.
 
+mod acts;
 mod compact;
 mod dedupe;
 mod recover;

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::ids::Name;
 use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet};
 
-fn output(progress: Progress) -> Vec<OutputState> {
+pub(super) fn output(progress: Progress) -> Vec<OutputState> {
     let name = Name::new("inbox").unwrap();
     let plan = OutputPlan {
         name,

@@ -63,6 +63,31 @@ async fn a_published_output_is_skipped() {
 }
 
 #[tokio::test]
+async fn an_output_that_a_person_reopened_is_staged_as_it_was_decided() {
+    let bench = Bench::new();
+    let reopened = Progress::Reopened(FaultCode::OutUncertain);
+    let outputs = vec![output("left", Progress::Published(Publication::Seen)), output("right", reopened.clone())];
+    bench.store.queue(Delivery { outputs, ..of("NO_PIPELINE_TAKES_THIS", 1) });
+    bench.store.queue(Delivery { outputs: vec![output("inbox", reopened)], ..of("NO_PIPELINE_TAKES_THIS", 2) });
+    bench.run_until_settled(2).await.expect("no halt");
+    assert_eq!(
+        bench.calls.all(),
+        [
+            "lease MB1 d1 d2",
+            "stage d1 right",
+            "stage d2 inbox",
+            "staged d1",
+            "staged d2",
+            "publish d1 right",
+            "publish d2 inbox",
+            "settle d1",
+            "settle d2"
+        ]
+    );
+    assert_eq!(bench.words(), ["d1 delivered", "d2 delivered"]);
+}
+
+#[tokio::test]
 async fn a_plan_nothing_came_of_is_made_anew() {
     let bench = Bench::new();
     bench.store.queue(Delivery { outputs: vec![output("gone", Progress::Planned)], ..of("GO", 1) });

@@ -3,9 +3,10 @@ use std::io::{Read, Write};
 use super::*;
 use crate::daemon::control::client::{AskError, ask};
 use crate::domain::ids::DeliveryId;
+use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Halt, SetAside};
+use crate::ports::store::{Acted, Halt, Refused, SetAside};
 
 /// A daemon that says what it was asked.
 struct Parrot;
@@ -32,6 +33,10 @@ impl Operations for Parrot {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
     }
 
+    fn act(&self, order: Order) -> Told<'_, Result<Acted, Refused>> {
+        Box::pin(async move { Ok(Ok(Acted::ReplayedAs(DeliveryId(order.by.0.into())))) })
+    }
+
     fn journal_head(&self) -> Told<'_, String> {
         Box::pin(async { Ok("1:00".into()) })
     }
@@ -44,7 +49,7 @@ fn while_served<T: Send + 'static>(asking: impl FnOnce(&Path) -> T + Send + 'sta
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let control = Control::bind(&path, None).expect("the folder is ours");
+        let control = Control::bind(&path, Groups::default()).expect("the folder is ours");
         let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
         let served = tracker.spawn(control.serve(Arc::new(Parrot), stop.clone()));
         let asked = path.clone();
@@ -97,12 +102,38 @@ fn a_request_without_end_is_cut_off() {
     assert!(response.contains("not-understood"), "{response}");
 }
 
-#[test]
-fn without_a_group_only_root_and_the_daemons_own_user_may_ask() {
-    for (asker, guests, may) in
-        [(0, Guests::None, true), (990, Guests::None, true), (1000, Guests::None, false), (1000, Guests::Members, true)]
-    {
-        assert_eq!(may_ask(asker, 990, guests), may, "{asker} {guests:?}");
+fn acting(count: u64, act: Act) -> Vec<u8> {
+    let deliveries = (0..count).map(|n| DeliveryId(u64::MAX - n)).collect();
+    let why = Remark::new("\"".repeat(Remark::LONGEST)).ok();
+    let request = Request { version: VERSION, ask: Ask::Act { deliveries, act, why } };
+    serde_json::to_vec(&request).expect("JSON")
+}
+
+#[tokio::test]
+async fn whoever_may_only_look_is_told_which_group_may_act() {
+    let refusal = Refusal::MayOnlyLook { group: Some("meshd-operate".into()) };
+    let looks = || Err(refusal.clone());
+    assert_eq!(answer(&acting(1, Act::Discard), looks(), &Parrot).await, Err(refusal.clone()));
+    assert!(refusal.to_string().contains("members of meshd-operate"), "{refusal}");
+    let status = serde_json::to_vec(&Request { version: VERSION, ask: Ask::Status }).expect("JSON");
+    assert!(answer(&status, looks(), &Parrot).await.is_ok());
+}
+
+#[tokio::test]
+async fn acts_are_done_in_the_name_of_who_asks_and_force_is_for_one_alone() {
+    let by = || Ok(Operator(1000));
+    let Ok(Answer::Acted(outcomes)) = answer(&acting(2, Act::Discard), by(), &Parrot).await else { panic!("refused") };
+    assert_eq!(outcomes.iter().map(|outcome| outcome.delivery.0).collect::<Vec<_>>(), [u64::MAX, u64::MAX - 1]);
+    // The parrot takes the user's number for a delivery.
+    assert!(outcomes.iter().all(|outcome| outcome.result == Ok(Acted::ReplayedAs(DeliveryId(1000)))));
+
+    let most = acting(MOST_ACTS as u64, Act::Replay { force: false, again: true });
+    assert!(most.len() < LONGEST_REQUEST as usize, "{} bytes", most.len());
+    assert!(answer(&most, by(), &Parrot).await.is_ok());
+    assert_eq!(answer(&acting(MOST_ACTS as u64 + 1, Act::Hold), by(), &Parrot).await, Err(Refusal::TooMany));
+    for act in [Act::Release { force: true }, Act::Replay { force: true, again: false }] {
+        assert_eq!(answer(&acting(2, act), by(), &Parrot).await, Err(Refusal::TooMany));
+        assert!(answer(&acting(1, act), by(), &Parrot).await.is_ok());
     }
 }
 
@@ -115,8 +146,8 @@ fn nobody_listening_is_told_from_a_socket_left_behind() {
     assert!(matches!(ask(&path, Ask::Status), Err(AskError::NotRunning(_))));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _inside = runtime.enter();
-    let first = Control::bind(&path, None).expect("what was left behind is replaced");
-    assert!(matches!(Control::bind(&path, None), Err(ControlError::Taken(_))));
+    let first = Control::bind(&path, Groups::default()).expect("what was left behind is replaced");
+    assert!(matches!(Control::bind(&path, Groups::default()), Err(ControlError::Taken(_))));
     drop(first);
 }
 

@@ -13,8 +13,8 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Acceptance, Accepted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, Note, Occupancy, Refusal,
-    Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, Note, Occupancy,
+    Order, Refusal, Refused, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -214,6 +214,9 @@ impl Store for FakeStore {
         not_here()
     }
     fn note(&self, _: Note) -> Reply<()> {
+        not_here()
+    }
+    fn act(&self, _: Order) -> Reply<Result<Acted, Refused>> {
         not_here()
     }
     fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {

@@ -1,0 +1,191 @@
+//! What operators may do with a delivery, and when.
+//!
+//! | It is | `replay` | `release` | `hold` | `discard` |
+//! |---|---|---|---|---|
+//! | waiting for work | no: it needs nobody | no: it needs nobody | yes, *reason* | no: hold it first |
+//! | in work, or waiting to be tried alone | no | no | no | no |
+//! | dead | yes | no: replay it | yes, *reason* | yes, *reason* |
+//! | held | yes | yes | no: it is | yes, *reason* |
+//! | held, `SPOOL-LOST` | no | no | no: it is | yes, *reason* |
+//! | delivered | *again* | no | no | no |
+//! | discarded by a rule | yes | no | no | no |
+//! | discarded by a person | no | no | no | no |
+//! | replayed | no | no | no | no |
+//! | not known | no | no | no | no |
+//!
+//! To which are added, in this order:
+//!
+//! - What was set aside dead at its acceptance is kept as MESH served it: neither replayed nor released.
+//! - Where the code it was set aside with says so (`FaultCode::needs_force`), replay and release take `--force`.
+//! - Where one of its outputs has begun (staged, published or held), replay takes `--again` and a reason, because
+//!   today's pipelines know nothing of what a consumer may have (I2). Releasing needs neither: outputs keep their states,
+//!   and only those that were held are staged anew, which a consumer may see as a second time.
+//!
+//! **A replay** is a new delivery, linked to the old one and with nothing of its history: attempts, age and outputs
+//! begin anew. It takes over the payload, so that this has one owner at any time; the old delivery ends as "replayed as"
+//! the new one and is known until its retention ends. **A release** is the same delivery, as it is: its attempts are
+//! kept, since a new budget is what a replay is for. Whatever is poison goes back as a suspect does: it is tried with
+//! nothing else in work, and a death of the daemon is its own. **What is held** stays without a limit; a dead letter
+//! that is held keeps the reason it died of. **What is discarded** no longer counts against the budget for mail set
+//! aside; its payload goes after `retention.delivered`, as any other that ended.
+//!
+//! Each act is one record, with the Unix user who did it: evidence and change are the same bytes.
+
+use super::committer::{Committer, Moment, Stop};
+use super::journal::event::{Event, Replay};
+use super::state::{Ending, Place, Row};
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::DeliveryId;
+use crate::domain::operator::Remark;
+use crate::domain::settlement::{DeathCause, Reason};
+use crate::ports::store::{Act, Acted, Order, Refused, SetAsideKind};
+
+impl Committer {
+    /// Does what an operator says, if the table allows it.
+    pub(super) fn obey(&mut self, moment: Moment, order: Order) -> Result<Result<Acted, Refused>, Stop> {
+        let Some(row) = self.state.row(self.index.as_ref(), order.delivery)? else { return Ok(Err(Refused::Unknown)) };
+        let allowed = match order.act {
+            Act::Replay { force, again } => may_replay(&row, force, again, order.why.as_ref()),
+            Act::Release { force } => may_release(&row, force),
+            Act::Hold => may_hold(&row),
+            Act::Discard => may_discard(&row),
+        };
+        if let Err(refused) = allowed {
+            return Ok(Err(refused));
+        }
+        Ok(match (order.act, order.why.clone()) {
+            (Act::Hold | Act::Discard, None) => Err(Refused::NeedsReason),
+            (Act::Replay { .. }, _) => Ok(self.replay(moment, row, order)?),
+            (Act::Release { .. }, why) => {
+                let (id, alone) = (order.delivery, is_poison(&row));
+                self.record(moment, &Event::OperatorReleased { id, due: moment.now, alone, by: order.by, why })?;
+                Ok(Acted::Released)
+            }
+            (Act::Hold, Some(why)) => {
+                let reason = reason(&row).cloned();
+                let reason = reason.unwrap_or_else(|| Reason::new(FaultCode::OperatorHeld, why.as_str()));
+                self.record(moment, &Event::OperatorHeld { id: order.delivery, reason, by: order.by, why })?;
+                Ok(Acted::Held)
+            }
+            (Act::Discard, Some(why)) => {
+                let keep = moment.stamp.wall.plus(self.settings.retention.delivered);
+                self.record(moment, &Event::OperatorDiscarded { id: order.delivery, keep, by: order.by, why })?;
+                Ok(Acted::Discarded)
+            }
+        })
+    }
+
+    fn replay(&mut self, moment: Moment, row: Row, order: Order) -> Result<Acted, Stop> {
+        let keep = match row.place {
+            Place::Aside { keep: Some(keep), .. } | Place::Ended { keep, .. } => keep,
+            Place::Aside { keep: None, .. } | Place::Queued { .. } | Place::Working { .. } | Place::Suspect => {
+                moment.stamp.wall.plus(self.settings.retention.dead)
+            }
+        };
+        let alone = is_poison(&row);
+        let delivery = row.delivery;
+        let replay = Replay {
+            of: delivery.id,
+            mailbox: delivery.mailbox,
+            message: delivery.message_id,
+            length: delivery.length,
+            digest: delivery.digest,
+            due: moment.now,
+            alone,
+            keep,
+            by: order.by,
+            why: order.why,
+        };
+        let sequence = self.record(moment, &Event::Replayed(Box::new(replay)))?;
+        Ok(Acted::ReplayedAs(DeliveryId(sequence)))
+    }
+}
+
+fn may_replay(row: &Row, force: bool, again: bool, why: Option<&Remark>) -> Result<(), Refused> {
+    let is_delivered = match &row.place {
+        Place::Queued { .. } => return Err(Refused::Waits),
+        Place::Working { .. } | Place::Suspect => return Err(Refused::InWork),
+        Place::Aside { .. } | Place::Ended { how: Ending::Discarded, .. } => false,
+        Place::Ended { how: Ending::Delivered, .. } => true,
+        Place::Ended { how: Ending::GivenUp, .. } => return Err(Refused::Discarded),
+        Place::Ended { how: Ending::Replayed(to), .. } => return Err(Refused::ReplayedAs(*to)),
+    };
+    may_be_handled(row, force)?;
+    let may_be_out = is_delivered || row.delivery.outputs.iter().any(|output| output.progress.is_begun());
+    match (may_be_out, again, why) {
+        (true, false, _) => Err(Refused::NeedsAgain),
+        (_, true, None) => Err(Refused::NeedsReason),
+        (false, false, _) | (_, true, Some(_)) => Ok(()),
+    }
+}
+
+fn may_release(row: &Row, force: bool) -> Result<(), Refused> {
+    match &row.place {
+        Place::Queued { .. } => Err(Refused::Waits),
+        Place::Working { .. } | Place::Suspect => Err(Refused::InWork),
+        Place::Aside { kind: SetAsideKind::Dead(_), .. } => Err(Refused::NotHeld),
+        Place::Aside { kind: SetAsideKind::Held, .. } => may_be_handled(row, force),
+        Place::Ended { how, .. } => Err(ended(*how)),
+    }
+}
+
+fn may_hold(row: &Row) -> Result<(), Refused> {
+    match &row.place {
+        Place::Queued { .. } | Place::Aside { kind: SetAsideKind::Dead(_), .. } => Ok(()),
+        Place::Working { .. } | Place::Suspect => Err(Refused::InWork),
+        Place::Aside { kind: SetAsideKind::Held, .. } => Err(Refused::AlreadyHeld),
+        Place::Ended { how, .. } => Err(ended(*how)),
+    }
+}
+
+fn may_discard(row: &Row) -> Result<(), Refused> {
+    match &row.place {
+        Place::Queued { .. } => Err(Refused::Waits),
+        Place::Working { .. } | Place::Suspect => Err(Refused::InWork),
+        Place::Aside { .. } => Ok(()),
+        Place::Ended { how, .. } => Err(ended(*how)),
+    }
+}
+
+/// Whether a pipeline may have what was set aside.
+fn may_be_handled(row: &Row, force: bool) -> Result<(), Refused> {
+    if row.is_lost() {
+        return Err(Refused::Lost);
+    }
+    let Some(reason) = reason(row) else { return Ok(()) };
+    if is_as_served(row, reason.code) {
+        return Err(Refused::AsServed);
+    }
+    if (reason.code.needs_force() || is_poison(row)) && !force {
+        return Err(Refused::NeedsForce(reason.code));
+    }
+    Ok(())
+}
+
+fn ended(how: Ending) -> Refused {
+    match how {
+        Ending::Delivered => Refused::Delivered,
+        Ending::Discarded | Ending::GivenUp => Refused::Discarded,
+        Ending::Replayed(to) => Refused::ReplayedAs(to),
+    }
+}
+
+/// Why it was set aside.
+fn reason(row: &Row) -> Option<&Reason> {
+    match &row.place {
+        Place::Aside { reason, .. } => Some(reason),
+        Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => None,
+    }
+}
+
+/// Dead at its acceptance, and so never started: its bytes are not decoded (see `receive`). Two others were never
+/// started either: what came with other content, and what a person held before its turn.
+fn is_as_served(row: &Row, code: FaultCode) -> bool {
+    row.delivery.starts == 0 && ![FaultCode::MsgIdReused, FaultCode::OperatorHeld].contains(&code)
+}
+
+/// Handling it ended the daemon, or broke a step.
+fn is_poison(row: &Row) -> bool {
+    let died_of_it = matches!(row.place, Place::Aside { kind: SetAsideKind::Dead(DeathCause::Poison), .. });
+    died_of_it || reason(row).is_some_and(|reason| reason.code.is_poison())
+}

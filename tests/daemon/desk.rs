@@ -1,0 +1,86 @@
+//! What operators do with dead and held mail.
+
+use meshd::simulator::house::Plan;
+use meshd::simulator::mail::mixed;
+use serde_json::Value;
+
+use crate::PATIENCE;
+use crate::house::House;
+
+/// Takes nothing that comes.
+const OTHERS_ONLY: &str = r#"
+name = "others-only"
+[match]
+workflow = ["NOBODY_SENDS_THIS"]
+[[output]]
+name = "inbox"
+kind = "mesh-folder"
+path = "{mailbox.output}/IN"
+"#;
+
+/// Takes whatever comes.
+const EVERYTHING: &str = r#"
+name = "everything"
+[match]
+[[output]]
+name = "inbox"
+kind = "mesh-folder"
+path = "{mailbox.output}/IN"
+"#;
+
+/// The deliveries set aside, by their ids, oldest first.
+fn set_aside(house: &House) -> Vec<String> {
+    let listed = house.meshd(&["deadletter", "list", "--json"]).expect_done();
+    let Value::Array(listed) = serde_json::from_str(&listed).expect("JSON") else { panic!("{listed}") };
+    listed.iter().rev().map(|aside| format!("d{}", aside["delivery"]["id"])).collect()
+}
+
+#[test]
+fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() {
+    let pipelines = vec![("others-only.toml", OTHERS_ONLY.to_owned())];
+    let house = House::build(Plan { pipelines, ..Plan::default() });
+    house.set_up();
+    house.offer(4, |number| mixed(number).expect("synthetic mail is well made"));
+    let daemon = house.start();
+    daemon.wait_for("the mail to be dead", PATIENCE, || set_aside(&house).len() == 4);
+    let dead = set_aside(&house);
+    let held = house.meshd(&["deadletter", "hold", &dead[3], "--reason", "INC0012345"]).expect_done();
+    assert_eq!(held, format!("{} is held\n", dead[3]));
+    daemon.stop_in_order();
+
+    house.write("pipelines/everything.toml", EVERYTHING);
+    let daemon = house.start();
+    let replayed = house.meshd(&["deadletter", "replay", &dead[0], &dead[1], "--json"]).expect_done();
+    let replayed: Value = serde_json::from_str(&replayed).expect("JSON");
+    let new = format!("d{}", replayed[0]["done"]["replayed-as"]);
+    assert_eq!(
+        house.meshd(&["deadletter", "release", &dead[3]]).expect_done(),
+        format!("{} is back at work\n", dead[3])
+    );
+    let nothing = house.meshd(&["deadletter", "discard", &dead[2]]);
+    assert_eq!(nothing.code, Some(2), "it takes a reason: {}", nothing.stderr);
+    house.meshd(&["deadletter", "discard", &dead[2], "--reason", "sent again"]).expect_done();
+    daemon.wait_for("what was put back to work to come out", PATIENCE, || house.published().len() == 3);
+    assert_eq!(set_aside(&house), Vec::<String>::new());
+
+    let refused = house.meshd(&["deadletter", "replay", &dead[0]]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains(&format!("it was replayed as {new}")), "{}", refused.stderr);
+    let refused = house.meshd(&["deadletter", "replay", &new]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("--again and --reason"), "{refused:?}");
+    daemon.stop_in_order();
+
+    let offered = house.offered();
+    assert!(house.published().iter().all(|(id, sha256)| offered.get(id) == Some(sha256)));
+    house.meshd(&["journal", "verify"]).expect_done();
+    let by = format!("\"by\":{}", rustix::process::getuid().as_raw());
+    let kept = house.kept_in_clear();
+    for event in ["replayed", "operator-released", "operator-held", "operator-discarded"] {
+        let event = format!("\"{event}\"");
+        let says = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            text.split("{\"e\":").any(|record| record.starts_with(&event) && record.contains(&by))
+        };
+        assert!(kept.iter().any(|(_, bytes)| says(bytes)), "{event} does not say who");
+    }
+}
