@@ -63,6 +63,12 @@
 //!   of the disk (`tests/bench/run sled-reopen`).
 //! - **Recovery of staged outputs is ordinary work**: a delivery with staged files is leased like any other, and
 //!   [`work`] finishes it. There is one path that publishes, not two.
+//! - **What is dead or held has a budget of its own, for each mailbox and in all** (`set_aside`), beside that of parked
+//!   mail: a flood that no pipeline takes closes its own mailbox long before it fills the disk of all.
+//! - **The reserve takes reports only**, and a closed mailbox asks for no list by workflow: nothing parks yet, so there
+//!   is no answer to wait for.
+//! - **A payload that a lying drive lost is held** (`SPOOL-LOST`), and the daemon starts: one lost payload must not
+//!   keep it from all other mail.
 //! - **A poll's five minutes count from its first list**, so that a long drain does not halve the rate of polls.
 
 pub mod adapters;

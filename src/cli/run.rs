@@ -8,7 +8,7 @@ use crate::daemon;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 TERM or INT stops in order; a second one ends at once, with exit code 75, and loses nothing.
-USR1 puts the status into the log.
+HUP has configuration and pipelines read anew, all or nothing; USR1 puts the status into the log.
 
 Examples:
   meshd run
@@ -17,6 +17,7 @@ pub(super) struct Run {}
 
 impl Run {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        Ok(daemon::run(&context.load()?)?)
+        let loaded = context.load()?;
+        Ok(daemon::run(&context.config, loaded)?)
     }
 }

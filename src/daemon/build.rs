@@ -31,7 +31,7 @@ use crate::store::disk::Real;
 use crate::store::index::Index;
 use crate::store::index::sled::{Opening, Sled};
 use crate::store::spool::{Spool, SpoolSettings};
-use crate::store::{self, CommitterThread, Retention, StoreParts, StoreSettings};
+use crate::store::{self, CHECKPOINT_ROWS, CommitterThread, Retention, StoreParts, StoreSettings};
 use crate::work::{Work, WorkSettings};
 
 /// Mail of a small message is sealed into volumes; one is closed at this size, bytes.
@@ -59,6 +59,8 @@ pub(super) struct House {
     pub(super) obstacles: Obstacles,
     pub(super) metrics: Metrics,
     pub(super) publisher: Publisher,
+    /// Where a reload sends new ones.
+    pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
 }
@@ -141,18 +143,18 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let workers = usize::from(config.life.workers);
     let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
     sweep(&outputs, &pipelines, &committer);
+    let (pipelines, current) = watch::channel(Arc::new(pipelines));
     let work = Work {
         store: Arc::clone(&store),
         spool,
         outputs: Arc::new(outputs),
-        // A changed set of pipelines needs a restart, so nobody sends another.
-        pipelines: watch::channel(Arc::new(pipelines)).1,
+        pipelines: current,
         clock: Arc::clone(&clock),
         chance,
         timings: Arc::new(metrics.clone()),
         settings: WorkSettings { workers, ..WorkSettings::default() },
     };
-    Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, receivers, work })
+    Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, pipelines, receivers, work })
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
@@ -208,6 +210,7 @@ fn store_settings(config: &Config) -> StoreSettings {
     StoreSettings {
         directory: config.state.directory.clone(),
         segment_bytes: config.journal.segment.0,
+        checkpoint_rows: CHECKPOINT_ROWS,
         head_interval: config.journal.head_interval.0,
         floor: floor(config),
         retention: Retention {
@@ -224,7 +227,8 @@ fn floor(config: &Config) -> Floor {
     Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 }
 }
 
-fn admission(config: &Config) -> AdmissionSettings {
+/// The limits of intake, as configured.
+pub(super) fn admission(config: &Config) -> AdmissionSettings {
     let limits = |limits: crate::config::Limits| Limits { messages: limits.messages, bytes: limits.bytes.0 };
     let budget = |queued, set_aside| Budget { queued: limits(queued), set_aside: limits(set_aside) };
     let mailboxes: BTreeMap<_, _> = config

@@ -7,24 +7,41 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::{LogFormat, LogLevel};
 
+/// The handle by which a reload changes the level.
+pub(super) struct Level(reload::Handle<Targets, Registry>);
+
+impl Level {
+    /// From now on lines from `level` on are written.
+    pub(super) fn set(&self, level: LogLevel) {
+        if let Err(error) = self.0.reload(targets(level)) {
+            tracing::warn!(%error, "the log level stays as it was");
+        }
+    }
+}
+
 /// Starts logging. Once per process; a second call changes nothing.
-pub(super) fn start(format: LogFormat, level: LogLevel) {
+pub(super) fn start(format: LogFormat, level: LogLevel) -> Level {
+    let (filter, handle) = reload::Layer::new(targets(level));
+    let (layer, trouble) = layer(concrete(format, in_a_unit(), io::stderr().is_terminal()));
+    let is_first = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().is_ok();
+    if let (true, Some(error)) = (is_first, trouble) {
+        tracing::warn!(%error, "the system journal cannot be reached: lines go to standard error");
+    }
+    Level(handle)
+}
+
+fn targets(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => tracing::Level::ERROR,
         LogLevel::Warn => tracing::Level::WARN,
         LogLevel::Info => tracing::Level::INFO,
         LogLevel::Debug => tracing::Level::DEBUG,
     };
-    let targets = Targets::new().with_default(tracing::Level::WARN.min(level)).with_target("meshd", level);
-    let (layer, trouble) = layer(concrete(format, in_a_unit(), io::stderr().is_terminal()));
-    let is_first = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init().is_ok();
-    if let (true, Some(error)) = (is_first, trouble) {
-        tracing::warn!(%error, "the system journal cannot be reached: lines go to standard error");
-    }
+    Targets::new().with_default(tracing::Level::WARN.min(level)).with_target("meshd", level)
 }
 
 /// From here on a panic says where it was, and nothing else: its words may quote a message (I8).

@@ -20,6 +20,7 @@ mod notify;
 mod operations;
 mod pipelines;
 mod probe;
+mod reload;
 mod run;
 mod signals;
 mod tellers;

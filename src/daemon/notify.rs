@@ -9,6 +9,14 @@ pub(super) fn ready() {
     send(&[NotifyState::Ready]);
 }
 
+/// The configuration is read anew; [`ready`] says that this is over.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!(%error, "notify the service manager"),
+    }
+}
+
 /// Everything is kept; the process ends now.
 pub(super) fn stopping() {
     send(&[NotifyState::Stopping]);

@@ -1,5 +1,6 @@
 //! One run of the daemon, from its configuration to its end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use super::build::{self, House};
 use super::crew::{Crew, Drained, End};
 use super::keys::foreign_key;
 use super::lock::{Lock, LockError};
+use super::logging::Level;
+use super::reload::{self, Reload};
 use super::signals::{Signals, Wish};
 use super::tellers::Tellers;
 use super::{Stop, heartbeat, logging, notify, pipelines};
@@ -18,7 +21,7 @@ use crate::domain::step::Step;
 use crate::pipeline::Pipelines;
 use crate::ports::disk::Disk;
 use crate::ports::operations::{Operations, Phase};
-use crate::ports::store::{Note, Store};
+use crate::ports::store::Note;
 use crate::store::boot_id;
 use crate::store::disk::Real;
 
@@ -29,9 +32,11 @@ const TELLING_LIMIT: Duration = Duration::from_secs(15);
 const LEAVE_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs the daemon until it is told to stop, or must.
-pub fn run(loaded: &Loaded) -> Result<(), Stop> {
+///
+/// `file` is the main file that `loaded` was read from, for a reload.
+pub fn run(file: &Path, loaded: Loaded) -> Result<(), Stop> {
     let config = &loaded.config;
-    logging::start(config.log.format, config.log.level);
+    let level = logging::start(config.log.format, config.log.level);
     logging::hush_panics();
     let boot = boot_id();
     prepare_state(config)?;
@@ -40,12 +45,12 @@ pub fn run(loaded: &Loaded) -> Result<(), Stop> {
         LockError::Failed { .. } => Stop::Failed(error.into()),
     })?;
     let secrets = loaded.resolve().map_err(Stop::Configuration)?;
-    if let Some(mistake) = foreign_key(loaded, &secrets, &Real::new()) {
+    if let Some(mistake) = foreign_key(&loaded, &secrets, &Real::new()) {
         return Err(Stop::Configuration(vec![mistake]));
     }
-    let pipelines = pipelines::load_with_keys(loaded).map_err(Stop::Configuration)?;
+    let pipelines = pipelines::load_with_keys(&loaded).map_err(Stop::Configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let ended = runtime.block_on(live(loaded, secrets, pipelines, &lock));
+    let ended = runtime.block_on(live((file, loaded), level, secrets, pipelines, &lock));
     runtime.shutdown_timeout(LEAVE_AFTER);
     match ended {
         Ok(Drained::Whole) => Ok(lock.end_in_order(&boot).context("note the orderly end")?),
@@ -74,22 +79,29 @@ fn prepare_state(config: &Config) -> Result<(), Stop> {
     Ok(prepare().with_context(|| format!("make the state directory {}", directory.display()))?)
 }
 
-async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lock) -> Result<Drained, Stop> {
+async fn live(
+    (file, loaded): (&Path, Loaded),
+    level: Level,
+    secrets: Secrets,
+    pipelines: Pipelines,
+    lock: &Lock,
+) -> Result<Drained, Stop> {
     let config = &loaded.config;
     let mut signals = Signals::new().context("take signals")?;
     notify::status("starting: recovering");
     // Recovery blocks; signals wait meanwhile, and a second one ends at once.
     let last = lock.last_end();
-    let house = tokio::task::block_in_place(|| build::build(loaded, secrets, pipelines, last))?;
+    let fingerprint = reload::fingerprint(&loaded, &pipelines);
+    let house = tokio::task::block_in_place(|| build::build(&loaded, secrets, pipelines, last))?;
     let store = Arc::clone(&house.store);
     let tellers = Tellers::bind(config).await?;
     store.note(Note::Started { version: env!("CARGO_PKG_VERSION").into() }).await?;
-    store.note(Note::Configured { sha256: loaded.sha256.clone() }).await?;
+    store.note(Note::Configured { sha256: fingerprint }).await?;
     let (phase, phases) = watch::channel(Phase::Starting);
     let (desk, mut telling) = tellers.begin(config, &house, phases);
     notify::ready();
 
-    let House { committer, receivers, work, .. } = house;
+    let House { committer, receivers, work, admission, pipelines, .. } = house;
     let mut working = Crew::new();
     let token = working.token();
     working.add("work", async move { work.run(token).await.map_err(work_stop) });
@@ -101,13 +113,17 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
     phase.send_replace(Phase::Running);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), mailboxes = config.mailboxes.len(), "running");
 
-    let why = serve(&mut signals, &store, &*desk, [&mut receiving, &mut working, &mut telling]).await;
+    let limit = config.life.drain.0;
+    let (file, store_of) = (file.to_owned(), Arc::clone(&store));
+    let mut reload = Reload { file, config: loaded.config, level, admission, pipelines, store: store_of };
+    let why = serve(&mut signals, &mut reload, &*desk, [&mut receiving, &mut working, &mut telling]).await;
+    drop(reload);
     phase.send_replace(Phase::Stopping);
     if let Err(Stop::Halted(halt)) = why {
         // Nothing more can be kept, so nothing is waited for: recovery takes it from here.
         return Err(Stop::Halted(halt));
     }
-    let limit = config.life.drain.0;
+    store.note(Note::Stopping).await?;
     let received = receiving.drain("receiving, and acknowledges of what is kept", limit).await;
     let worked = working.drain("work in hand", limit).await;
     let told = telling.drain("control, status files and heartbeat", TELLING_LIMIT).await;
@@ -133,12 +149,12 @@ async fn live(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, lock: &Lo
 /// Until a signal asks for the end, or something ends by itself.
 async fn serve(
     signals: &mut Signals,
-    store: &Arc<dyn Store>,
+    reload: &mut Reload,
     desk: &dyn Operations,
     crews: [&mut Crew; 3],
 ) -> Result<(), Stop> {
     let [receiving, working, telling] = crews;
-    let mut halted = store.halted();
+    let mut halted = reload.store.halted();
     loop {
         let (name, end): End = tokio::select! {
             biased;
@@ -153,7 +169,7 @@ async fn serve(
                     continue;
                 }
                 Wish::Reload => {
-                    tracing::warn!("a changed configuration needs a restart: nothing was reloaded");
+                    reload.reload().await?;
                     continue;
                 }
             },

@@ -2,7 +2,7 @@
 //!
 //! TERM and INT stop the daemon in order; a second one ends the process at once, from the handler itself, so that a
 //! stop that hangs can always be ended. I1 to I4 make that safe. USR1 puts the status into the log.
-//! HUP does nothing but say that a changed configuration needs a restart.
+//! HUP has configuration and pipelines read anew.
 
 use std::io;
 use std::sync::Arc;

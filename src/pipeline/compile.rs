@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::definition::{self, Definition};
 use super::keyring::Keyring;
 use super::{MailboxOutputs, Pipeline, Pipelines};
+use crate::domain::digest::Hasher;
 use crate::domain::finding::Finding;
 use crate::domain::ids::MailboxId;
 use crate::domain::output::{Layout, OutputPlan};
@@ -22,14 +23,15 @@ impl Pipelines {
         if files.is_empty() {
             findings.push(finding(Path::new(""), None, "pipelines", "there is no pipeline", "at least one file"));
         }
-        let mut read: Vec<(&Path, Definition)> = Vec::new();
+        let mut read: Vec<Read<'_>> = Vec::new();
         for (file, text) in files {
-            read.extend(definition::read(file, text, mailboxes, &mut findings).map(|read| (file.as_path(), read)));
+            let definition = definition::read(file, text, mailboxes, &mut findings);
+            read.extend(definition.map(|definition| Read { file, text, definition }));
         }
-        for (place, (file, definition)) in read.iter().enumerate() {
-            check_outputs(file, definition, mailboxes, &mut findings);
+        for (place, later) in read.iter().enumerate() {
+            check_outputs(later.file, &later.definition, mailboxes, &mut findings);
             for earlier in &read[..place] {
-                check_pair(earlier, (file, definition), &mut findings);
+                check_pair(earlier, later, &mut findings);
             }
         }
         if findings.is_empty() {
@@ -39,10 +41,10 @@ impl Pipelines {
         Err(findings)
     }
 
-    fn index(read: Vec<(&Path, Definition)>, mailboxes: BTreeMap<MailboxId, MailboxOutputs>) -> Self {
+    fn index(read: Vec<Read<'_>>, mailboxes: BTreeMap<MailboxId, MailboxOutputs>) -> Self {
         let mut exact: HashMap<String, Vec<usize>> = HashMap::new();
         let mut open = Vec::new();
-        for (place, (_, Definition { matching, .. })) in read.iter().enumerate() {
+        for (place, Read { definition: Definition { matching, .. }, .. }) in read.iter().enumerate() {
             let mut words: Vec<&str> = matching.workflow.iter().filter_map(|pattern| pattern.exact()).collect();
             if words.len() < matching.workflow.len() || matching.workflow.is_empty() {
                 open.push(place);
@@ -53,9 +55,10 @@ impl Pipelines {
                 exact.entry(word.into()).or_default().push(place);
             }
         }
-        let compiled = |(file, definition): (&Path, Definition)| Pipeline {
+        let compiled = |Read { file, text, definition }: Read<'_>| Pipeline {
             name: definition.name,
             file: file.into(),
+            sha256: sha256(text),
             matching: definition.matching,
             limits: definition.limits,
             stages: definition.stages,
@@ -67,10 +70,23 @@ impl Pipelines {
     }
 }
 
+/// One file, read by itself.
+struct Read<'a> {
+    file: &'a Path,
+    text: &'a str,
+    definition: Definition,
+}
+
+fn sha256(text: &str) -> String {
+    let mut hasher = Hasher::new();
+    hasher.update(text.as_bytes());
+    hasher.clear()
+}
+
 /// Two pipelines need two names, and no message may fit both equally well.
 fn check_pair(
-    (earlier_file, earlier): &(&Path, Definition),
-    (file, later): (&Path, &Definition),
+    Read { file: earlier_file, definition: earlier, .. }: &Read<'_>,
+    Read { file, definition: later, .. }: &Read<'_>,
     findings: &mut Vec<Finding>,
 ) {
     if earlier.name == later.name {

@@ -97,6 +97,8 @@ pub struct Pipelines {
 pub struct Pipeline {
     name: Name,
     file: PathBuf,
+    /// SHA-256 of the file, lower-case hex.
+    sha256: String,
     matching: Condition,
     limits: Limits,
     stages: Vec<Stage>,

@@ -70,6 +70,11 @@ impl Pipeline {
         &self.name
     }
 
+    /// SHA-256 of its file, lower-case hex: equal files make equal pipelines.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// The file it was compiled from.
     pub fn file(&self) -> &Path {
         &self.file

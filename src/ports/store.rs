@@ -301,6 +301,8 @@ pub enum Note {
         /// Its version.
         version: String,
     },
+    /// The daemon was told to end: if that takes too long it is cut off, and nothing in work is to blame (I10).
+    Stopping,
     /// The daemon ended a run in order; its absence makes the next start look for suspects.
     Stopped,
     /// A handshake is about to be tried (never more than hourly; remembered across restarts).
@@ -323,9 +325,9 @@ pub enum Note {
         /// By so many milliseconds; negative is back.
         milliseconds: i64,
     },
-    /// A configuration was loaded: its SHA-256.
+    /// Configuration and pipelines were loaded.
     Configured {
-        /// Lower-case hex.
+        /// SHA-256 over both, lower-case hex.
         sha256: String,
     },
 }

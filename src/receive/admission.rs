@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::domain::envelope::MessageKind;
@@ -88,7 +88,7 @@ pub enum Closed {
 
 /// The doorkeeper of all mailboxes.
 pub struct Admission {
-    settings: AdmissionSettings,
+    settings: RwLock<Arc<AdmissionSettings>>,
     store: Arc<dyn Store>,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
@@ -143,7 +143,17 @@ impl Admission {
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
+        let settings = RwLock::new(Arc::new(settings));
         Arc::new(Self { settings, store, disk, clock, state: Mutex::default() })
+    }
+
+    /// Goes by these from now on. What was admitted stays.
+    pub fn change(&self, settings: AdmissionSettings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    fn settings(&self) -> Arc<AdmissionSettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Is there room for anything at all? Cheap: asked before each fetch.
@@ -184,17 +194,18 @@ impl Admission {
     }
 
     fn largest(&self, mailbox: &MailboxId) -> u64 {
-        self.budget(mailbox).queued.bytes.min(self.settings.all.queued.bytes)
+        self.budget(mailbox).queued.bytes.min(self.settings().all.queued.bytes)
     }
 
     fn budget(&self, mailbox: &MailboxId) -> Budget {
-        self.settings.mailboxes.get(mailbox).copied().unwrap_or(self.settings.all)
+        let settings = self.settings();
+        settings.mailboxes.get(mailbox).copied().unwrap_or(settings.all)
     }
 
     fn fits(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
         let (own, all) = self.used(state, mailbox);
         let limits = self.with_reserve(self.budget(mailbox).queued, kind);
-        let all_limits = self.with_reserve(self.settings.all.queued, kind);
+        let all_limits = self.with_reserve(self.settings().all.queued, kind);
         let over = |used: u64, more: u64, limit: u64| used.saturating_add(more) > limit;
         if over(own.messages, 1, limits.messages) {
             Err(Closed::MailboxMessages)
@@ -220,7 +231,7 @@ impl Admission {
         };
         if full(own, self.budget(mailbox).set_aside) {
             Err(Closed::MailboxSetAside)
-        } else if full(all, self.settings.all.set_aside) {
+        } else if full(all, self.settings().all.set_aside) {
             Err(Closed::AllSetAside)
         } else {
             Ok(())
@@ -228,7 +239,7 @@ impl Admission {
     }
 
     fn with_reserve(&self, limits: Limits, kind: MessageKind) -> Limits {
-        let Limits { messages, bytes } = self.settings.reserve;
+        let Limits { messages, bytes } = self.settings().reserve;
         match kind {
             MessageKind::Report => {
                 Limits { messages: limits.messages.saturating_add(messages), bytes: limits.bytes.saturating_add(bytes) }
@@ -257,14 +268,14 @@ impl Admission {
         let space = match state.measured {
             Some((at, space)) if now.saturating_sub(at) < MEASURE_EVERY => space,
             Some(_) | None => {
-                let space = self.disk.space(&self.settings.directory).map_err(|_| Closed::DiskBytes)?;
+                let space = self.disk.space(&self.settings().directory).map_err(|_| Closed::DiskBytes)?;
                 state.measured = Some((now, space));
                 space
             }
         };
         let mark = if state.below_floor.is_some() { Mark::High } else { Mark::Low };
         let promised = Space { free_bytes: free_bytes(state, space), ..space };
-        let verdict = match self.settings.floor.shortage(&promised, mark) {
+        let verdict = match self.settings().floor.shortage(&promised, mark) {
             Some(Shortage::Bytes) => Err(Closed::DiskBytes),
             Some(Shortage::Inodes) => Err(Closed::DiskInodes),
             None => Ok(()),
@@ -276,7 +287,7 @@ impl Admission {
     /// Would this message alone take a disk above its floor down to it? Asked after [`Admission::above_floor`].
     fn fits_disk(&self, state: &State, bytes: u64) -> Result<(), Closed> {
         let Some((_, space)) = state.measured else { return Err(Closed::DiskBytes) };
-        let floor = self.settings.floor.bytes(&space);
+        let floor = self.settings().floor.bytes(&space);
         if free_bytes(state, space) < floor.saturating_add(bytes) { Err(Closed::TooLargeForDisk) } else { Ok(()) }
     }
 

@@ -112,7 +112,7 @@ impl Authority {
     }
 }
 
-/// Where [`write_client_files`] put what a client needs.
+/// Where [`super::Simulator::write_client_files`] put what a client needs.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct ClientFiles {
     /// The authority's certificate.

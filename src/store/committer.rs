@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use super::command::{Answer, Command, Planned, Standing};
 use super::index::{Index, IndexError};
+use super::journal::checkpoint::Draft;
 use super::journal::compress::Compressor;
 use super::journal::event::{Event, Release};
 use super::journal::seen::Seen;
@@ -79,6 +80,8 @@ pub struct Committer {
     pub(super) compressor: Compressor,
     pub(super) settings: StoreSettings,
     pub(super) retention: retention::Progress,
+    /// The checkpoint on its way.
+    pub(super) checkpoint: Option<Draft>,
     pub(super) search: room::Search,
     pub(super) unmovable: compaction::Unmovable,
     pub(super) sweep: abandoned::Sweep,
@@ -117,7 +120,11 @@ impl Committer {
         if let Some(halt) = &self.halted {
             return Err(halt.clone());
         }
-        self.sync_index().map_err(|stop| self.halt(stop))
+        let given_up = match self.checkpoint.take() {
+            Some(draft) => draft.give_up(self.disk.as_ref()),
+            None => Ok(()),
+        };
+        given_up.map_err(Stop::from).and_then(|()| self.sync_index()).map_err(|stop| self.halt(stop))
     }
 
     /// The end of the journal.
@@ -147,6 +154,7 @@ impl Committer {
         }
         self.purge(moment)?;
         self.make_durable()?;
+        self.go_on_with_checkpoint()?;
         if self.compressor.is_busy() {
             self.compressor.step()?;
         }
@@ -180,6 +188,9 @@ impl Committer {
     /// Applies what waits in the state to the index, and tells who watches.
     pub(super) fn apply_batch(&mut self) -> Result<(), Stop> {
         let batch = self.state.batch(self.index.as_ref(), self.journal.head())?;
+        if let Some(draft) = &mut self.checkpoint {
+            draft.before(&batch, self.index.as_ref())?;
+        }
         self.index.apply(&batch)?;
         let occupancy = self.state.occupancy(self.dropped_leases, |due| self.time.wall_of(due));
         self.occupancy.send_replace(Arc::new(occupancy));

@@ -52,6 +52,9 @@ pub struct StoreParts {
     pub settings: StoreSettings,
 }
 
+/// Rows that each commit adds to a checkpoint on its way: a few milliseconds, and a million of them in an idle hour.
+pub const CHECKPOINT_ROWS: usize = 512;
+
 /// How the store is run.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
@@ -59,6 +62,8 @@ pub struct StoreSettings {
     pub directory: PathBuf,
     /// A journal segment is closed at this length, bytes.
     pub segment_bytes: u64,
+    /// Rows that each commit adds to a checkpoint on its way: [`CHECKPOINT_ROWS`].
+    pub checkpoint_rows: usize,
     /// How long things are kept.
     pub retention: Retention,
     /// The part of the disk that intake leaves free: near it, delivered payloads go before their time.

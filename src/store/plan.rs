@@ -342,6 +342,7 @@ fn not_leased(id: DeliveryId) -> Planned {
 fn noted(note: Note) -> Event {
     match note {
         Note::Started { version } => Event::Started { version },
+        Note::Stopping => Event::Stopping,
         Note::Stopped => Event::Stopped,
         Note::HandshakeTried { mailbox } => Event::HandshakeTried { mailbox },
         Note::Handshake { mailbox } => Event::Handshake { mailbox },

@@ -87,6 +87,7 @@ impl Committer {
             compressor,
             settings,
             retention,
+            checkpoint: None,
             search: room::Search::default(),
             unmovable: compaction::Unmovable::default(),
             sweep: abandoned::Sweep::default(),
@@ -169,7 +170,8 @@ impl Committer {
 
     fn suspect(&self, moment: Moment, row: &Row, halted: bool) -> Event {
         let alone = matches!(row.place, Place::Working { alone: true });
-        let died_alone = alone && !halted && self.state.meta.boot == self.settings.boot;
+        let State { meta, .. } = &self.state;
+        let died_alone = alone && !halted && !meta.stopping && meta.boot == self.settings.boot;
         let id = row.delivery.id;
         if died_alone && row.delivery.solo_deaths + 1 >= POISON_AFTER {
             let reason = Reason::new(FaultCode::MsgPoison, "the daemon died twice while it was handled alone");

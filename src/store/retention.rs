@@ -7,7 +7,7 @@
 use super::committer::{Committer, Moment, Stop, spool_failed};
 use super::index::Order;
 use super::index::keys::{self, kind};
-use super::journal::checkpoint;
+use super::journal::checkpoint::{self, Draft};
 use super::journal::event::Event;
 use super::journal::segment::{HEADER, Name, Reader};
 use super::journal::segments;
@@ -104,10 +104,8 @@ impl Committer {
         self.retention.since_checkpoint += length;
         // A checkpoint costs as much as the live rows are long. Waiting until as much was journalled keeps its share
         // of the writing bounded, however long the queue is.
-        if self.retention.since_checkpoint >= self.retention.checkpoint_length {
-            let directory = self.journal.directory();
-            self.retention.checkpoint_length =
-                checkpoint::write(self.disk.as_ref(), directory, head, self.index.as_ref())?;
+        if self.checkpoint.is_none() && self.retention.since_checkpoint >= self.retention.checkpoint_length {
+            self.checkpoint = Some(Draft::begin(self.disk.as_ref(), self.journal.directory(), head)?);
             self.retention.since_checkpoint = 0;
         }
         let first_live = self.index.scan(&[kind::DELIVERY], &[kind::DELIVERY + 1], Order::Ascending, 1)?;
@@ -115,6 +113,17 @@ impl Committer {
         if self.time.is_steady() {
             self.seen.forget(now.minus(self.settings.retention.seen), first_live)?;
             self.drop_old_segment()?;
+        }
+        Ok(())
+    }
+
+    /// Adds some rows to the checkpoint that is on its way, if one is.
+    pub(super) fn go_on_with_checkpoint(&mut self) -> Result<(), Stop> {
+        let Some(draft) = &mut self.checkpoint else { return Ok(()) };
+        if draft.add_rows(self.index.as_ref(), self.settings.checkpoint_rows)?
+            && let Some(draft) = self.checkpoint.take()
+        {
+            self.retention.checkpoint_length = draft.finish(self.disk.as_ref())?;
         }
         Ok(())
     }

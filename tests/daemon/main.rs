@@ -6,6 +6,7 @@ mod handshake;
 mod health;
 mod house;
 mod place;
+mod reload;
 
 use std::fs;
 use std::time::Duration;
@@ -117,7 +118,7 @@ fn signals_that_are_not_for_stopping_do_not_stop() {
     daemon.signal(Signal::USR1);
     daemon.wait_for("the status in the log", PATIENCE, || daemon.log().contains("0 queued"));
     daemon.signal(Signal::HUP);
-    daemon.wait_for("a word on reloading", PATIENCE, || daemon.log().contains("needs a restart"));
+    daemon.wait_for("a word on reloading", PATIENCE, || daemon.log().contains("configuration reloaded"));
     daemon.stop_in_order();
 }
 

@@ -164,6 +164,7 @@ impl Model {
             Event::Repeated { .. }
             | Event::Run { .. }
             | Event::Started { .. }
+            | Event::Stopping
             | Event::Stopped
             | Event::VolumeRemoved { .. }
             | Event::PartsRemoved { .. }

@@ -256,6 +256,7 @@ impl World {
             settings: StoreSettings {
                 directory: PathBuf::from("/state"),
                 segment_bytes: 6_000,
+                checkpoint_rows: 30,
                 floor: Floor { bytes_percent: self.floor_percent, inodes_percent: 0 },
                 retention: Retention { delivered: 2 * HOUR, dead: 8 * HOUR, seen: 900 * HOUR, journal: 90_000 * HOUR },
                 head_interval: HOUR,

@@ -105,7 +105,11 @@ impl Store for FakeStore {
             Note::HandshakeTried { .. } => self.with_mailbox(|of| of.handshake_tried_at = Some(now)),
             Note::Handshake { .. } => self.with_mailbox(|of| of.handshake_at = Some(now)),
             Note::Listed { .. } => self.with_mailbox(|of| of.listed_at = Some(now)),
-            Note::Started { .. } | Note::Stopped | Note::ClockStep { .. } | Note::Configured { .. } => {}
+            Note::Started { .. }
+            | Note::Stopping
+            | Note::Stopped
+            | Note::ClockStep { .. }
+            | Note::Configured { .. } => {}
         }
         Box::pin(ready(Ok(())))
     }

@@ -6,14 +6,16 @@
 //!      8       1  version, 1
 //!      9       8  sequence of the record it is true for
 //!     17      32  hash of that record
-//!     49          rows: length of the key (4), length of the value (4), key, value
+//!     49          rows, each once, in no order: length of the key (4), length of the value (4), key, value
 //!              4  ff ff ff ff in the place of a key's length: the end
 //!              8  number of rows
 //!              4  CRC32C of all before
 //! ```
 //!
-//! Named by its sequence in twenty digits, `.checkpoint`. Made with a temporary name, synced, renamed; durable then.
+//! It is made in small steps, see [`Draft`]. Named by its sequence in twenty digits, `.checkpoint`. Made with a temporary name, synced, renamed; durable then.
 //! One that is damaged or belongs to another journal is passed over: the one before, or the whole journal, serves.
+
+mod draft;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,63 +23,19 @@ use std::path::{Path, PathBuf};
 use super::record::Hash;
 use super::segment::{FileReader, fill};
 use super::{Head, failed};
-use crate::domain::step::Step;
-use crate::ports::disk::{Disk, DiskFile};
+use crate::ports::disk::Disk;
 use crate::ports::store::Halt;
-use crate::store::index::{Batch, Index, Order, keys};
+use crate::store::index::{Batch, Index};
+
+pub use draft::Draft;
 
 const MAGIC: &[u8; 8] = b"MESHDCKP";
 const VERSION: u8 = 1;
 const END: u32 = u32::MAX;
-/// Rows read from the index, or applied to it, at a time.
+/// Rows applied to the index at a time.
 const PAGE: usize = 256;
 /// No row is longer; a length beyond it is damage.
 const LONGEST: usize = 2 * 1024 * 1024;
-
-/// Writes the rows of `index`, true for `head`, and removes all but the newest two checkpoints. Durable on return.
-/// Returns its length in bytes.
-pub fn write(disk: &dyn Disk, directory: &Path, head: Head, index: &dyn Index) -> Result<u64, Halt> {
-    let path = path(directory, head.sequence);
-    let temp = path.with_extension("tmp");
-    let step = Step::Checkpoint;
-    disk.remove(step, &temp).map_err(failed("remove a half-made checkpoint"))?;
-    let mut out = Out { file: disk.create(step, &temp).map_err(failed("make a checkpoint"))?, crc: 0, length: 0 };
-    let mut bytes = MAGIC.to_vec();
-    bytes.push(VERSION);
-    bytes.extend(head.sequence.to_be_bytes());
-    bytes.extend(head.hash);
-    let (mut from, mut rows) = (Vec::new(), 0u64);
-    loop {
-        let page = index.scan(&from, keys::END, Order::Ascending, PAGE).map_err(|error| Halt(error.to_string()))?;
-        for (key, value) in &page {
-            bytes.extend((key.len() as u32).to_be_bytes());
-            bytes.extend((value.len() as u32).to_be_bytes());
-            bytes.extend(key);
-            bytes.extend(value);
-        }
-        rows += page.len() as u64;
-        out.add(&bytes)?;
-        bytes.clear();
-        match page.last() {
-            Some((key, _)) if page.len() == PAGE => {
-                from = key.clone();
-                from.push(0);
-            }
-            Some(_) | None => break,
-        }
-    }
-    bytes.extend(END.to_be_bytes());
-    bytes.extend(rows.to_be_bytes());
-    out.add(&bytes)?;
-    out.add(&out.crc.to_be_bytes())?;
-    out.file.sync(step).map_err(failed("sync a checkpoint"))?;
-    disk.rename(step, &temp, &path).map_err(failed("name a checkpoint"))?;
-    disk.sync_folder(step, directory).map_err(failed("sync the journal folder"))?;
-    for stale in list(disk, directory)?.iter().skip(2) {
-        disk.remove(step, &self::path(directory, *stale)).map_err(failed("remove an old checkpoint"))?;
-    }
-    Ok(out.length)
-}
 
 /// The sequences of the checkpoints there are, newest first.
 pub fn list(disk: &dyn Disk, directory: &Path) -> Result<Vec<u64>, Halt> {
@@ -150,20 +108,6 @@ fn path(directory: &Path, sequence: u64) -> PathBuf {
 
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-struct Out {
-    file: Box<dyn DiskFile>,
-    crc: u32,
-    length: u64,
-}
-
-impl Out {
-    fn add(&mut self, bytes: &[u8]) -> Result<(), Halt> {
-        self.crc = crc32c::crc32c_append(self.crc, bytes);
-        self.length += bytes.len() as u64;
-        self.file.append(Step::Checkpoint, bytes).map_err(failed("write a checkpoint"))
-    }
 }
 
 struct Source<R> {

@@ -40,6 +40,8 @@ pub enum Event {
         /// Its version.
         version: String,
     },
+    /// The daemon was told to end. Whoever cuts it off from here on does so from outside.
+    Stopping,
     /// The daemon ended in order.
     Stopped,
     /// A message is kept.
@@ -280,9 +282,9 @@ pub enum Event {
         /// Whose.
         mailbox: MailboxId,
     },
-    /// A configuration was loaded.
+    /// Configuration and pipelines were loaded.
     Configured {
-        /// Its SHA-256 in hex.
+        /// SHA-256 over both, in hex.
         sha256: String,
     },
 }

@@ -26,7 +26,9 @@ impl State {
                 self.meta.boot.clone_from(boot);
                 self.meta.key.clone_from(key);
                 self.meta.stopped = false;
+                self.meta.stopping = false;
             }
+            Event::Stopping => self.meta.stopping = true,
             Event::Stopped => self.meta.stopped = true,
             Event::Accepted(accepted) => self.accepted(index, DeliveryId(sequence), wall, accepted)?,
             Event::Acknowledged { id } => {

@@ -115,6 +115,8 @@ pub(crate) struct Meta {
     pub(crate) began: (Timestamp, u64),
     /// Which run that was.
     pub(crate) run: u32,
+    /// The last run was told to end.
+    pub(crate) stopping: bool,
     /// The last run ended in order.
     pub(crate) stopped: bool,
     /// The key the digests are made with.

@@ -101,6 +101,7 @@ impl Machine {
             settings: StoreSettings {
                 directory: "/state".into(),
                 segment_bytes: self.segment_bytes,
+                checkpoint_rows: 10,
                 retention: Retention::default(),
                 head_interval: MINUTE,
                 floor: Floor { bytes_percent: 10, inodes_percent: 5 },

@@ -71,6 +71,16 @@ fn two_deaths_alone_are_poison() {
 }
 
 #[test]
+fn who_is_cut_off_while_the_daemon_is_told_to_end_is_not_to_blame() {
+    let mut machine = Machine::new();
+    let mut store = die_alone(&mut machine, |_, mut store, leases| {
+        store.one(Command::Note(crate::ports::store::Note::Stopping));
+        kill(store, leases);
+    });
+    assert_eq!(store.set_aside_now(), []);
+}
+
+#[test]
 fn a_suspect_with_a_death_of_its_own_rests_until_the_run_is_calm_and_holds_up_nobody() {
     let machine = Machine::new();
     let mut store = machine.open();
