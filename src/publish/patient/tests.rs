@@ -178,6 +178,24 @@ fn what_was_staged_late_by_a_plan_that_changed_since_is_staged_again() {
 }
 
 #[test]
+fn an_answer_that_comes_just_before_a_place_is_got_is_not_asked_for_again() {
+    let bench = Bench::new();
+    bench.inner.shut("dead");
+    assert!(hangs(&bench.stage(&["dead"])[0]));
+    let plan = output("dead");
+    let job = Staging::from(&StageJob { plan: &plan, delivery: &bench.mail.delivery, opened: &bench.mail.opened });
+    let root = bench.outputs.root(&plan).expect("a root");
+    assert!(job.recall(&mut locked(&root.late)).is_none(), "it hangs still");
+    // The hung call ends between the look for its answer and the place.
+    bench.inner.open();
+    let begin = || bench.outputs.begin(&root, Arc::from([job.clone()]));
+    let call = bench.once_answered(begin, |call| matches!(call, Err(Unanswered::Hangs(_))));
+    let Ok(answers) = call.and_then(Waiting::wait) else { panic!("it no longer hangs") };
+    answers[0].as_ref().expect("staged");
+    assert_eq!(bench.inner.calls(), ["stage dead"]);
+}
+
+#[test]
 fn what_was_published_late_is_known_to_be_whatever_a_consumer_did_since() {
     let bench = Bench::new();
     let set = bench.stage(&["dead"]).remove(0).expect("staged");
