@@ -277,14 +277,15 @@ fn rebuild(disk: &dyn Disk, directory: &Path, head: Head, index: &mut dyn Index)
     for sequence in checkpoint::list(disk, directory)? {
         index.clear()?;
         let loaded = checkpoint::load(disk, directory, sequence, index);
-        let fits = match &loaded {
-            Ok(from) => from.sequence <= head.sequence && hash_at(disk, directory, sequence)? == Some(from.hash),
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
                 tracing::warn!(sequence, %error, "checkpoint does not serve");
-                false
+                continue;
             }
         };
-        if fits {
+        if sequence <= head.sequence && hash_at(disk, directory, sequence)? == Some(loaded.head.hash) {
+            loaded.complete(index)?;
             let state = State::load(index)?.ok_or_else(|| IndexError("a checkpoint without its first row".into()))?;
             return replay(disk, directory, state, sequence + 1, index);
         }
