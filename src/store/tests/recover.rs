@@ -190,6 +190,21 @@ fn an_index_half_made_from_a_checkpoint_is_not_taken_for_the_whole() {
 }
 
 #[test]
+fn a_volume_of_accepted_mail_stays_though_the_index_does_not_know_it() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    store.new_delivery("M1", "bytes");
+    store.one(Command::Note(crate::ports::store::Note::Stopped));
+    drop(store);
+    let meta: Vec<_> = machine.index.rows().into_iter().filter(|(key, _)| key == b"M").collect();
+    machine.index.restore(&meta);
+    drop(machine.open());
+    assert_eq!(volumes(&machine), 1);
+    machine.index.burn();
+    assert_eq!(machine.open().lease(1, false).len(), 1);
+}
+
+#[test]
 fn an_index_of_another_journal_is_made_anew() {
     let elsewhere = Machine::new();
     let mut store = elsewhere.open();
