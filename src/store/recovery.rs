@@ -8,7 +8,8 @@
 //! 3. What was in work when the run before ended becomes a suspect, unless that run stopped in order. One that was in
 //!    work alone, on the same boot of the machine, in a run that the store itself did not halt, has a death of its
 //!    own; at two it is a dead letter.
-//! 4. Volumes no record names are removed: they hold only what was never acknowledged. A large message that was
+//! 4. Volumes no record names are removed: they hold only what was never acknowledged. One that holds what the journal
+//!    says was accepted, and the index does not know, stays. A large message that was
 //!    taken over but never recorded is fetched again, and taken over in its place; if MESH has it no more, it goes later.
 //!
 //! All of it can be interrupted and done again.
@@ -39,7 +40,8 @@ use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::disk::Disk;
-use crate::ports::store::{DroppedLeases, Halt};
+use crate::ports::spool::SpoolError;
+use crate::ports::store::{DroppedLeases, Halt, Location};
 
 /// Records applied to the index in one batch of a replay.
 const REPLAY_BATCH: u64 = 128;
@@ -194,12 +196,69 @@ impl Committer {
         let open = self.appender.open_volume();
         for volume in self.appender.volumes() {
             let known = self.index.get(&keys::numbered(kind::VOLUME, volume))?.is_some();
-            if !known && volume != open {
+            if known || volume == open {
+                continue;
+            }
+            if self.may_hold_accepted(volume)? {
+                tracing::error!(volume, "volume kept that the index does not know: mail in it was accepted");
+            } else {
                 self.appender.remove(Removal::Volume(volume)).map_err(spool_failed)?;
             }
         }
         Ok(())
     }
+
+    /// Whether a volume that the index does not know holds a message that was accepted and is kept nowhere else. What
+    /// the journal says of it does not come from the index.
+    fn may_hold_accepted(&self, volume: u64) -> Result<bool, Stop> {
+        let mut members = Vec::new();
+        let walked = self.appender.for_each_in(volume, |mailbox, message, location| {
+            members.push((mailbox.clone(), message.clone(), location));
+        });
+        match walked {
+            Ok(()) => {}
+            Err(SpoolError::Failed(halt)) => return Err(halt.into()),
+            Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+                tracing::warn!(volume, %error, "volume that the index does not know does not read");
+                return Ok(true);
+            }
+        }
+        for group in members.chunk_by(|one, other| group_of(&one.2) == group_of(&other.2)) {
+            let (mut is_copy, mut is_missing) = (false, false);
+            for (mailbox, message, here) in group {
+                // Purged undelivered and come again: this is the new life, which no record names.
+                let newest = self.seen.find(mailbox, message)?.filter(|entry| !entry.reopened);
+                let Some(entry) = newest else { continue };
+                match self.state.row(self.index.as_ref(), entry.delivery)? {
+                    Some(row) if row.delivery.location != *here => is_copy |= is_copy_of(here, &row.delivery.location),
+                    // The one has no row, the other lies in a volume that has none.
+                    None | Some(_) => is_missing = true,
+                }
+            }
+            // What was delivered and purged has no row, but such a group is only copied with one that has.
+            if is_missing && !is_copy {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The volume and offset of a group.
+fn group_of(location: &Location) -> Option<(u64, u64)> {
+    match location {
+        Location::Group { volume, offset, .. } => Some((*volume, *offset)),
+        Location::Parts { .. } => None,
+    }
+}
+
+/// Whether one place may hold a copy of the other's group, cut short before its record.
+fn is_copy_of(one: &Location, other: &Location) -> bool {
+    let shape = |location: &Location| match location {
+        Location::Group { length, member, .. } => Some((*length, *member)),
+        Location::Parts { .. } => None,
+    };
+    shape(one) == shape(other) && group_of(one) != group_of(other)
 }
 
 /// The store's own time when the last record was written.
@@ -280,14 +339,15 @@ fn rebuild(disk: &dyn Disk, directory: &Path, head: Head, index: &mut dyn Index)
     for sequence in checkpoint::list(disk, directory)? {
         index.clear()?;
         let loaded = checkpoint::load(disk, directory, sequence, index);
-        let fits = match &loaded {
-            Ok(from) => from.sequence <= head.sequence && hash_at(disk, directory, sequence)? == Some(from.hash),
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
                 tracing::warn!(sequence, %error, "checkpoint does not serve");
-                false
+                continue;
             }
         };
-        if fits {
+        if sequence <= head.sequence && hash_at(disk, directory, sequence)? == Some(loaded.head.hash) {
+            loaded.complete(index)?;
             let state = State::load(index)?.ok_or_else(|| IndexError("a checkpoint without its first row".into()))?;
             return replay(disk, directory, state, sequence + 1, index);
         }

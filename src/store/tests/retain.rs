@@ -204,6 +204,42 @@ fn ids_are_forgotten_after_their_time_but_never_before_their_delivery() {
     assert!(matches!(store.known("WAITS"), Known::Kept(_)));
 }
 
+/// Damage would halt the start, if they were read.
+#[test]
+fn segments_whose_ids_are_forgotten_are_not_read_at_the_start() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 2000;
+    let mut store = machine.open();
+    for number in 0..40 {
+        store.new_delivery(&format!("M{number}"), "bytes");
+    }
+    store.settle_all(&delivered());
+    machine.clock.pass(8 * DAY);
+    (0..40).for_each(|_| {
+        machine.clock.pass(2 * HOUR);
+        store.one(Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 }));
+    });
+    drop(store);
+    let journal = std::path::Path::new("/state/journal");
+    let names = crate::store::journal::segments(&machine.disk, journal).unwrap();
+    let (oldest, newest) = (&names[0], &names[names.len() - 2]);
+    for name in [oldest, newest] {
+        let mut file = machine.disk.open(&name.path(journal)).unwrap();
+        let length = file.length().unwrap();
+        file.cut(Step::TailCut, length - 5).unwrap();
+        let seen = journal.join(format!("{:020}.seen", name.first));
+        machine.disk.remove(Step::Checkpoint, &seen).unwrap();
+    }
+    let seen = |oldest| {
+        let disk: Arc<dyn Disk> = Arc::new(machine.disk.clone());
+        let open_from = names.last().unwrap().first;
+        crate::store::journal::seen::Seen::open(disk, journal, DigestKey::new(machine.key), open_from, oldest)
+    };
+    let now = machine.clock.wall();
+    assert!(seen(now.minus(60 * DAY)).is_err(), "young enough to be read");
+    assert!(seen(now.plus(DAY)).is_ok(), "read, though nothing of it is remembered");
+}
+
 #[test]
 fn a_journal_segment_goes_after_its_time_once_no_rebuild_needs_it() {
     let mut machine = Machine::new();
