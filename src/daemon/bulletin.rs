@@ -216,6 +216,8 @@ fn text(status: &Status, state: &str, mailboxes: &BTreeSet<MailboxId>, path: &Pa
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::task::TaskTracker;
+
     use super::*;
     use crate::domain::ids::Name;
     use crate::domain::output::Layout;
@@ -226,8 +228,12 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
     }
 
+    fn visit(root: &str, call: impl Future<Output = Result<(), Fault>> + Send + 'static) -> (PathBuf, Visit) {
+        (root.into(), TaskTracker::new().spawn(call))
+    }
+
     fn hanging(root: &str) -> (PathBuf, Visit) {
-        (root.into(), tokio::spawn(std::future::pending()))
+        visit(root, std::future::pending())
     }
 
     /// Whole seconds until all of so many roots that hang are let go, when the daemon stops `stops_after`.
@@ -235,7 +241,7 @@ mod tests {
         let stop = CancellationToken::new();
         if let Some(after) = stops_after {
             let stop = stop.clone();
-            tokio::spawn(async move {
+            TaskTracker::new().spawn(async move {
                 sleep(after).await;
                 stop.cancel();
             });
@@ -250,7 +256,7 @@ mod tests {
     #[test]
     fn roots_that_hang_are_waited_for_side_by_side() {
         paused().block_on(async {
-            let visits = vec![hanging("/a"), ("/b".into(), tokio::spawn(async { Ok(()) })), hanging("/c")];
+            let visits = vec![hanging("/a"), visit("/b", async { Ok(()) }), hanging("/c")];
             let answers = answers(visits, || sleep(ROOT_LIMIT)).await;
             let told: Vec<_> = answers.iter().map(|(root, answer)| (root.to_str(), answer.is_ok())).collect();
             assert_eq!(told, [(Some("/a"), false), (Some("/b"), true), (Some("/c"), false)]);

@@ -27,8 +27,8 @@ pub(super) trait Job: Sized + Clone + Send + Sync + 'static {
 /// Answers of one root that came when nobody waited any longer.
 ///
 /// What was staged is staged still, so the next try need not do it again, however long it takes: unless a reload has
-/// changed the plan since. Then the journal would name a plan that the files do not follow, so they are forgotten, and
-/// the sweep at the next start removes them.
+/// changed the plan since. Then the journal would name a plan that the files do not follow, so they are forgotten. The
+/// sweep at the next start removes them, if a pipeline still stages there; else they lie until one does.
 /// What was published is known to be: no evidence on the disk could say so as surely once a consumer took it (I2).
 #[derive(Default)]
 pub(super) struct Late {
