@@ -25,7 +25,7 @@ use super::committer::{Committer, Moment, Stop, halted_mark, spool_failed};
 use super::index::keys::{self, kind};
 use super::index::{Index, IndexError, Order};
 use super::journal::compress::Compressor;
-use super::journal::event::{Event, Release};
+use super::journal::event::{Event, GroupPlace, Release};
 use super::journal::record::Hash;
 use super::journal::seen::Seen;
 use super::journal::segment::Record;
@@ -69,7 +69,7 @@ impl Committer {
         while let Some(record) = records.read()? {
             seen.note(record.frame.sequence, &record.event);
             if record.frame.sequence > settled {
-                lost.extend(lost_by(&appender, &record)?);
+                lost.extend(lost_by(&appender, record)?);
             }
         }
         drop(records);
@@ -109,12 +109,7 @@ impl Committer {
         }
     }
 
-    fn begin_run(
-        &mut self,
-        tail_cut: Option<Event>,
-        rebuilt: Option<String>,
-        lost: Vec<DeliveryId>,
-    ) -> Result<(), Stop> {
+    fn begin_run(&mut self, tail_cut: Option<Event>, rebuilt: Option<String>, lost: Vec<Lost>) -> Result<(), Stop> {
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
         self.remove_orphan_volumes()?;
         if let Some(event) = tail_cut {
@@ -141,8 +136,11 @@ impl Committer {
         }
         let (run, key) = (self.journal.run().clone(), self.key.id().to_owned());
         self.record(moment, &Event::Run { run: run.number, boot: run.boot, clean, key, time: moment.now })?;
-        for id in lost {
-            self.hold_lost(moment, id)?;
+        for lost in lost {
+            match lost {
+                Lost::Payload(ids) => ids.into_iter().try_for_each(|id| self.hold_lost(moment, id))?,
+                Lost::Copy { ids, from, to } => self.move_back(moment, ids, from, to)?,
+            }
         }
         self.make_durable()?;
         if halted.is_some() {
@@ -165,6 +163,28 @@ impl Committer {
         tracing::error!(delivery = %id, mailbox = %delivery.mailbox, %message_id, %code, "payload lost: the disk lost what it had said was durable");
         let reason = Reason::new(code, "it is not in the spool, though its record is in the journal");
         self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs })?;
+        Ok(())
+    }
+
+    /// The copy is lost, but what it was made from is not.
+    fn move_back(
+        &mut self,
+        moment: Moment,
+        ids: Vec<DeliveryId>,
+        from: GroupPlace,
+        to: GroupPlace,
+    ) -> Result<(), Stop> {
+        let mut there = Vec::new();
+        for id in ids {
+            // Purged, or moved back, since.
+            let row = self.state.row(self.index.as_ref(), id)?;
+            let is_there = row.is_some_and(|row| group_of(&row.delivery.location) == Some((to.volume, to.offset)));
+            there.extend(is_there.then_some(id));
+        }
+        if !there.is_empty() {
+            tracing::error!(volume = to.volume, "the disk lost a moved group that it had said was durable: moved back");
+            self.record(moment, &Event::Moved { ids: there, from: to, to: from })?;
+        }
         Ok(())
     }
 
@@ -266,18 +286,32 @@ fn last_time(state: &State, last: &Record) -> Timestamp {
     time.plus(Duration::from_millis(lasted))
 }
 
+/// What the disk lost though it had said that it was durable.
+enum Lost {
+    /// The payload of these.
+    Payload(Vec<DeliveryId>),
+    /// The copy of a group. The group is whole.
+    Copy { ids: Vec<DeliveryId>, from: GroupPlace, to: GroupPlace },
+}
+
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
-fn lost_by(appender: &Appender, record: &Record) -> Result<Vec<DeliveryId>, Halt> {
+fn lost_by(appender: &Appender, record: Record) -> Result<Option<Lost>, Halt> {
     // Of the other events none says where a payload is.
-    let (holds, ids) = if let Event::Accepted(accepted) = &record.event {
-        let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
-        (holds, vec![DeliveryId(record.frame.sequence)])
-    } else if let Event::Moved { ids, to, .. } = &record.event {
-        (appender.holds_group((to.volume, to.offset)), ids.clone())
-    } else {
-        return Ok(Vec::new());
-    };
-    Ok(if holds.map_err(spool_failed)? { Vec::new() } else { ids })
+    match record.event {
+        Event::Accepted(accepted) => {
+            let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
+            let lost = || Lost::Payload(vec![DeliveryId(record.frame.sequence)]);
+            Ok((!holds.map_err(spool_failed)?).then(lost))
+        }
+        Event::Moved { ids, from, to } => {
+            let holds = |place: GroupPlace| appender.holds_group((place.volume, place.offset)).map_err(spool_failed);
+            if holds(to)? {
+                return Ok(None);
+            }
+            Ok(Some(if holds(from)? { Lost::Copy { ids, from, to } } else { Lost::Payload(ids) }))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The state at `head`, and why the index had to be made anew, if it had to.
