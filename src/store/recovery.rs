@@ -74,7 +74,7 @@ impl Committer {
         }
         drop(records);
         let compressor = Compressor::new(disk.clone(), &directory, open_from)?;
-        let retention = checkpoint_progress(disk.as_ref(), &directory)?;
+        let retention = checkpoint_progress(disk.as_ref(), &directory, open_from)?;
         let (occupancy, _) = watch::channel(Arc::new(state.occupancy(0, |due| time.wall_of(due))));
         let mut committer = Self {
             disk,
@@ -431,13 +431,15 @@ fn hash_at(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<Option<Ha
     Ok(record.filter(|record| record.frame.sequence == sequence).map(|record| record.hash))
 }
 
-/// Where the rhythm of checkpoints stands. What was journalled since the last one is not measured: at worst the next
-/// checkpoint comes a few segments late.
-fn checkpoint_progress(disk: &dyn Disk, directory: &Path) -> Result<retention::Progress, Halt> {
-    let newest = checkpoint::list(disk, directory)?.first().copied();
-    let checkpoint_length = match newest {
-        Some(sequence) => checkpoint::length(disk, directory, sequence)?,
-        None => 0,
-    };
-    Ok(retention::Progress { since_checkpoint: 0, checkpoint_length })
+/// Where the rhythm of checkpoints stands: a draft that a stop gave up counts for nothing. Of a compressed segment only
+/// its present length is known, so the next checkpoint may come a few segments late.
+fn checkpoint_progress(disk: &dyn Disk, directory: &Path, open_from: u64) -> Result<retention::Progress, Halt> {
+    let newest = checkpoint::list(disk, directory)?.first().copied().unwrap_or(0);
+    let mut since_checkpoint = 0;
+    for name in segments(disk, directory)?.iter().filter(|name| name.first > newest && name.first < open_from) {
+        let entry = disk.entry(&name.path(directory));
+        let entry = entry.map_err(|error| Halt(format!("look at a journal segment: {error}")))?;
+        since_checkpoint += entry.map_or(0, |entry| entry.length);
+    }
+    Ok(retention::Progress { since_checkpoint, checkpoint_length: checkpoint::length(disk, directory, newest)? })
 }

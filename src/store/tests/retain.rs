@@ -2,6 +2,7 @@ use super::*;
 use crate::domain::step::Step;
 use crate::ports::spool::{Intake, Spool as _};
 use crate::store::disk::Side;
+use crate::store::journal::checkpoint;
 use crate::store::journal::event::Event;
 
 /// Brings in some of a message's two chunks.
@@ -330,6 +331,28 @@ fn a_purged_payload_that_waits_for_its_removal_is_not_called_abandoned() {
         abandoned += u32::from(matches!(record.event, Event::Abandoned { .. }));
     }
     assert_eq!((removed, abandoned), (12, 0));
+}
+
+#[test]
+fn checkpoints_come_however_often_it_is_stopped() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 2000;
+    let mut store = machine.open();
+    for number in 0..60 {
+        store.new_delivery(&format!("M{number}"), "bytes");
+    }
+    let newest = || checkpoint::list(&machine.disk, "/state/journal".as_ref()).unwrap()[0];
+    let before = newest();
+    drop(store);
+    // Each run is long enough for a checkpoint, but journals less than the checkpoint is long.
+    for _ in 0..30 {
+        let mut store = machine.open();
+        (0..30).for_each(|_| {
+            store.one(Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 }));
+        });
+        store.one(Command::Note(crate::ports::store::Note::Stopped));
+    }
+    assert!(newest() > before);
 }
 
 #[test]
