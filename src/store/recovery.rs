@@ -25,7 +25,7 @@ use super::committer::{Committer, Moment, Stop, halted_mark, spool_failed};
 use super::index::keys::{self, kind};
 use super::index::{Index, IndexError, Order};
 use super::journal::compress::Compressor;
-use super::journal::event::{Event, Release};
+use super::journal::event::{Event, GroupPlace, Release};
 use super::journal::record::Hash;
 use super::journal::seen::Seen;
 use super::journal::segment::Record;
@@ -69,12 +69,12 @@ impl Committer {
         while let Some(record) = records.read()? {
             seen.note(record.frame.sequence, &record.event);
             if record.frame.sequence > settled {
-                lost.extend(lost_by(&appender, &record)?);
+                lost.extend(lost_by(&appender, record)?);
             }
         }
         drop(records);
         let compressor = Compressor::new(disk.clone(), &directory, open_from)?;
-        let retention = checkpoint_progress(disk.as_ref(), &directory)?;
+        let retention = checkpoint_progress(disk.as_ref(), &directory, open_from)?;
         let (occupancy, _) = watch::channel(Arc::new(state.occupancy(0, |due| time.wall_of(due))));
         let mut committer = Self {
             disk,
@@ -109,12 +109,7 @@ impl Committer {
         }
     }
 
-    fn begin_run(
-        &mut self,
-        tail_cut: Option<Event>,
-        rebuilt: Option<String>,
-        lost: Vec<DeliveryId>,
-    ) -> Result<(), Stop> {
+    fn begin_run(&mut self, tail_cut: Option<Event>, rebuilt: Option<String>, lost: Vec<Lost>) -> Result<(), Stop> {
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
         self.remove_orphan_volumes()?;
         if let Some(event) = tail_cut {
@@ -141,8 +136,11 @@ impl Committer {
         }
         let (run, key) = (self.journal.run().clone(), self.key.id().to_owned());
         self.record(moment, &Event::Run { run: run.number, boot: run.boot, clean, key, time: moment.now })?;
-        for id in lost {
-            self.hold_lost(moment, id)?;
+        for lost in lost {
+            match lost {
+                Lost::Payload(ids) => ids.into_iter().try_for_each(|id| self.hold_lost(moment, id))?,
+                Lost::Copy { ids, from, to } => self.move_back(moment, ids, from, to)?,
+            }
         }
         self.make_durable()?;
         if halted.is_some() {
@@ -167,6 +165,28 @@ impl Committer {
         tracing::error!(delivery = %id, mailbox = %delivery.mailbox, %message_id, %code, "payload lost: the disk lost what it had said was durable");
         let reason = Reason::new(code, "it is not in the spool, though its record is in the journal");
         self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs })?;
+        Ok(())
+    }
+
+    /// The copy is lost, but what it was made from is not.
+    fn move_back(
+        &mut self,
+        moment: Moment,
+        ids: Vec<DeliveryId>,
+        from: GroupPlace,
+        to: GroupPlace,
+    ) -> Result<(), Stop> {
+        let mut there = Vec::new();
+        for id in ids {
+            // Purged, or moved back, since.
+            let row = self.state.row(self.index.as_ref(), id)?;
+            let is_there = row.is_some_and(|row| group_of(&row.delivery.location) == Some((to.volume, to.offset)));
+            there.extend(is_there.then_some(id));
+        }
+        if !there.is_empty() {
+            tracing::error!(volume = to.volume, "the disk lost a moved group that it had said was durable: moved back");
+            self.record(moment, &Event::Moved { ids: there, from: to, to: from })?;
+        }
         Ok(())
     }
 
@@ -269,18 +289,32 @@ fn last_time(state: &State, last: &Record) -> Timestamp {
     time.plus(Duration::from_millis(lasted))
 }
 
+/// What the disk lost though it had said that it was durable.
+enum Lost {
+    /// The payload of these.
+    Payload(Vec<DeliveryId>),
+    /// The copy of a group. The group is whole.
+    Copy { ids: Vec<DeliveryId>, from: GroupPlace, to: GroupPlace },
+}
+
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
-fn lost_by(appender: &Appender, record: &Record) -> Result<Vec<DeliveryId>, Halt> {
+fn lost_by(appender: &Appender, record: Record) -> Result<Option<Lost>, Halt> {
     // Of the other events none says where a payload is.
-    let (holds, ids) = if let Event::Accepted(accepted) = &record.event {
-        let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
-        (holds, vec![DeliveryId(record.frame.sequence)])
-    } else if let Event::Moved { ids, to, .. } = &record.event {
-        (appender.holds_group((to.volume, to.offset)), ids.clone())
-    } else {
-        return Ok(Vec::new());
-    };
-    Ok(if holds.map_err(spool_failed)? { Vec::new() } else { ids })
+    match record.event {
+        Event::Accepted(accepted) => {
+            let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
+            let lost = || Lost::Payload(vec![DeliveryId(record.frame.sequence)]);
+            Ok((!holds.map_err(spool_failed)?).then(lost))
+        }
+        Event::Moved { ids, from, to } => {
+            let holds = |place: GroupPlace| appender.holds_group((place.volume, place.offset)).map_err(spool_failed);
+            if holds(to)? {
+                return Ok(None);
+            }
+            Ok(Some(if holds(from)? { Lost::Copy { ids, from, to } } else { Lost::Payload(ids) }))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The state at `head`, and why the index had to be made anew, if it had to.
@@ -400,13 +434,15 @@ fn hash_at(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<Option<Ha
     Ok(record.filter(|record| record.frame.sequence == sequence).map(|record| record.hash))
 }
 
-/// Where the rhythm of checkpoints stands. What was journalled since the last one is not measured: at worst the next
-/// checkpoint comes a few segments late.
-fn checkpoint_progress(disk: &dyn Disk, directory: &Path) -> Result<retention::Progress, Halt> {
-    let newest = checkpoint::list(disk, directory)?.first().copied();
-    let checkpoint_length = match newest {
-        Some(sequence) => checkpoint::length(disk, directory, sequence)?,
-        None => 0,
-    };
-    Ok(retention::Progress { since_checkpoint: 0, checkpoint_length })
+/// Where the rhythm of checkpoints stands: a draft that a stop gave up counts for nothing. Of a compressed segment only
+/// its present length is known, so the next checkpoint may come a few segments late.
+fn checkpoint_progress(disk: &dyn Disk, directory: &Path, open_from: u64) -> Result<retention::Progress, Halt> {
+    let newest = checkpoint::list(disk, directory)?.first().copied().unwrap_or(0);
+    let mut since_checkpoint = 0;
+    for name in segments(disk, directory)?.iter().filter(|name| name.first > newest && name.first < open_from) {
+        let entry = disk.entry(&name.path(directory));
+        let entry = entry.map_err(|error| Halt(format!("look at a journal segment: {error}")))?;
+        since_checkpoint += entry.map_or(0, |entry| entry.length);
+    }
+    Ok(retention::Progress { since_checkpoint, checkpoint_length: checkpoint::length(disk, directory, newest)? })
 }
