@@ -5,6 +5,7 @@ mod floor;
 mod memory;
 mod presented;
 mod refused;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::io::Write;
