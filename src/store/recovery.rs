@@ -300,20 +300,18 @@ enum Lost {
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
 fn lost_by(appender: &Appender, record: Record) -> Result<Option<Lost>, Halt> {
     // Of the other events none says where a payload is.
-    match record.event {
-        Event::Accepted(accepted) => {
-            let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
-            let lost = || Lost::Payload(vec![DeliveryId(record.frame.sequence)]);
-            Ok((!holds.map_err(spool_failed)?).then(lost))
+    if let Event::Accepted(accepted) = &record.event {
+        let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
+        let lost = || Lost::Payload(vec![DeliveryId(record.frame.sequence)]);
+        Ok((!holds.map_err(spool_failed)?).then(lost))
+    } else if let Event::Moved { ids, from, to } = record.event {
+        let holds = |place: GroupPlace| appender.holds_group((place.volume, place.offset)).map_err(spool_failed);
+        if holds(to)? {
+            return Ok(None);
         }
-        Event::Moved { ids, from, to } => {
-            let holds = |place: GroupPlace| appender.holds_group((place.volume, place.offset)).map_err(spool_failed);
-            if holds(to)? {
-                return Ok(None);
-            }
-            Ok(Some(if holds(from)? { Lost::Copy { ids, from, to } } else { Lost::Payload(ids) }))
-        }
-        _ => Ok(None),
+        Ok(Some(if holds(from)? { Lost::Copy { ids, from, to } } else { Lost::Payload(ids) }))
+    } else {
+        Ok(None)
     }
 }
 
