@@ -1,7 +1,8 @@
 //! The status file in each output root: what is delayed, stopped or unavailable, and since when.
 //!
 //! Written every half minute, and at once when the daemon's phase or what stands in its way changes. Every root is
-//! looked at more often than that: one that is away goes to the list which `meshd status` and `/readyz` show.
+//! looked at more often than that: one that is away goes to the list which `meshd status` and `/readyz` show, until it is
+//! back or no pipeline names it any longer. Roots are visited side by side: one that hangs makes no other's file late.
 //!
 //! ```json
 //! {"version":1,"written_at":"2026-01-05T09:30:12.123Z","stale_after_seconds":120,"meshd":"0.1.0","state":"running",
@@ -13,14 +14,16 @@
 //! not `stopped` means that the daemon died or cannot write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::fault::{Fault, FaultCode};
@@ -41,6 +44,8 @@ const WRITE_EVERY: Duration = Duration::from_secs(30);
 const STALE_AFTER: Duration = Duration::from_secs(120);
 /// A root that takes longer does not answer: a share whose server is gone.
 const ROOT_LIMIT: Duration = Duration::from_secs(10);
+/// The same once the daemon stops: a visit under way and the last one fit into what a stop allows for all this.
+const LAST_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the bulletins are made from.
 pub(super) struct Bulletins {
@@ -51,8 +56,11 @@ pub(super) struct Bulletins {
     pub(super) head: watch::Receiver<Head>,
     pub(super) clock: Arc<dyn Clock>,
     /// Empty at first: roots that did not answer, with the thread that still waits for each: nobody else goes there meanwhile.
-    pub(super) stuck: BTreeMap<PathBuf, JoinHandle<Result<(), Fault>>>,
+    pub(super) stuck: BTreeMap<PathBuf, Visit>,
 }
+
+/// A thread at a root.
+type Visit = JoinHandle<Result<(), Fault>>;
 
 /// One root: an output that lies there, and the mailboxes whose mail may.
 struct Root {
@@ -73,36 +81,42 @@ impl Bulletins {
                 _ = ticks.tick() => {}
             }
             // What a look finds out is news in the same round.
-            self.visit(None).await;
+            self.visit(None, &stop).await;
+            if stop.is_cancelled() {
+                break;
+            }
             let status = self.operations.status();
             let news = (status.phase, status.obstacles.clone());
             let is_due = written.is_none_or(|at| at.elapsed() >= WRITE_EVERY);
             if is_due || last.as_ref() != Some(&news) {
-                self.visit(Some((&status, status.phase.as_str()))).await;
+                self.visit(Some((&status, status.phase.as_str())), &stop).await;
                 (last, written) = (Some(news), Some(Instant::now()));
             }
         }
         let status = self.operations.status();
-        self.visit(Some((&status, "stopped"))).await;
+        self.visit(Some((&status, "stopped")), &stop).await;
     }
 
     /// Looks at every root, and writes its file if there is something to say.
-    async fn visit(&mut self, say: Option<(&Status, &str)>) {
+    async fn visit(&mut self, say: Option<(&Status, &str)>, stop: &CancellationToken) {
         let roots = roots(&self.pipelines.borrow().plans());
+        forget_others(&self.obstacles, &roots);
+        self.stuck.retain(|_, thread| !thread.is_finished());
+        let mut visits = Vec::new();
         for (path, root) in roots {
-            if self.stuck.get(&path).is_some_and(|thread| !thread.is_finished()) {
+            if self.stuck.contains_key(&path) {
                 continue;
             }
             let text = say.map(|(status, state)| text(status, state, &root.mailboxes, &path, &self.head.borrow()));
             let publisher = self.publisher.clone();
-            let mut thread = tokio::task::spawn_blocking(move || match text {
+            let thread = tokio::task::spawn_blocking(move || match text {
                 Some(text) => publisher.post(&root.plan, &text),
                 None => publisher.look(&root.plan),
             });
-            let answer = timeout(ROOT_LIMIT, &mut thread).await.ok();
-            if answer.is_none() {
-                self.stuck.insert(path.clone(), thread);
-            }
+            visits.push((path, thread));
+        }
+        for (path, answer) in answers(visits, || patience(stop)).await {
+            let answer = answer.map_err(|thread| drop(self.stuck.insert(path.clone(), thread))).ok();
             self.note(path, answer);
         }
     }
@@ -115,10 +129,46 @@ impl Bulletins {
             Some(Ok(Ok(()))) => self.obstacles.clear(&at),
             Some(Ok(Err(fault))) => self.obstacles.put(at, fault.code.as_str(), fault.detail, now),
             Some(Err(error)) => self.obstacles.put(at, away, error.to_string(), now),
-            None => {
-                let detail = format!("it did not answer within {} s", ROOT_LIMIT.as_secs());
-                self.obstacles.put(at, away, detail, now);
+            None => self.obstacles.put(at, away, "it did not answer in time", now),
+        }
+    }
+}
+
+/// As long as a root may take: not much longer once there is a stop.
+async fn patience(stop: &CancellationToken) {
+    let stopped = async {
+        stop.cancelled().await;
+        sleep(LAST_LIMIT).await;
+    };
+    tokio::select! {
+        () = sleep(ROOT_LIMIT) => {}
+        () = stopped => {}
+    }
+}
+
+/// What each visit finds, all side by side; the thread itself where `limit` ended first.
+async fn answers<L: Future<Output = ()>>(
+    visits: Vec<(PathBuf, Visit)>,
+    limit: impl Fn() -> L,
+) -> Vec<(PathBuf, Result<Result<Result<(), Fault>, JoinError>, Visit>)> {
+    let visits = visits.into_iter().map(|(path, mut thread)| {
+        let limit = limit();
+        async move {
+            tokio::select! {
+                biased;
+                answer = &mut thread => (path, Ok(answer)),
+                () = limit => (path, Err(thread)),
             }
+        }
+    });
+    join_all(visits).await
+}
+
+/// A root that a reload took away stands in nobody's way any longer.
+fn forget_others(obstacles: &Obstacles, roots: &BTreeMap<PathBuf, Root>) {
+    for Obstacle { at, .. } in obstacles.all() {
+        if matches!(&at, At::Output(path) if !roots.contains_key(path)) {
+            obstacles.clear(&at);
         }
     }
 }
@@ -162,4 +212,86 @@ fn text(status: &Status, state: &str, mailboxes: &BTreeSet<MailboxId>, path: &Pa
         "obstacles": obstacles.iter().map(told).collect::<Vec<_>>(),
     });
     file.to_string() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::domain::ids::Name;
+    use crate::domain::output::Layout;
+    use crate::domain::time::Timestamp;
+
+    /// Time passes only when all wait. Blocking threads would keep it from that, so these roots are tasks.
+    fn paused() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
+    }
+
+    fn visit(root: &str, call: impl Future<Output = Result<(), Fault>> + Send + 'static) -> (PathBuf, Visit) {
+        (root.into(), TaskTracker::new().spawn(call))
+    }
+
+    fn hanging(root: &str) -> (PathBuf, Visit) {
+        visit(root, std::future::pending())
+    }
+
+    /// Whole seconds until all of so many roots that hang are let go, when the daemon stops `stops_after`.
+    async fn seconds(hung: usize, stops_after: Option<Duration>) -> u64 {
+        let stop = CancellationToken::new();
+        if let Some(after) = stops_after {
+            let stop = stop.clone();
+            TaskTracker::new().spawn(async move {
+                sleep(after).await;
+                stop.cancel();
+            });
+        }
+        let begun = Instant::now();
+        let visits = (0..hung).map(|root| hanging(&format!("/{root}"))).collect();
+        let answers = answers(visits, || patience(&stop)).await;
+        assert!(answers.iter().all(|(_, answer)| answer.is_err()), "the thread that hangs is handed back");
+        begun.elapsed().as_secs()
+    }
+
+    #[test]
+    fn roots_that_hang_are_waited_for_side_by_side() {
+        paused().block_on(async {
+            let visits = vec![hanging("/a"), visit("/b", async { Ok(()) }), hanging("/c")];
+            let answers = answers(visits, || sleep(ROOT_LIMIT)).await;
+            let told: Vec<_> = answers.iter().map(|(root, answer)| (root.to_str(), answer.is_ok())).collect();
+            assert_eq!(told, [(Some("/a"), false), (Some("/b"), true), (Some("/c"), false)]);
+            assert_eq!(seconds(50, None).await, ROOT_LIMIT.as_secs());
+        });
+    }
+
+    #[test]
+    fn a_stop_does_not_wait_long_for_roots_that_begin_to_hang() {
+        paused().block_on(async {
+            assert_eq!(seconds(50, Some(Duration::ZERO)).await, LAST_LIMIT.as_secs());
+            let late = Duration::from_secs(2);
+            assert_eq!(seconds(50, Some(late)).await, (late + LAST_LIMIT).as_secs());
+            let just_before = ROOT_LIMIT - Duration::from_secs(1);
+            assert_eq!(seconds(50, Some(just_before)).await, ROOT_LIMIT.as_secs());
+        });
+    }
+
+    #[test]
+    fn an_output_that_a_reload_moved_is_in_nobodys_way() {
+        let folder = |folder: &str| OutputPlan {
+            name: Name::new("inbox").expect("a name"),
+            layout: Layout::Folder,
+            folder: folder.into(),
+            group: None,
+            mode: 0o640,
+            payload: Vec::new(),
+        };
+        let mailbox = MailboxId::new("X26ABC1").expect("an id");
+        let obstacles = Obstacles::default();
+        for at in [At::Store, At::Mesh(mailbox.clone()), At::Output("/old".into()), At::Output("/new".into())] {
+            obstacles.put(at, "OUT-UNAVAILABLE", "as a test", Timestamp(1));
+        }
+        forget_others(&obstacles, &roots(&[(mailbox.clone(), folder("/new"))]));
+        let left: Vec<_> = obstacles.all().into_iter().map(|obstacle| obstacle.at).collect();
+        assert_eq!(left, [At::Store, At::Mesh(mailbox), At::Output("/new".into())]);
+    }
 }

@@ -127,15 +127,16 @@ impl<O: Outputs + 'static> Patient<O> {
         answers.into_iter().map(|answer| answer.expect("each job was answered, refused, or part of a call")).collect()
     }
 
+    /// A call that was let go may have ended since its answer was looked for: with the place, it is looked for again.
     fn begin<J: Job>(&self, root: &Arc<Root>, jobs: Arc<[J]>) -> Result<Waiting<Vec<J::Answer>>, Unanswered> {
         let Patience { place, .. } = self.patience;
         let limit = self.patience.limit(jobs.iter().map(Job::bytes).sum());
         let (inner, own) = (Arc::clone(&self.inner), Arc::clone(&jobs));
-        let late = Arc::clone(root);
+        let (kept, late) = (Arc::clone(root), Arc::clone(root));
         root.hands.begin(
             place,
             limit,
-            move || J::perform(&*inner, &own),
+            move || perform_rest(&*inner, &own, &kept.late),
             move |answers| {
                 tracing::info!(root = %late.path.display(), "an output answered late");
                 let mut kept = locked(&late.late);
@@ -209,6 +210,20 @@ pub fn probe_roots(
         call.and_then(Waiting::wait).unwrap_or_else(|unanswered| Err(fault(plan, &unanswered)))
     });
     reports.collect()
+}
+
+/// Performs the jobs without a late answer.
+fn perform_rest<J: Job>(outputs: &dyn Outputs, jobs: &[J], late: &Mutex<Late>) -> Vec<J::Answer> {
+    let kept: Vec<_> = {
+        let mut late = locked(late);
+        jobs.iter().map(|job| job.recall(&mut late)).collect()
+    };
+    if kept.iter().all(Option::is_none) {
+        return J::perform(outputs, jobs);
+    }
+    let rest: Vec<J> = jobs.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(job, _)| job.clone()).collect();
+    let mut performed = if rest.is_empty() { Vec::new() } else { J::perform(outputs, &rest) }.into_iter();
+    kept.into_iter().map(|kept| kept.unwrap_or_else(|| performed.next().expect("one answer each"))).collect()
 }
 
 impl Root {

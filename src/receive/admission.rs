@@ -131,6 +131,8 @@ pub struct Claim {
     admission: Arc<Admission>,
     mailbox: MailboxId,
     bytes: u64,
+    /// What it was thought to need at first.
+    expected: u64,
     landed: u64,
     giant: bool,
 }
@@ -179,7 +181,12 @@ impl Admission {
             amount.messages += 1;
             amount.bytes += bytes;
         });
-        Ok(Claim { admission: Arc::clone(self), mailbox: mailbox.clone(), bytes, landed: 0, giant })
+        Ok(Claim { admission: Arc::clone(self), mailbox: mailbox.clone(), bytes, expected: bytes, landed: 0, giant })
+    }
+
+    /// Much was removed from the disk: what was measured before tells nothing.
+    pub fn measure_again(&self) {
+        self.lock().measured = None;
     }
 
     fn admits(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
@@ -288,7 +295,7 @@ impl Admission {
     fn fits_disk(&self, state: &State, bytes: u64) -> Result<(), Closed> {
         let Some((_, space)) = state.measured else { return Err(Closed::DiskBytes) };
         let floor = self.settings().floor.bytes(&space);
-        if free_bytes(state, space) < floor.saturating_add(bytes) { Err(Closed::TooLargeForDisk) } else { Ok(()) }
+        if free_bytes(state, space) <= floor.saturating_add(bytes) { Err(Closed::TooLargeForDisk) } else { Ok(()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -341,6 +348,16 @@ impl Claim {
         let mut state = self.admission.lock();
         state.landed += landed;
         state.change(&self.mailbox, |amount| amount.bytes += grown);
+    }
+
+    /// Is the disk above its floor, with all that has come? A message that grew beyond its claim must also leave what is
+    /// promised to others: only what was promised may be taken. A disk that cannot be read has no room.
+    pub fn is_above_floor(&self) -> bool {
+        let settings = self.admission.settings();
+        let Ok(space) = self.admission.disk.space(&settings.directory) else { return false };
+        let free_bytes =
+            if self.bytes > self.expected { free_bytes(&self.admission.lock(), space) } else { space.free_bytes };
+        settings.floor.shortage(&Space { free_bytes, ..space }, Mark::Low).is_none()
     }
 }
 

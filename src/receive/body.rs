@@ -12,6 +12,8 @@ use crate::ports::inbox::{Chunk, Encoding};
 use crate::ports::spool::{Intake, SMALL, SpoolError};
 use crate::ports::store::Halt;
 
+use super::admission::Claim;
+
 /// No chunk decodes to more: ten times the largest body MESH takes (mesh-api 8).
 pub(super) const LARGEST_CHUNK: u64 = 1_000_000_000;
 
@@ -22,6 +24,9 @@ const RATIO_FROM: u64 = 1024 * 1024;
 /// Pieces of a body between the network and the blocking writer: about a megabyte at hyper's read size.
 const PIECES_AHEAD: usize = 16;
 
+/// Decoded bytes between two looks at the disk: no more than these go below its floor, for each message on its way.
+const LOOK_EVERY: u64 = 4 * 1024 * 1024;
+
 /// Why a body did not make it.
 #[derive(Debug)]
 pub(super) enum BodyError {
@@ -29,6 +34,8 @@ pub(super) enum BodyError {
     Fault(Fault),
     /// No room now.
     NoRoom,
+    /// It takes the disk to its floor. As far as it came, the chunk seems to have so many bytes.
+    AtFloor(u64),
     /// Stable storage failed.
     Halt(Halt),
 }
@@ -99,26 +106,39 @@ fn decode_all(encoded: &[u8], sink: &mut Bounded<&mut Vec<u8>>) -> Result<(), De
     decoder.write_all(encoded).and_then(|()| decoder.try_finish()).map_err(|error| DecodeError::of(&error))
 }
 
-/// Streams the rest of a chunk, after `read`, into `intake` as its next chunk: durable on return.
+/// One large message on its way into the spool.
+pub(super) struct Inflow {
+    pub(super) intake: Box<dyn Intake>,
+    pub(super) claim: Claim,
+    /// Decoded bytes of the chunks that are there.
+    pub(super) arrived: u64,
+}
+
+/// Streams the rest of a chunk, after `read`, into the spool as the next chunk: durable on return. Stops at the disk's
+/// floor, since what comes may be many times what was claimed for it.
 pub(super) async fn stream(
     read: Bytes,
     mut chunk: Chunk,
     decoding: Decoding,
-    mut intake: Box<dyn Intake>,
-) -> Result<(Box<dyn Intake>, u64), BodyError> {
+    mut inflow: Inflow,
+) -> Result<Inflow, BodyError> {
     let (pieces, mut inbound) = mpsc::channel::<Bytes>(PIECES_AHEAD);
     let gunzip = chunk.encoding == Encoding::Gzip && decoding == Decoding::AsEncoded;
+    let stated = chunk.content_length.unwrap_or(0);
     let writer = tokio::task::spawn_blocking(move || {
-        intake.begin_chunk()?;
-        let mut sink = IntakeSink { intake, failed: None };
+        inflow.intake.begin_chunk()?;
+        let mut sink = InflowSink { inflow, stated, encoded: 0, written: 0, looked: 0, failed: None };
         let length = if gunzip { gunzip_into(&mut sink, &mut inbound) } else { copy_into(&mut sink, &mut inbound) };
-        match (sink.failed, length) {
-            (Some(error), _) => Err(error.into()),
+        match (sink.failed.take(), length) {
+            (Some(error), _) => Err(error),
             (None, Err(fault)) => Err(BodyError::Fault(fault)),
             (None, Ok(None)) => Ok(None),
-            (None, Ok(Some(length))) => {
-                sink.intake.end_chunk()?;
-                Ok(Some((sink.intake, length)))
+            (None, Ok(Some(()))) => {
+                sink.look()?;
+                let mut inflow = sink.inflow;
+                inflow.intake.end_chunk()?;
+                inflow.arrived += sink.written;
+                Ok(Some(inflow))
             }
         }
     });
@@ -148,14 +168,13 @@ pub(super) async fn stream(
 }
 
 /// Copies pieces until the empty one that marks the end; `None` if the channel closed before it.
-fn copy_into(sink: &mut IntakeSink, inbound: &mut mpsc::Receiver<Bytes>) -> Result<Option<u64>, Fault> {
-    let mut length = 0;
+fn copy_into(sink: &mut InflowSink, inbound: &mut mpsc::Receiver<Bytes>) -> Result<Option<()>, Fault> {
     while let Some(piece) = inbound.blocking_recv() {
         if piece.is_empty() {
-            return Ok(Some(length));
+            return Ok(Some(()));
         }
-        length += piece.len() as u64;
-        if length > LARGEST_CHUNK {
+        sink.encoded += piece.len() as u64;
+        if sink.encoded > LARGEST_CHUNK {
             return Err(too_large());
         }
         if sink.write_all(&piece).is_err() {
@@ -165,10 +184,10 @@ fn copy_into(sink: &mut IntakeSink, inbound: &mut mpsc::Receiver<Bytes>) -> Resu
     Ok(None)
 }
 
-fn gunzip_into(sink: &mut IntakeSink, inbound: &mut mpsc::Receiver<Bytes>) -> Result<Option<u64>, Fault> {
+fn gunzip_into(sink: &mut InflowSink, inbound: &mut mpsc::Receiver<Bytes>) -> Result<Option<()>, Fault> {
     let mut decoder = MultiGzDecoder::new(Bounded { sink, written: 0, limit: LARGEST_CHUNK });
-    let mut encoded = 0;
     while let Some(piece) = inbound.blocking_recv() {
+        decoder.get_mut().sink.encoded += piece.len() as u64;
         let result = if piece.is_empty() { decoder.try_finish() } else { decoder.write_all(&piece) };
         if let Err(error) = result {
             return if decoder.get_ref().sink.failed.is_some() {
@@ -177,27 +196,54 @@ fn gunzip_into(sink: &mut IntakeSink, inbound: &mut mpsc::Receiver<Bytes>) -> Re
                 Err(DecodeError::of(&error).fault())
             };
         }
-        encoded += piece.len() as u64;
-        let decoded = decoder.get_ref().written;
-        if decoded > RATIO_FROM && decoded / LARGEST_RATIO > encoded {
+        let Bounded { sink, written: decoded, .. } = decoder.get_ref();
+        if *decoded > RATIO_FROM && *decoded / LARGEST_RATIO > sink.encoded {
             return Err(too_large());
         }
         if piece.is_empty() {
-            return Ok(Some(decoded));
+            return Ok(Some(()));
         }
     }
     Ok(None)
 }
 
-/// Writes into an intake and keeps its error, which an `io::Error` could not carry.
-struct IntakeSink {
-    intake: Box<dyn Intake>,
-    failed: Option<SpoolError>,
+/// Writes one chunk into the spool, and keeps the error, which an `io::Error` could not carry.
+struct InflowSink {
+    inflow: Inflow,
+    /// Encoded bytes the chunk is said to have; 0 if it is not said.
+    stated: u64,
+    /// Encoded bytes that came of it.
+    encoded: u64,
+    /// Decoded bytes that came of it.
+    written: u64,
+    /// How many of them had come at the last look at the disk.
+    looked: u64,
+    failed: Option<BodyError>,
 }
 
-impl Write for IntakeSink {
+impl InflowSink {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        self.inflow.intake.write(bytes)?;
+        self.written += bytes.len() as u64;
+        if self.written - self.looked >= LOOK_EVERY { self.look() } else { Ok(()) }
+    }
+
+    fn look(&mut self) -> Result<(), BodyError> {
+        self.looked = self.written;
+        let Inflow { claim, arrived, .. } = &mut self.inflow;
+        claim.correct(*arrived + self.written);
+        if claim.is_above_floor() {
+            return Ok(());
+        }
+        let encoded = self.encoded.max(1);
+        let seems = u128::from(self.written) * u128::from(self.stated.max(encoded)) / u128::from(encoded);
+        Err(BodyError::AtFloor(u64::try_from(seems).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Write for InflowSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.intake.write(bytes).map(|()| bytes.len()).map_err(|error| {
+        self.take(bytes).map(|()| bytes.len()).map_err(|error| {
             self.failed = Some(error);
             io::Error::other("spool")
         })

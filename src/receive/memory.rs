@@ -2,9 +2,13 @@
 //! it is not kept across restarts, holds nothing that lists no longer name, and never more than [`MOST`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::MessageId;
+use crate::domain::time::Timestamp;
+
+use super::waiting::{Urgency, Wait};
 
 /// Messages remembered of one mailbox: about a megabyte.
 const MOST: usize = 10_000;
@@ -25,43 +29,62 @@ pub(super) enum Remembered {
     Lost,
 }
 
-/// The messages, each with the pass that last listed it.
+#[derive(Debug)]
+struct Entry {
+    what: Remembered,
+    /// The pass that last listed it.
+    pass: u64,
+    /// How long it waits for room, from the first list that named it as waiting.
+    wait: Option<Wait>,
+}
+
+/// The messages.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    of: BTreeMap<MessageId, (Remembered, u64)>,
+    of: BTreeMap<MessageId, Entry>,
     pass: u64,
 }
 
 impl Memory {
     /// What is remembered of a message that this pass lists.
     pub(super) fn listed(&mut self, id: &MessageId) -> Option<Remembered> {
-        let (remembered, pass) = self.of.get_mut(id)?;
-        *pass = self.pass;
-        Some(*remembered)
+        let entry = self.of.get_mut(id)?;
+        entry.pass = self.pass;
+        Some(entry.what)
     }
 
     /// The same, of a message that was listed.
     pub(super) fn of(&self, id: &MessageId) -> Option<Remembered> {
-        self.of.get(id).map(|(remembered, _)| *remembered)
+        self.of.get(id).map(|entry| entry.what)
+    }
+
+    /// What is to be said `now` of a listed message that waits for room.
+    pub(super) fn alarm(&mut self, id: &MessageId, now: Timestamp) -> Option<(Urgency, Duration)> {
+        let entry = self.of.get_mut(id)?;
+        match entry.what {
+            Remembered::Waits { .. } => entry.wait.get_or_insert(Wait::begin(now)).alarm(now),
+            Remembered::Settled | Remembered::Lost => None,
+        }
     }
 
     /// Remembers a message that this pass listed, if there is room.
     pub(super) fn remember(&mut self, id: MessageId, what: Remembered) {
         if self.of.len() < MOST || self.of.contains_key(&id) {
-            self.of.insert(id, (what, self.pass));
+            let wait = self.of.get(&id).and_then(|entry| entry.wait);
+            self.of.insert(id, Entry { what, pass: self.pass, wait });
         }
     }
 
     /// A poll begins: what is still listed may have been put back.
     pub(super) fn begin_poll(&mut self) {
-        self.of.retain(|_, (what, _)| *what != Remembered::Settled);
+        self.of.retain(|_, entry| entry.what != Remembered::Settled);
     }
 
     /// A pass ended. One that saw the whole inbox tells what is no longer there; lists are not so late that what is
     /// settled comes up again after one that did not name it.
     pub(super) fn end_pass(&mut self, is_whole: bool) {
         let ended = self.pass;
-        self.of.retain(|_, (what, pass)| *pass == ended || !(is_whole || *what == Remembered::Settled));
+        self.of.retain(|_, entry| entry.pass == ended || !(is_whole || entry.what == Remembered::Settled));
         self.pass += 1;
     }
 }

@@ -6,6 +6,7 @@
 //! - `memory`: what need not be asked of MESH again.
 //! - `handshake`: proving our credentials, daily.
 //! - `refusals`: what stays at MESH, and for how long.
+//! - `waiting`: the clock of mail that waits there.
 //! - `admission`: may we take more? No room, no intake (I7).
 //! - `receiver`: one message, chunk after chunk, to the store's proof.
 //! - `body`: one chunk's bytes, decoded under limits.
@@ -24,6 +25,7 @@ mod receiver;
 mod refusals;
 pub mod schedule;
 mod trail;
+mod waiting;
 
 #[cfg(test)]
 mod fakes;

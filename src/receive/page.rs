@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, Origin};
@@ -21,6 +21,7 @@ use super::admission::{Claim, Closed};
 use super::memory::Remembered;
 use super::poller::Receive;
 use super::receiver::Fetched;
+use super::waiting::{Urgency, Wait};
 
 /// Messages whose commit may be waited for while others are fetched.
 const COMMITS_AHEAD: usize = 32;
@@ -148,6 +149,9 @@ impl Receive {
         let (mut tasks, mut late) = (VecDeque::with_capacity(ids.len()), Vec::new());
         for (id, known) in ids.into_iter().zip(known) {
             let is_settled = self.memory.listed(&id) == Some(Remembered::Settled);
+            if matches!(known, Known::New | Known::Presented) {
+                self.say_wait(&id, now);
+            }
             match known {
                 Known::New => tasks.push_back(Task { id, is_presented: false, refusals: 0, first_refused: None }),
                 Known::Presented if is_settled => {}
@@ -186,8 +190,10 @@ impl Receive {
         };
         let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
             self.said_closed = None;
+            self.door = None;
             return has_room.unwrap_or(true);
         };
+        self.say_door(closed);
         if admission.open(mailbox, MessageKind::Report).is_err() {
             self.close(closed, brought);
             return false;
@@ -211,6 +217,40 @@ impl Receive {
                 debug!(mailbox = %self.receiver.inbox.mailbox(), message_id = %id, code = %fault.code, "head failed");
                 false
             }
+        }
+    }
+
+    /// Says it of a message that waits for room of its own. Before a closed door all mail waits: that is said once.
+    fn say_wait(&mut self, id: &MessageId, now: Timestamp) {
+        let mailbox = self.receiver.inbox.mailbox();
+        if self.receiver.admission.open(mailbox, MessageKind::Data).is_err() {
+            return;
+        }
+        let Some((urgency, age)) = self.memory.alarm(id, now) else { return };
+        let hours = age.as_secs() / 3600;
+        if urgency == Urgency::Pressing {
+            error!(%mailbox, message_id = %id, hours, "message without room will soon be lost: MESH keeps it five days");
+        } else {
+            warn!(%mailbox, message_id = %id, hours, "message still waits at MESH for room");
+        }
+    }
+
+    fn say_door(&mut self, limit: Closed) {
+        let now = self.clock.wall();
+        let Some((urgency, age)) = self.door.get_or_insert(Wait::begin(now)).alarm(now) else { return };
+        let mailbox = self.receiver.inbox.mailbox();
+        let hours = age.as_secs() / 3600;
+        if urgency == Urgency::Pressing {
+            error!(%mailbox, %limit, hours, "no room: mail will soon be lost, MESH keeps it five days");
+        } else {
+            warn!(%mailbox, %limit, hours, "no room: mail still waits at MESH");
+        }
+    }
+
+    /// A door that opened while no mail was listed has nothing waiting before it.
+    pub(super) fn look_at_door(&mut self) {
+        if self.receiver.admission.open(self.receiver.inbox.mailbox(), MessageKind::Data).is_ok() {
+            self.door = None;
         }
     }
 

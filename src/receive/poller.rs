@@ -26,6 +26,7 @@ use super::receiver::Receiver;
 use super::refusals::MOST_LISTED;
 use super::schedule::Polls;
 use super::trail::{Endless, Trail};
+use super::waiting::Wait;
 
 /// Ids asked for in one list: the API's own default (mesh-api 6.3).
 const PAGE: u16 = 500;
@@ -60,6 +61,8 @@ pub struct Receive {
     pub(super) handshake_not_before: Duration,
     /// What closed the door last, so that it is said once.
     pub(super) said_closed: Option<Closed>,
+    /// How long listed mail waits before a closed door.
+    pub(super) door: Option<Wait>,
     /// That a list has no end was said, and none has had one since.
     pub(super) said_endless: bool,
     /// When the last list was answered, on the monotonic clock.
@@ -126,6 +129,7 @@ impl Receive {
             memory: Memory::default(),
             handshake_not_before,
             said_closed: None,
+            door: None,
             said_endless: false,
             listed: Duration::ZERO,
             timings,
@@ -191,6 +195,7 @@ impl Receive {
         let ended = self.pages(first, &mut refused, stop).await?;
         let is_whole = ended == Pass::Whole;
         self.memory.end_pass(is_whole);
+        self.look_at_door();
         if is_whole {
             self.said_endless = false;
             self.forget_refused(refused).await?;

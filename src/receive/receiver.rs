@@ -11,7 +11,7 @@ use crate::ports::spool::{Intake, MOST_CHUNKS, Spool};
 use crate::ports::store::{Acceptance, Halt, Incoming, IncomingBody, Reply, Store};
 
 use super::admission::{Admission, Claim, Closed};
-use super::body::{self, BodyError, Decoding, Start};
+use super::body::{self, BodyError, Decoding, Inflow, Start};
 use super::memory::Remembered;
 
 /// A message that fails with every byte there is kept as served at this fetch, counted from 1 (design 6, "Refused").
@@ -72,6 +72,7 @@ impl Receiver {
             Ok(fetched) => Ok(fetched),
             Err(BodyError::Fault(fault)) => Ok(Fetched::Failed(fault)),
             Err(BodyError::NoRoom) => Ok(Fetched::Closed(Closed::DiskBytes, None)),
+            Err(BodyError::AtFloor(_)) => Ok(Fetched::Closed(Closed::TooLargeForDisk, None)),
             Err(BodyError::Halt(halt)) => Err(halt),
         }
     }
@@ -97,16 +98,24 @@ impl Receiver {
                 return Ok(Fetched::Closed(closed, Some(needs)));
             }
         };
-        let body = if first.total > 1 {
-            self.large(id, &envelope, None, first, decoding, &mut claim).await?
+        let large = if first.total > 1 {
+            self.large(id, &envelope, None, first, decoding, claim).await
         } else {
             match body::start(first, decoding).await? {
                 Start::Whole(bytes) => {
                     claim.correct(bytes.len() as u64);
-                    IncomingBody::Small(bytes)
+                    Ok((IncomingBody::Small(bytes), claim))
                 }
-                Start::Larger(read, rest) => self.large(id, &envelope, Some(read), *rest, decoding, &mut claim).await?,
+                Start::Larger(read, rest) => self.large(id, &envelope, Some(read), *rest, decoding, claim).await,
             }
+        };
+        let (body, claim) = match large {
+            Err(BodyError::AtFloor(bytes)) => {
+                self.give_up(id).await?;
+                let needs = Remembered::Waits { kind: envelope.kind, bytes };
+                return Ok(Fetched::Closed(Closed::TooLargeForDisk, Some(needs)));
+            }
+            other => other?,
         };
         let accepted = self.store.accept(Incoming { envelope, body, verdict });
         Ok(Fetched::Kept(accepted, claim))
@@ -120,16 +129,17 @@ impl Receiver {
         read: Option<bytes::Bytes>,
         first: Chunk,
         decoding: Decoding,
-        claim: &mut Claim,
-    ) -> Result<IncomingBody, BodyError> {
+        claim: Claim,
+    ) -> Result<(IncomingBody, Claim), BodyError> {
         let total = first.total.max(1);
         let per_chunk = first.content_length.unwrap_or(0);
-        let mut intake = self.take_up(envelope, decoding).await?;
+        let intake = self.take_up(envelope, decoding).await?;
         let mut first = Some((read.unwrap_or_default(), first)).filter(|_| intake.kept() == 0);
         // What an earlier fetch left counts as if each chunk were as long as the first.
-        let mut arrived = per_chunk.saturating_mul(u64::from(intake.kept()));
-        while intake.kept() < total {
-            let number = intake.kept() + 1;
+        let arrived = per_chunk.saturating_mul(u64::from(intake.kept()));
+        let mut inflow = Inflow { intake, claim, arrived };
+        while inflow.intake.kept() < total {
+            let number = inflow.intake.kept() + 1;
             let (read, chunk) = match first.take() {
                 Some(first) => first,
                 None => {
@@ -138,13 +148,24 @@ impl Receiver {
                 }
             };
             check_place(&chunk, id, number, total)?;
-            let length;
-            (intake, length) = body::stream(read, chunk, decoding, intake).await?;
-            arrived += length;
-            claim.correct(arrived);
+            let arrived = inflow.arrived;
+            inflow = body::stream(read, chunk, decoding, inflow).await.map_err(|error| match error {
+                BodyError::AtFloor(seems) => BodyError::AtFloor(whole(arrived.saturating_add(seems), number, total)),
+                other @ (BodyError::Fault(_) | BodyError::NoRoom | BodyError::Halt(_)) => other,
+            })?;
         }
+        let Inflow { intake, claim, .. } = inflow;
         let sealed = blocking(move || intake.finish()).await??;
-        Ok(IncomingBody::Large(sealed))
+        Ok((IncomingBody::Large(sealed), claim))
+    }
+
+    /// Removes what came of a message that took the disk to its floor. A part that waited for the rest would keep the
+    /// door of every mailbox closed, perhaps for ever (I6).
+    async fn give_up(&self, id: &MessageId) -> Result<(), BodyError> {
+        let (spool, mailbox, id) = (Arc::clone(&self.spool), self.inbox.mailbox().clone(), id.clone());
+        blocking(move || spool.forget(&mailbox, &id)).await??;
+        self.admission.measure_again();
+        Ok(())
     }
 
     async fn take_up(&self, envelope: &Envelope, decoding: Decoding) -> Result<Box<dyn Intake>, BodyError> {
@@ -181,6 +202,12 @@ fn check_place(chunk: &Chunk, id: &MessageId, number: u32, total: u32) -> Result
         ));
     }
     Ok(())
+}
+
+/// What a message needs of which `chunks` of `total` have so many `bytes`, and a little more, since sealing adds some.
+fn whole(bytes: u64, chunks: u32, total: u32) -> u64 {
+    let whole = u128::from(bytes) * u128::from(total) / u128::from(chunks.max(1));
+    u64::try_from(whole + whole / 64).unwrap_or(u64::MAX)
 }
 
 /// A later chunk that is not there (404) is a hole in the message, not a message that somebody else has handled.

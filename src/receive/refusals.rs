@@ -13,9 +13,8 @@ use crate::ports::store::{Halt, Refusal};
 use super::memory::Remembered;
 use super::page::{Task, Yield};
 use super::poller::Receive;
+use super::waiting::Urgency;
 
-/// MESH gives a message five days from its delivery to its acknowledge (mesh-api 7.2).
-const FIVE_DAYS: Duration = Duration::from_secs(5 * 24 * 3600);
 /// No message stays refused for longer at a time.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(3600);
 /// A lost message that is listed all the same is asked for again after this: it may have been put back (mesh-api 7.2).
@@ -47,7 +46,7 @@ impl Receive {
         }
         let mailbox = self.receiver.inbox.mailbox();
         let now = self.clock.wall();
-        let age = now.since(first_refused.unwrap_or(now));
+        let urgency = Urgency::of(now.since(first_refused.unwrap_or(now)));
         let (code, detail) = (fault.code, fault.detail);
         // Another reader of the mailbox may have it: no alarm on the first (mesh-api 9.4, 404).
         let is_gone_for_now = code == FaultCode::MsgGone && fault.class == Class::Transient;
@@ -60,9 +59,9 @@ impl Receive {
             }
         } else if is_gone_for_now && refusals == 0 {
             debug!(%mailbox, message_id = %id, %code, %detail, "listed message is not there");
-        } else if age >= FIVE_DAYS.mul_f64(0.7) {
+        } else if urgency == Urgency::Pressing {
             error!(%mailbox, message_id = %id, %code, %detail, "refused message will soon be lost: MESH keeps it five days");
-        } else if age >= FIVE_DAYS.mul_f64(0.4) || refusals > 0 {
+        } else if urgency == Urgency::Odd || refusals > 0 {
             warn!(%mailbox, message_id = %id, %code, %detail, refusals = refusals + 1, "refused message again");
         } else {
             warn!(%mailbox, message_id = %id, %code, %detail, "refused message, left at MESH");

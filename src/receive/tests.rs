@@ -1,9 +1,11 @@
 //! A poller, watched from both ends: what MESH was asked, what the store was given, and in which order.
 
 mod admission;
+mod floor;
 mod memory;
 mod presented;
 mod refused;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -61,7 +63,8 @@ fn house(limits: Limits, page_size: usize, free_bytes: u64) -> House {
     };
     let machine = Arc::new(stage.clone());
     let admission = Admission::new(settings, Arc::clone(&store) as _, Arc::clone(&machine) as _, machine);
-    let (spool, obstacles) = (FakeSpool::default(), Obstacles::default());
+    let spool = FakeSpool { used: Arc::clone(&stage.spooled), ..FakeSpool::default() };
+    let obstacles = Obstacles::default();
     House { mesh, store, spool, admission, obstacles, stage, lasting: ONE_POLL, log }
 }
 
@@ -215,7 +218,8 @@ async fn a_body_that_is_not_gzip_is_refused_twice_then_kept_as_served() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bomb_is_stopped() {
-    let house = house(ROOMY, 500, 900_000);
+    // Its first piece alone is 64 MB: there is room for it, so that it is not the disk that stops it.
+    let house = house(ROOMY, 500, 100_000_000);
     let bomb = gzip(&vec![0; 64 * 1024 * 1024]);
     house.offer(&[("A", Waiting { encoding: Encoding::Gzip, ..Waiting::plain(&bomb) })]);
     house.run(1).await;

@@ -11,7 +11,7 @@ use super::index::keys::{self, kind};
 use super::journal::event::Event;
 use super::retention::REMOVALS;
 use super::spool::Removal;
-use super::state::{Row, for_each};
+use super::state::{PartsRow, Row, for_each};
 use crate::domain::ids::{MailboxId, MessageId};
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Location;
@@ -76,7 +76,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Whether a delivery's payload is the chunk directory of this life of a message.
+    /// Whether the chunk directory of this life of a message is a delivery's payload, or was one and waits for removal.
     fn is_named(&self, mailbox: &MailboxId, message: &MessageId, life: u64) -> Result<bool, Stop> {
         let is_it = |row: &Row| matches!(row.delivery.location, Location::Parts { life: its, .. } if its == life);
         let mut next = self.seen.find(mailbox, message)?.map(|entry| entry.delivery);
@@ -92,6 +92,11 @@ impl Committer {
         for_each(self.index.as_ref(), kind::DELIVERY, |_, value| {
             let row: Row = keys::decode(value)?;
             found |= (&row.delivery.mailbox, &row.delivery.message_id) == (mailbox, message) && is_it(&row);
+            Ok(())
+        })?;
+        for_each(self.index.as_ref(), kind::REMOVAL, |_, value| {
+            let row: PartsRow = keys::decode(value)?;
+            found |= (&row.mailbox, &row.message, row.life) == (mailbox, message, life);
             Ok(())
         })?;
         Ok(found)

@@ -8,7 +8,8 @@
 //! 3. What was in work when the run before ended becomes a suspect, unless that run stopped in order. One that was in
 //!    work alone, on the same boot of the machine, in a run that the store itself did not halt, has a death of its
 //!    own; at two it is a dead letter.
-//! 4. Volumes no record names are removed: they hold only what was never acknowledged. A large message that was
+//! 4. Volumes no record names are removed: they hold only what was never acknowledged. One that holds what the journal
+//!    says was accepted, and the index does not know, stays. A large message that was
 //!    taken over but never recorded is fetched again, and taken over in its place; if MESH has it no more, it goes later.
 //!
 //! All of it can be interrupted and done again.
@@ -24,7 +25,7 @@ use super::committer::{Committer, Moment, Stop, halted_mark, spool_failed};
 use super::index::keys::{self, kind};
 use super::index::{Index, IndexError, Order};
 use super::journal::compress::Compressor;
-use super::journal::event::{Event, Release};
+use super::journal::event::{Event, GroupPlace, Release};
 use super::journal::record::Hash;
 use super::journal::seen::Seen;
 use super::journal::segment::Record;
@@ -39,7 +40,8 @@ use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::disk::Disk;
-use crate::ports::store::{DroppedLeases, Halt};
+use crate::ports::spool::SpoolError;
+use crate::ports::store::{DroppedLeases, Halt, Location};
 
 /// Records applied to the index in one batch of a replay.
 const REPLAY_BATCH: u64 = 128;
@@ -67,12 +69,12 @@ impl Committer {
         while let Some(record) = records.read()? {
             seen.note(record.frame.sequence, &record.event);
             if record.frame.sequence > settled {
-                lost.extend(lost_by(&appender, &record)?);
+                lost.extend(lost_by(&appender, record)?);
             }
         }
         drop(records);
         let compressor = Compressor::new(disk.clone(), &directory, open_from)?;
-        let retention = checkpoint_progress(disk.as_ref(), &directory)?;
+        let retention = checkpoint_progress(disk.as_ref(), &directory, open_from)?;
         let (occupancy, _) = watch::channel(Arc::new(state.occupancy(0, |due| time.wall_of(due))));
         let mut committer = Self {
             disk,
@@ -107,12 +109,7 @@ impl Committer {
         }
     }
 
-    fn begin_run(
-        &mut self,
-        tail_cut: Option<Event>,
-        rebuilt: Option<String>,
-        lost: Vec<DeliveryId>,
-    ) -> Result<(), Stop> {
+    fn begin_run(&mut self, tail_cut: Option<Event>, rebuilt: Option<String>, lost: Vec<Lost>) -> Result<(), Stop> {
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
         self.remove_orphan_volumes()?;
         if let Some(event) = tail_cut {
@@ -139,8 +136,11 @@ impl Committer {
         }
         let (run, key) = (self.journal.run().clone(), self.key.id().to_owned());
         self.record(moment, &Event::Run { run: run.number, boot: run.boot, clean, key, time: moment.now })?;
-        for id in lost {
-            self.hold_lost(moment, id)?;
+        for lost in lost {
+            match lost {
+                Lost::Payload(ids) => ids.into_iter().try_for_each(|id| self.hold_lost(moment, id))?,
+                Lost::Copy { ids, from, to } => self.move_back(moment, ids, from, to)?,
+            }
         }
         self.make_durable()?;
         if halted.is_some() {
@@ -165,6 +165,28 @@ impl Committer {
         tracing::error!(delivery = %id, mailbox = %delivery.mailbox, %message_id, %code, "payload lost: the disk lost what it had said was durable");
         let reason = Reason::new(code, "it is not in the spool, though its record is in the journal");
         self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs })?;
+        Ok(())
+    }
+
+    /// The copy is lost, but what it was made from is not.
+    fn move_back(
+        &mut self,
+        moment: Moment,
+        ids: Vec<DeliveryId>,
+        from: GroupPlace,
+        to: GroupPlace,
+    ) -> Result<(), Stop> {
+        let mut there = Vec::new();
+        for id in ids {
+            // Purged, or moved back, since.
+            let row = self.state.row(self.index.as_ref(), id)?;
+            let is_there = row.is_some_and(|row| group_of(&row.delivery.location) == Some((to.volume, to.offset)));
+            there.extend(is_there.then_some(id));
+        }
+        if !there.is_empty() {
+            tracing::error!(volume = to.volume, "the disk lost a moved group that it had said was durable: moved back");
+            self.record(moment, &Event::Moved { ids: there, from: to, to: from })?;
+        }
         Ok(())
     }
 
@@ -194,12 +216,69 @@ impl Committer {
         let open = self.appender.open_volume();
         for volume in self.appender.volumes() {
             let known = self.index.get(&keys::numbered(kind::VOLUME, volume))?.is_some();
-            if !known && volume != open {
+            if known || volume == open {
+                continue;
+            }
+            if self.may_hold_accepted(volume)? {
+                tracing::error!(volume, "volume kept that the index does not know: mail in it was accepted");
+            } else {
                 self.appender.remove(Removal::Volume(volume)).map_err(spool_failed)?;
             }
         }
         Ok(())
     }
+
+    /// Whether a volume that the index does not know holds a message that was accepted and is kept nowhere else. What
+    /// the journal says of it does not come from the index.
+    fn may_hold_accepted(&self, volume: u64) -> Result<bool, Stop> {
+        let mut members = Vec::new();
+        let walked = self.appender.for_each_in(volume, |mailbox, message, location| {
+            members.push((mailbox.clone(), message.clone(), location));
+        });
+        match walked {
+            Ok(()) => {}
+            Err(SpoolError::Failed(halt)) => return Err(halt.into()),
+            Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+                tracing::warn!(volume, %error, "volume that the index does not know does not read");
+                return Ok(true);
+            }
+        }
+        for group in members.chunk_by(|one, other| group_of(&one.2) == group_of(&other.2)) {
+            let (mut is_copy, mut is_missing) = (false, false);
+            for (mailbox, message, here) in group {
+                // Purged undelivered and come again: this is the new life, which no record names.
+                let newest = self.seen.find(mailbox, message)?.filter(|entry| !entry.reopened);
+                let Some(entry) = newest else { continue };
+                match self.state.row(self.index.as_ref(), entry.delivery)? {
+                    Some(row) if row.delivery.location != *here => is_copy |= is_copy_of(here, &row.delivery.location),
+                    // The one has no row, the other lies in a volume that has none.
+                    None | Some(_) => is_missing = true,
+                }
+            }
+            // What was delivered and purged has no row, but such a group is only copied with one that has.
+            if is_missing && !is_copy {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The volume and offset of a group.
+fn group_of(location: &Location) -> Option<(u64, u64)> {
+    match location {
+        Location::Group { volume, offset, .. } => Some((*volume, *offset)),
+        Location::Parts { .. } => None,
+    }
+}
+
+/// Whether one place may hold a copy of the other's group, cut short before its record.
+fn is_copy_of(one: &Location, other: &Location) -> bool {
+    let shape = |location: &Location| match location {
+        Location::Group { length, member, .. } => Some((*length, *member)),
+        Location::Parts { .. } => None,
+    };
+    shape(one) == shape(other) && group_of(one) != group_of(other)
 }
 
 /// The store's own time when the last record was written.
@@ -210,18 +289,30 @@ fn last_time(state: &State, last: &Record) -> Timestamp {
     time.plus(Duration::from_millis(lasted))
 }
 
+/// What the disk lost though it had said that it was durable.
+enum Lost {
+    /// The payload of these.
+    Payload(Vec<DeliveryId>),
+    /// The copy of a group. The group is whole.
+    Copy { ids: Vec<DeliveryId>, from: GroupPlace, to: GroupPlace },
+}
+
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
-fn lost_by(appender: &Appender, record: &Record) -> Result<Vec<DeliveryId>, Halt> {
+fn lost_by(appender: &Appender, record: Record) -> Result<Option<Lost>, Halt> {
     // Of the other events none says where a payload is.
-    let (holds, ids) = if let Event::Accepted(accepted) = &record.event {
+    if let Event::Accepted(accepted) = &record.event {
         let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
-        (holds, vec![DeliveryId(record.frame.sequence)])
-    } else if let Event::Moved { ids, to, .. } = &record.event {
-        (appender.holds_group((to.volume, to.offset)), ids.clone())
+        let lost = || Lost::Payload(vec![DeliveryId(record.frame.sequence)]);
+        Ok((!holds.map_err(spool_failed)?).then(lost))
+    } else if let Event::Moved { ids, from, to } = record.event {
+        let holds = |place: GroupPlace| appender.holds_group((place.volume, place.offset)).map_err(spool_failed);
+        if holds(to)? {
+            return Ok(None);
+        }
+        Ok(Some(if holds(from)? { Lost::Copy { ids, from, to } } else { Lost::Payload(ids) }))
     } else {
-        return Ok(Vec::new());
-    };
-    Ok(if holds.map_err(spool_failed)? { Vec::new() } else { ids })
+        Ok(None)
+    }
 }
 
 /// The state at `head`, and why the index had to be made anew, if it had to.
@@ -280,14 +371,15 @@ fn rebuild(disk: &dyn Disk, directory: &Path, head: Head, index: &mut dyn Index)
     for sequence in checkpoint::list(disk, directory)? {
         index.clear()?;
         let loaded = checkpoint::load(disk, directory, sequence, index);
-        let fits = match &loaded {
-            Ok(from) => from.sequence <= head.sequence && hash_at(disk, directory, sequence)? == Some(from.hash),
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => {
                 tracing::warn!(sequence, %error, "checkpoint does not serve");
-                false
+                continue;
             }
         };
-        if fits {
+        if sequence <= head.sequence && hash_at(disk, directory, sequence)? == Some(loaded.head.hash) {
+            loaded.complete(index)?;
             let state = State::load(index)?.ok_or_else(|| IndexError("a checkpoint without its first row".into()))?;
             return replay(disk, directory, state, sequence + 1, index);
         }
@@ -340,13 +432,15 @@ fn hash_at(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<Option<Ha
     Ok(record.filter(|record| record.frame.sequence == sequence).map(|record| record.hash))
 }
 
-/// Where the rhythm of checkpoints stands. What was journalled since the last one is not measured: at worst the next
-/// checkpoint comes a few segments late.
-fn checkpoint_progress(disk: &dyn Disk, directory: &Path) -> Result<retention::Progress, Halt> {
-    let newest = checkpoint::list(disk, directory)?.first().copied();
-    let checkpoint_length = match newest {
-        Some(sequence) => checkpoint::length(disk, directory, sequence)?,
-        None => 0,
-    };
-    Ok(retention::Progress { since_checkpoint: 0, checkpoint_length })
+/// Where the rhythm of checkpoints stands: a draft that a stop gave up counts for nothing. Of a compressed segment only
+/// its present length is known, so the next checkpoint may come a few segments late.
+fn checkpoint_progress(disk: &dyn Disk, directory: &Path, open_from: u64) -> Result<retention::Progress, Halt> {
+    let newest = checkpoint::list(disk, directory)?.first().copied().unwrap_or(0);
+    let mut since_checkpoint = 0;
+    for name in segments(disk, directory)?.iter().filter(|name| name.first > newest && name.first < open_from) {
+        let entry = disk.entry(&name.path(directory));
+        let entry = entry.map_err(|error| Halt(format!("look at a journal segment: {error}")))?;
+        since_checkpoint += entry.map_or(0, |entry| entry.length);
+    }
+    Ok(retention::Progress { since_checkpoint, checkpoint_length: checkpoint::length(disk, directory, newest)? })
 }

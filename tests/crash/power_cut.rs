@@ -20,7 +20,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use judge::Times;
+use meshd::domain::step::Step;
+use meshd::ports::disk::Disk as _;
 use meshd::simulator::house::Plan;
+use meshd::store::disk::Real;
 use rustix::process::Signal;
 use scene::{Scene, mixed_batch};
 
@@ -50,6 +53,8 @@ fn main() {
         scene.wait_for("mail to come out", || scene.count() >= until || scene.missing().is_empty()).expect("it comes");
         std::thread::sleep(Duration::from_millis(cut * 37 % 90));
         disk.cut();
+        let synced = Real::new().sync_folder(Step::PublishControlSync, &disk.mount);
+        assert!(synced.is_err(), "a folder's names were called durable on a disk without power");
         daemon.end(Signal::KILL);
         scene.recall_consumers();
         disk.mount_anew();

@@ -370,6 +370,11 @@ impl World {
         }
         self.committer = None;
         self.oracle.run_ended();
+        // Made anew, and that is interrupted: what is left must not pass for the whole, though the stop was in order.
+        if self.dice.once_in(2) {
+            self.index.burn();
+            self.index.stop_after(self.dice.below(5) as usize);
+        }
         self.start();
         assert!(self.store().watch().borrow().suspects <= before, "an orderly stop made suspects");
     }

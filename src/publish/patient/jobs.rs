@@ -26,11 +26,14 @@ pub(super) trait Job: Sized + Clone + Send + Sync + 'static {
 
 /// Answers of one root that came when nobody waited any longer.
 ///
-/// What was staged is staged still, so the next try need not do it again, however long it takes.
+/// What was staged is staged still, so the next try need not do it again, however long it takes: unless a reload has
+/// changed the plan since. Then the journal would name a plan that the files do not follow, so they are forgotten. The
+/// sweep at the next start removes them, if a pipeline still stages there; else they lie until one does.
 /// What was published is known to be: no evidence on the disk could say so as surely once a consumer took it (I2).
 #[derive(Default)]
 pub(super) struct Late {
-    staged: HashMap<(DeliveryId, Name), StagedSet>,
+    /// With the plan each set was made by.
+    staged: HashMap<(DeliveryId, Name), (OutputPlan, StagedSet)>,
     /// By the name in staging of the set's first file, which is unique.
     published: HashMap<String, Published>,
 }
@@ -71,12 +74,13 @@ impl Job for Staging {
     fn keep(&self, answer: Self::Answer, late: &mut Late) {
         // One that failed left nothing behind.
         if let Ok(set) = answer {
-            late.staged.insert((self.delivery.id, self.plan.name.clone()), set);
+            late.staged.insert((self.delivery.id, self.plan.name.clone()), (self.plan.clone(), set));
         }
     }
 
     fn recall(&self, late: &mut Late) -> Option<Self::Answer> {
-        late.staged.remove(&(self.delivery.id, self.plan.name.clone())).map(Ok)
+        let (plan, set) = late.staged.remove(&(self.delivery.id, self.plan.name.clone()))?;
+        (plan == self.plan).then_some(Ok(set))
     }
 }
 

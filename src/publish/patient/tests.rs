@@ -5,7 +5,7 @@ use std::sync::Condvar;
 
 use super::*;
 use crate::domain::digest::ContentDigest;
-use crate::domain::output::{Layout, Publication, StagedFile};
+use crate::domain::output::{Layout, Publication, StagedFile, Transform};
 use crate::publish::testing::{Mail, mail, plan};
 
 /// Everything goes well, once the gate of its output's name is open.
@@ -151,6 +151,48 @@ fn what_was_staged_late_is_not_staged_again() {
     // It is handed out once.
     bench.stage(&["dead"])[0].as_ref().expect("staged");
     assert_eq!(bench.inner.calls(), ["stage dead", "stage dead"]);
+}
+
+#[test]
+fn what_was_staged_late_by_a_plan_that_changed_since_is_staged_again() {
+    type Change = fn(&mut OutputPlan);
+    let changes: [Change; 3] = [
+        |plan| plan.payload.push(Transform::Gunzip { max_bytes: 10, max_ratio: 2 }),
+        |plan| plan.group = Some("ward".to_owned()),
+        |plan| plan.mode = 0o600,
+    ];
+    for change in changes {
+        let bench = Bench::new();
+        bench.inner.shut("dead");
+        assert!(hangs(&bench.stage(&["dead"])[0]));
+        bench.inner.open();
+        let mut plan = output("dead");
+        change(&mut plan);
+        let job = StageJob { plan: &plan, delivery: &bench.mail.delivery, opened: &bench.mail.opened };
+        bench.once_answered(|| bench.outputs.stage(&[job]).remove(0), hangs).expect("staged");
+        assert_eq!(bench.inner.calls(), ["stage dead", "stage dead"]);
+        // What the old plan made is forgotten, should that plan come back.
+        bench.stage(&["dead"])[0].as_ref().expect("staged");
+        assert_eq!(bench.inner.calls().len(), 3);
+    }
+}
+
+#[test]
+fn an_answer_that_comes_just_before_a_place_is_got_is_not_asked_for_again() {
+    let bench = Bench::new();
+    bench.inner.shut("dead");
+    assert!(hangs(&bench.stage(&["dead"])[0]));
+    let plan = output("dead");
+    let job = Staging::from(&StageJob { plan: &plan, delivery: &bench.mail.delivery, opened: &bench.mail.opened });
+    let root = bench.outputs.root(&plan).expect("a root");
+    assert!(job.recall(&mut locked(&root.late)).is_none(), "it hangs still");
+    // The hung call ends between the look for its answer and the place.
+    bench.inner.open();
+    let begin = || bench.outputs.begin(&root, Arc::from([job.clone()]));
+    let call = bench.once_answered(begin, |call| matches!(call, Err(Unanswered::Hangs(_))));
+    let Ok(answers) = call.and_then(Waiting::wait) else { panic!("it no longer hangs") };
+    answers[0].as_ref().expect("staged");
+    assert_eq!(bench.inner.calls(), ["stage dead"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A spool in memory.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::domain::digest::ContentDigest;
@@ -13,6 +14,8 @@ use crate::ports::store::Lease;
 #[derive(Default, Clone)]
 pub(in crate::receive) struct FakeSpool {
     pub(in crate::receive) chunks: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Bytes it takes on the disk, also of chunks that have no end yet.
+    pub(in crate::receive) used: Arc<AtomicU64>,
     /// Messages it cannot take up.
     pub(in crate::receive) refuses: Arc<Mutex<BTreeSet<MessageId>>>,
 }
@@ -32,6 +35,7 @@ impl Spool for FakeSpool {
 
     fn forget(&self, _: &MailboxId, _: &MessageId) -> Result<(), SpoolError> {
         self.chunks.lock().expect("unpoisoned").clear();
+        self.used.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -57,6 +61,7 @@ impl Intake for FakeIntake {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
         self.open.extend_from_slice(bytes);
+        self.spool.used.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,13 +18,15 @@ use crate::ports::disk::{Disk, DiskFile, Entry, Mount, Space};
 #[derive(Clone)]
 pub(in crate::receive) struct Stage {
     free_bytes: u64,
+    /// What lies in the spool takes room on the disk.
+    pub(in crate::receive) spooled: Arc<AtomicU64>,
     begun: Instant,
 }
 
 impl Stage {
     /// So much of its million bytes is free.
     pub(in crate::receive) fn with_free(free_bytes: u64) -> Self {
-        Self { free_bytes, begun: Instant::now() }
+        Self { free_bytes, spooled: Arc::default(), begun: Instant::now() }
     }
 }
 
@@ -94,7 +98,8 @@ impl Disk for Stage {
         no_disk()
     }
     fn space(&self, _: &Path) -> io::Result<Space> {
-        Ok(Space { bytes: 1_000_000, free_bytes: self.free_bytes, inodes: 0, free_inodes: 0 })
+        let free_bytes = self.free_bytes.saturating_sub(self.spooled.load(Ordering::Relaxed));
+        Ok(Space { bytes: 1_000_000, free_bytes, inodes: 0, free_inodes: 0 })
     }
     fn mount(&self, _: &Path) -> io::Result<Mount> {
         no_disk()

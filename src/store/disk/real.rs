@@ -9,6 +9,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -194,7 +195,15 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 /// The whole `fsync`: a folder has no data apart from its names.
 fn sync_names(folder: &Path) -> io::Result<()> {
     let handle = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(folder)?;
-    Ok(rustix::fs::fsync(handle)?)
+    rustix::fs::fsync(&handle)?;
+    still_there(&handle)
+}
+
+/// What a sync said is true only if the file system still serves after it. One that xfs gave up after an error of its
+/// log answers "done" to the sync of a folder whose names it has lost; it answers nothing but errors to a look.
+fn still_there(handle: impl AsFd) -> io::Result<()> {
+    rustix::fs::fstat(handle)?;
+    Ok(())
 }
 
 /// For file systems whose rename takes no flags. A crash between the two leaves both names on one file.
@@ -241,7 +250,10 @@ impl DiskFile for RealFile {
 
     fn sync(&self, step: Step) -> io::Result<()> {
         // fdatasync(2) writes the length too where reading the data back depends on it.
-        around(step, || Ok(rustix::fs::fdatasync(&self.0)?))
+        around(step, || {
+            rustix::fs::fdatasync(&self.0)?;
+            still_there(&self.0)
+        })
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

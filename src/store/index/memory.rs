@@ -14,6 +14,16 @@ struct Inner {
     now: BTreeMap<Vec<u8>, Vec<u8>>,
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     since: Vec<Batch>,
+    power: Power,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Power {
+    #[default]
+    On,
+    /// On for so many batches more.
+    Ending(usize),
+    Off,
 }
 
 impl Memory {
@@ -25,12 +35,18 @@ impl Memory {
         inner.durable = survived.clone();
         inner.now = survived;
         inner.since.clear();
+        inner.power = Power::On;
+    }
+
+    /// The machine goes off before the batch after the next `batches`, and stays off until [`Memory::crash`].
+    pub fn stop_after(&self, batches: usize) {
+        self.lock().power = Power::Ending(batches);
     }
 
     /// Goes back to `rows`, as a restored copy would.
     pub fn restore(&self, rows: &[Pair]) {
         let rows: BTreeMap<_, _> = rows.iter().cloned().collect();
-        *self.lock() = Inner { now: rows.clone(), durable: rows, since: Vec::new() };
+        *self.lock() = Inner { now: rows.clone(), durable: rows, ..Inner::default() };
     }
 
     /// Loses everything.
@@ -46,6 +62,11 @@ impl Memory {
     /// All rows, in order.
     pub fn rows(&self) -> Vec<Pair> {
         self.lock().now.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn powered(&self) -> Result<MutexGuard<'_, Inner>, IndexError> {
+        let inner = self.lock();
+        if inner.power == Power::Off { Err(IndexError("machine is off".into())) } else { Ok(inner) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -64,14 +85,14 @@ fn write(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &Batch) {
 
 impl Index for Memory {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        Ok(self.lock().now.get(key).cloned())
+        Ok(self.powered()?.now.get(key).cloned())
     }
 
     fn scan(&self, from: &[u8], to: &[u8], order: Order, limit: usize) -> Result<Vec<Pair>, IndexError> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let inner = self.lock();
+        let inner = self.powered()?;
         let range = inner.now.range(from.to_vec()..to.to_vec()).map(|(key, value)| (key.clone(), value.clone()));
         Ok(match order {
             Order::Ascending => range.take(limit).collect(),
@@ -80,25 +101,35 @@ impl Index for Memory {
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), IndexError> {
-        let mut inner = self.lock();
+        let mut inner = self.powered()?;
+        match &mut inner.power {
+            Power::Ending(0) => {
+                inner.power = Power::Off;
+                return Err(IndexError("machine is off".into()));
+            }
+            Power::Ending(batches) => *batches -= 1,
+            Power::On | Power::Off => {}
+        }
         write(&mut inner.now, batch);
         inner.since.push(batch.clone());
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), IndexError> {
-        let mut inner = self.lock();
+        let mut inner = self.powered()?;
         let since = std::mem::take(&mut inner.since);
         since.iter().for_each(|batch| write(&mut inner.durable, batch));
         Ok(())
     }
 
     fn clear(&mut self) -> Result<(), IndexError> {
-        self.burn();
+        let mut inner = self.powered()?;
+        (inner.now, inner.durable, inner.since) = Default::default();
         Ok(())
     }
 
     fn condemn(&mut self) {
-        self.burn();
+        // Off, it cannot be marked any more.
+        drop(self.clear());
     }
 }

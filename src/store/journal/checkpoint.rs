@@ -25,7 +25,7 @@ use super::segment::{FileReader, fill};
 use super::{Head, failed};
 use crate::ports::disk::Disk;
 use crate::ports::store::Halt;
-use crate::store::index::{Batch, Index};
+use crate::store::index::{Batch, Index, IndexError, keys};
 
 pub use draft::Draft;
 
@@ -33,7 +33,7 @@ const MAGIC: &[u8; 8] = b"MESHDCKP";
 const VERSION: u8 = 1;
 const END: u32 = u32::MAX;
 /// Rows applied to the index at a time.
-const PAGE: usize = 256;
+const PAGE: usize = 32;
 /// No row is longer; a length beyond it is damage.
 const LONGEST: usize = 2 * 1024 * 1024;
 
@@ -52,8 +52,25 @@ pub fn length(disk: &dyn Disk, directory: &Path, sequence: u64) -> Result<u64, H
     Ok(entry.map_or(0, |entry| entry.length))
 }
 
-/// Puts the rows of the checkpoint of `sequence` into the empty `index`. What it says of itself is returned.
-pub fn load(disk: &dyn Disk, directory: &Path, sequence: u64, index: &mut dyn Index) -> Result<Head, Unfit> {
+/// A checkpoint whose rows are in the index, but for the one that says what the index contains.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The record it is true for.
+    pub head: Head,
+    meta: Vec<u8>,
+}
+
+impl Loaded {
+    /// Adds the row held back, once all others are durable: an index that has it is whole.
+    pub fn complete(self, index: &mut dyn Index) -> Result<(), IndexError> {
+        index.sync()?;
+        index.apply(&Batch::from([(keys::META.to_vec(), Some(self.meta))]))
+    }
+}
+
+/// Puts the rows of the checkpoint of `sequence` into the empty `index`, but for the one that [`Loaded::complete`] adds:
+/// a load that is cut short must leave an index that says nothing of itself.
+pub fn load(disk: &dyn Disk, directory: &Path, sequence: u64, index: &mut dyn Index) -> Result<Loaded, Unfit> {
     let file = disk.read(&path(directory, sequence))?;
     let mut source = Source { inner: io::BufReader::with_capacity(128 * 1024, FileReader { file, at: 0 }), crc: 0 };
     let header = source.take(49)?;
@@ -63,7 +80,7 @@ pub fn load(disk: &dyn Disk, directory: &Path, sequence: u64, index: &mut dyn In
     let mut hash = Hash::default();
     hash.copy_from_slice(&header[17..49]);
     let head = Head { sequence: number(&header[9..17]), hash };
-    let (mut batch, mut rows) = (Batch::new(), 0u64);
+    let (mut batch, mut rows, mut meta) = (Batch::new(), 0u64, None);
     loop {
         let key_length = source.length()?;
         if key_length == END {
@@ -72,8 +89,12 @@ pub fn load(disk: &dyn Disk, directory: &Path, sequence: u64, index: &mut dyn In
         let value_length = source.length()?;
         let key = source.take(key_length as usize)?;
         let value = source.take(value_length as usize)?;
-        batch.insert(key, Some(value));
         rows += 1;
+        if key == keys::META {
+            meta = Some(value);
+            continue;
+        }
+        batch.insert(key, Some(value));
         if batch.len() == PAGE {
             index.apply(&batch)?;
             batch.clear();
@@ -85,7 +106,7 @@ pub fn load(disk: &dyn Disk, directory: &Path, sequence: u64, index: &mut dyn In
         return Err(Unfit::Damaged);
     }
     index.apply(&batch)?;
-    Ok(head)
+    Ok(Loaded { head, meta: meta.ok_or(Unfit::Damaged)? })
 }
 
 /// Why a checkpoint does not serve.
@@ -99,7 +120,7 @@ pub enum Unfit {
     Disk(#[from] io::Error),
     /// The index does not take it.
     #[error(transparent)]
-    Index(#[from] crate::store::index::IndexError),
+    Index(#[from] IndexError),
 }
 
 fn path(directory: &Path, sequence: u64) -> PathBuf {

@@ -217,7 +217,8 @@ pub enum Event {
         /// It was not delivered, so the message begins another life if it comes again.
         reopened: bool,
     },
-    /// A group was moved from one volume to the end of another, so that the first can go.
+    /// A group was moved from one volume to the end of another, so that the first can go; or back, because the disk
+    /// lost the copy.
     Moved {
         /// Its live deliveries.
         ids: Vec<DeliveryId>,

@@ -94,16 +94,27 @@ impl Seen {
         oldest: Timestamp,
     ) -> Result<Self, Halt> {
         let mut seen = Self { disk, directory: directory.to_owned(), key, closed: Vec::new(), open: HashMap::new() };
-        let mut names = segments(seen.disk.as_ref(), directory)?;
-        names.retain(|name| name.first < open_from);
-        for name in names {
+        let names = segments(seen.disk.as_ref(), directory)?;
+        for (place, name) in names.iter().enumerate().filter(|(_, name)| name.first < open_from) {
             let path = seen.path(name.first);
             match Closed::load(seen.disk.as_ref(), &path, &seen.key) {
                 Ok(closed) => seen.closed.push(closed),
-                Err(error) => seen.make_again(&name, oldest, &error)?,
+                Err(error) if !seen.was_closed_before(oldest, names.get(place + 1))? => {
+                    seen.make_again(name, oldest, &error)?;
+                }
+                // The journal is kept for years: all of it would be read at each start.
+                Err(_) => {}
             }
         }
         Ok(seen)
+    }
+
+    /// A segment was closed when its `successor` was made, as that one's header says.
+    fn was_closed_before(&self, oldest: Timestamp, successor: Option<&Name>) -> Result<bool, Halt> {
+        let Some(name) = successor else { return Ok(false) };
+        let reader = Reader::open(self.disk.as_ref(), &self.directory, name)
+            .map_err(|trouble| at(name, &self.directory, &trouble))?;
+        Ok(reader.header().wall < oldest)
     }
 
     /// The fingerprint of a message.

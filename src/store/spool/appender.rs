@@ -237,6 +237,24 @@ impl Appender {
         self.volumes.keys().copied().collect()
     }
 
+    /// Visits the messages of a volume, whole or not, by the clear headers of its groups.
+    pub fn for_each_in(
+        &self,
+        number: u64,
+        mut visit: impl FnMut(&MailboxId, &MessageId, Location),
+    ) -> Result<(), SpoolError> {
+        let file = self.files.disk.read(&self.files.layout.volume(number));
+        let file = file.map_err(|error| errors::read("open a volume", error))?;
+        let walked = volume::walk(file.as_ref(), |offset, header| {
+            for (member, found) in (0..).zip(&header.members) {
+                let location = Location::Group { volume: number, offset, length: header.length(), member };
+                visit(&found.mailbox, &found.message_id, location);
+            }
+            Ok(())
+        });
+        walked.map(drop)
+    }
+
     /// Length of a volume, bytes; `None` if there is none of that number.
     pub fn length_of(&self, volume: u64) -> Option<u64> {
         self.volumes.get(&volume).copied()

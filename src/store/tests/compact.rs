@@ -122,6 +122,38 @@ fn a_crash_anywhere_in_a_move_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn a_copy_that_the_disk_loses_is_moved_back() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    one_lives(&machine, &mut store, &["ALSO"]);
+    let dead = store.set_aside_now()[0].delivery.id;
+    let before = volume_of(&machine, dead);
+    // So that the copies have a volume of their own.
+    machine.clock.pass(2 * MINUTE);
+    store.commit(Vec::new()).unwrap();
+    let copy = volume_of(&machine, dead);
+    assert_ne!(copy, before);
+    drop(store);
+    machine.disk.remove(Step::SpoolRemove, format!("/state/spool/volumes/{copy:020}.vol").as_ref()).unwrap();
+
+    for _ in 0..2 {
+        let parts = machine.parts();
+        let spool = parts.spool.0.clone();
+        let mut store = Committer::open(parts).unwrap();
+        assert_eq!(volume_of(&machine, dead), before);
+        assert_eq!(reads(&machine, &spool, dead), b"bytes");
+        let counters = store.counters();
+        assert_eq!((counters.dead.messages, counters.held.messages, counters.queued.messages), (1, 0, 2));
+    }
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    (0..4).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    assert_ne!(volume_of(&machine, dead), before, "moved again");
+    assert_eq!(reads(&machine, &spool, dead), b"bytes");
+}
+
+#[test]
 fn a_group_that_does_not_read_keeps_its_volume_and_halts_nothing() {
     let machine = Machine::new();
     let mut store = machine.open();

@@ -173,6 +173,47 @@ fn the_index_is_made_anew_from_a_checkpoint_or_without_one() {
     }
 }
 
+/// Wherever the making anew is cut short, and however the run before ended.
+#[test]
+fn an_index_half_made_from_a_checkpoint_is_not_taken_for_the_whole() {
+    for batches in 0..20 {
+        let mut machine = Machine::new();
+        machine.segment_bytes = 4000;
+        let mut store = machine.open();
+        for number in 0..40 {
+            let id = store.new_delivery(&format!("M{number}"), "bytes");
+            store.acknowledge(id);
+        }
+        store.one(Command::Note(crate::ports::store::Note::Stopped));
+        drop(store);
+        let kept = volumes(&machine);
+        machine.index.burn();
+        machine.index.stop_after(batches);
+        let reached = Committer::open(machine.parts()).is_err();
+        assert!(reached || batches > 4, "hardly a row was loaded");
+        machine.index.crash(machine.index.unsynced());
+        let mut store = machine.open();
+        assert_eq!(volumes(&machine), kept, "after {batches} batches");
+        assert_eq!(store.counters().queued.messages, 40, "after {batches} batches");
+        assert_eq!(store.lease(100, false).len(), 40, "after {batches} batches");
+    }
+}
+
+#[test]
+fn a_volume_of_accepted_mail_stays_though_the_index_does_not_know_it() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    store.new_delivery("M1", "bytes");
+    store.one(Command::Note(crate::ports::store::Note::Stopped));
+    drop(store);
+    let meta: Vec<_> = machine.index.rows().into_iter().filter(|(key, _)| key == b"M").collect();
+    machine.index.restore(&meta);
+    drop(machine.open());
+    assert_eq!(volumes(&machine), 1);
+    machine.index.burn();
+    assert_eq!(machine.open().lease(1, false).len(), 1);
+}
+
 #[test]
 fn an_index_of_another_journal_is_made_anew() {
     let elsewhere = Machine::new();

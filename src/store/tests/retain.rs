@@ -2,6 +2,8 @@ use super::*;
 use crate::domain::step::Step;
 use crate::ports::spool::{Intake, Spool as _};
 use crate::store::disk::Side;
+use crate::store::journal::checkpoint;
+use crate::store::journal::event::Event;
 
 /// Brings in some of a message's two chunks.
 fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
@@ -204,6 +206,42 @@ fn ids_are_forgotten_after_their_time_but_never_before_their_delivery() {
     assert!(matches!(store.known("WAITS"), Known::Kept(_)));
 }
 
+/// Damage would halt the start, if they were read.
+#[test]
+fn segments_whose_ids_are_forgotten_are_not_read_at_the_start() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 2000;
+    let mut store = machine.open();
+    for number in 0..40 {
+        store.new_delivery(&format!("M{number}"), "bytes");
+    }
+    store.settle_all(&delivered());
+    machine.clock.pass(8 * DAY);
+    (0..40).for_each(|_| {
+        machine.clock.pass(2 * HOUR);
+        store.one(Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 }));
+    });
+    drop(store);
+    let journal = std::path::Path::new("/state/journal");
+    let names = crate::store::journal::segments(&machine.disk, journal).unwrap();
+    let (oldest, newest) = (&names[0], &names[names.len() - 2]);
+    for name in [oldest, newest] {
+        let mut file = machine.disk.open(&name.path(journal)).unwrap();
+        let length = file.length().unwrap();
+        file.cut(Step::TailCut, length - 5).unwrap();
+        let seen = journal.join(format!("{:020}.seen", name.first));
+        machine.disk.remove(Step::Checkpoint, &seen).unwrap();
+    }
+    let seen = |oldest| {
+        let disk: Arc<dyn Disk> = Arc::new(machine.disk.clone());
+        let open_from = names.last().unwrap().first;
+        crate::store::journal::seen::Seen::open(disk, journal, DigestKey::new(machine.key), open_from, oldest)
+    };
+    let now = machine.clock.wall();
+    assert!(seen(now.minus(60 * DAY)).is_err(), "young enough to be read");
+    assert!(seen(now.plus(DAY)).is_ok(), "read, though nothing of it is remembered");
+}
+
 #[test]
 fn a_journal_segment_goes_after_its_time_once_no_rebuild_needs_it() {
     let mut machine = Machine::new();
@@ -269,6 +307,52 @@ fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays
     settle_down(&machine, &mut store);
     store.commit(Vec::new()).unwrap();
     assert_eq!(names(), ["AGAIN", "HELD"].map(str::to_owned));
+}
+
+#[test]
+fn a_purged_payload_that_waits_for_its_removal_is_not_called_abandoned() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    for number in 0..12 {
+        accept_large(&mut store, &spool, &format!("M{number}"));
+    }
+    store.settle_all(&delivered());
+    machine.disk.date(machine.clock.wall());
+    machine.clock.pass(31 * DAY);
+    settle_down(&machine, &mut store);
+    (0..6).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    drop(store);
+    let mut records = crate::store::journal::Records::from(&machine.disk, "/state/journal".as_ref(), 1).unwrap();
+    let (mut removed, mut abandoned) = (0, 0);
+    while let Some(record) = records.read().unwrap() {
+        removed += u32::from(matches!(record.event, Event::PartsRemoved { .. }));
+        abandoned += u32::from(matches!(record.event, Event::Abandoned { .. }));
+    }
+    assert_eq!((removed, abandoned), (12, 0));
+}
+
+#[test]
+fn checkpoints_come_however_often_it_is_stopped() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 2000;
+    let mut store = machine.open();
+    for number in 0..60 {
+        store.new_delivery(&format!("M{number}"), "bytes");
+    }
+    let newest = || checkpoint::list(&machine.disk, "/state/journal".as_ref()).unwrap()[0];
+    let before = newest();
+    drop(store);
+    // Each run is long enough for a checkpoint, but journals less than the checkpoint is long.
+    for _ in 0..30 {
+        let mut store = machine.open();
+        (0..30).for_each(|_| {
+            store.one(Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 }));
+        });
+        store.one(Command::Note(crate::ports::store::Note::Stopped));
+    }
+    assert!(newest() > before);
 }
 
 #[test]

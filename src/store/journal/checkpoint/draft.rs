@@ -156,7 +156,8 @@ mod tests {
             let directory = Path::new("/journal");
             disk.create_folder(Step::StateDirectory, directory).expect("made");
             let mut index = Memory::default();
-            index.apply(&(0..40).map(|number| row(number * 2, 0)).collect()).expect("applied");
+            let meta = (keys::META.to_vec(), Some(vec![1]));
+            index.apply(&(0..40).map(|number| row(number * 2, 0)).chain([meta]).collect()).expect("applied");
             let then = index.rows();
             let head = Head { sequence: seed + 1, hash: [7; 32] };
             let mut draft = Draft::begin(&disk, directory, head).expect("begun");
@@ -180,7 +181,10 @@ mod tests {
             let length = draft.finish(&disk).expect("durable");
             assert_eq!(length, super::super::length(&disk, directory, head.sequence).expect("it is there"));
             let mut again = Memory::default();
-            assert_eq!(load(&disk, directory, head.sequence, &mut again).expect("it reads"), head);
+            let loaded = load(&disk, directory, head.sequence, &mut again).expect("it reads");
+            assert_eq!(loaded.head, head);
+            assert_eq!(again.get(keys::META), Ok(None), "not whole yet");
+            loaded.complete(&mut again).expect("applied");
             assert_eq!(again.rows(), then, "seed {seed}");
         }
     }
