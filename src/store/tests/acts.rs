@@ -4,6 +4,7 @@ use super::staged::output;
 use super::*;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::{OutputState, Progress, Publication};
+use crate::domain::step::Step;
 use crate::ports::spool::Spool as _;
 use crate::ports::store::{Act, Acted, Delivery, NotAllowed, Order, SetAsideKind};
 
@@ -322,4 +323,28 @@ fn a_dead_letter_that_is_held_stays_and_keeps_its_reason() {
     let (mut store, _) = with(&Machine::new(), Is::HeldFromQueue);
     let reason = store.set_aside_now().remove(0).reason;
     assert_eq!((reason.code, reason.detail.as_str()), (FaultCode::OperatorHeld, "in a test"));
+}
+
+#[test]
+fn a_payload_lost_with_the_commit_that_handed_it_on_is_lost_to_whoever_has_it() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    store.new_delivery("M1", "bytes");
+    store.settle_all(&delivered());
+    machine.clock.pass(2 * MINUTE);
+    store.one(Command::Barrier);
+    // Accepted, held for its other bytes, and replayed, all in one commit and in a volume of its own.
+    let id = DeliveryId(store.head().sequence + 1);
+    let order = Order { delivery: id, act: REPLAY_FORCED, by: Operator(1000), why: None };
+    let answers = store.commit(vec![accepting("M1", "other bytes"), Command::Act(order)]).unwrap();
+    let [_, Answer::Acted(Ok(Acted::ReplayedAs(new)))] = answers[..] else { panic!("{answers:?}") };
+    drop(store);
+    let volumes = machine.disk.list("/state/spool/volumes".as_ref()).unwrap();
+    machine.disk.remove(Step::SpoolRemove, &volumes.last().expect("a volume").path).unwrap();
+
+    let mut store = machine.open();
+    let aside = store.set_aside_now().remove(0);
+    assert_eq!((aside.delivery.id, aside.reason.code), (new, FaultCode::SpoolLost));
+    assert_eq!(store.act(new, REPLAY, None), Err(NotAllowed::Lost));
+    assert_eq!(store.act(new, Act::Discard, why()), Ok(Acted::Discarded));
 }
