@@ -320,6 +320,8 @@ fn a_purged_payload_that_waits_for_its_removal_is_not_called_abandoned() {
     }
     store.settle_all(&delivered());
     machine.disk.date(machine.clock.wall());
+    // Looked into first, so that the other mailbox's turn comes while its payloads are purged and not yet removed.
+    machine.disk.create_folder(Step::PartCreate, "/state/spool/chunks/Z26ABC1".as_ref()).unwrap();
     machine.clock.pass(31 * DAY);
     settle_down(&machine, &mut store);
     (0..6).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
