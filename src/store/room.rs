@@ -1,6 +1,6 @@
-//! Room, while no commands wait for it. Near the disk's floor, delivered payloads go before their time: they are kept for convenience, while mail that
-//! cannot come in is lost after five days (I7). The oldest go first, up to the mark at which intake opens again, and no
-//! more before what went first has left the disk.
+//! Room, made while no commands wait. Near the disk's floor, delivered payloads go before their time: they are kept for
+//! convenience, while mail that cannot come in is lost after five days (I7). The oldest go first, up to the mark at
+//! which intake opens again, and no more before what went first has left the disk.
 
 use std::time::Duration;
 
