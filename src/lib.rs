@@ -59,8 +59,8 @@
 //!   [`store::committer`]. Side by side, a power cut could leave a durable record of a payload that is not there.
 //! - **The index is made durable lazily**, at most a second behind: every record it lacks is applied again at start.
 //! - **Seen ids live in sorted files beside the journal**, not in sled: with a million queued and 3.5 million of them
-//!   sled took 5 to 10 seconds to open and 235 MB of memory, the files a quarter of a second and 9 MB, with an eighth
-//!   of the disk (`tests/bench/run sled-reopen`).
+//!   sled took 4 to 10 seconds to open and some 200 MB of memory, the files a third of a second and 10 MB, with a fifth
+//!   of the disk or less (`tests/bench/run sled-reopen`).
 //! - **Recovery of staged outputs is ordinary work**: a delivery with staged files is leased like any other, and
 //!   [`work`] finishes it. There is one path that publishes, not two.
 //! - **What is dead or held has a budget of its own, for each mailbox and in all** (`set_aside`), beside that of parked

@@ -12,7 +12,8 @@
 //! | `run memory [BYTES]` | one message of so many bytes (5 GB) through to its output, under 128 MB of memory |
 //! | `run sled-reopen [KEYS]` | how sled opens with so many seen ids (3.5 million) in it |
 //!
-//! Everything lies under `target/bench` and is removed before the next run. All content is synthetic.
+//! Everything lies under `target/bench`, or where `MESHD_BENCH_FOLDER` says, and is removed before the next run. All
+//! content is synthetic.
 
 #![expect(clippy::print_stdout, reason = "figures are printed")]
 
@@ -48,11 +49,16 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// An empty folder for one part of a run, beside the programs.
+/// An empty folder for one part of a run: below `MESHD_BENCH_FOLDER`, or beside the programs.
 fn folder(name: &str) -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let target = program.ancestors().nth(2).context("the program lies in target/release")?;
-    let folder = target.join("bench").join(name);
+    let all = match std::env::var_os("MESHD_BENCH_FOLDER") {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            let program = std::env::current_exe()?;
+            program.ancestors().nth(2).context("the program lies in target/release")?.join("bench")
+        }
+    };
+    let folder = all.join(name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
