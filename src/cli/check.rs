@@ -8,14 +8,14 @@ use rustix::fs::{Access, access};
 use serde_json::json;
 
 use super::{Context, Failure};
-use crate::adapters::http::{Client, Network};
-use crate::config::{Loaded, Secrets};
+use crate::config::{self, Loaded};
 use crate::daemon::{self, SystemClock};
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, nearest};
 use crate::pipeline::Pipelines;
+use crate::ports::clock::Clock;
 use crate::ports::disk::Disk;
 use crate::publish::{Promise, RootReport, probe_roots};
-use crate::store::disk::Real;
+use crate::store::disk::{Real, group_names, group_number};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -53,14 +53,14 @@ struct Report {
 impl Check {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut report = Report::default();
-        match context.load() {
+        match config::examine(&context.config) {
             Ok(loaded) => look(&loaded, self.tests, &mut report),
-            Err(Failure::Configuration(findings)) => report.mistakes = findings,
-            Err(other) => return Err(other),
+            Err(findings) => report.mistakes = findings,
         }
         if !self.before_start {
             report.mistakes.append(&mut report.away);
         }
+        report.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         if self.json {
             context.out.json(&json!({
                 "mistakes": report.mistakes.iter().map(as_json).collect::<Vec<_>>(),
@@ -106,22 +106,38 @@ fn as_json(finding: &Finding) -> serde_json::Value {
     })
 }
 
+/// Looks at all that a sound key leads to, so that a mistake hides no other.
 fn look(loaded: &Loaded, with_tests: bool, report: &mut Report) {
+    report.mistakes.extend_from_slice(loaded.mistakes());
     report.mailboxes = loaded.config.mailboxes.len();
+    let state_is_sound = loaded.is_sound("state.directory");
     match loaded.resolve() {
-        Ok(secrets) => {
-            report.mistakes.extend(certificates(loaded, &secrets));
+        Ok(secrets) if state_is_sound => {
             report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
         }
+        Ok(_) => {}
         Err(findings) => report.mistakes.extend(findings),
     }
-    report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
-    if let Some(folder) = loaded.config.control.socket.parent() {
+    report.mistakes.extend(certificates(loaded, &report.mistakes));
+    if state_is_sound {
+        report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
+    }
+    if let Some(folder) = loaded.config.control.socket.parent()
+        && loaded.is_sound("control.socket")
+    {
         report.mistakes.extend(writable(loaded, "control.socket", folder));
+    }
+    groups(loaded, report);
+    // A pipeline may name a mailbox that is left out.
+    if !loaded.is_sound("pipelines") || loaded.lacks_a_mailbox() || loaded.config.mailboxes.is_empty() {
+        return;
     }
     match daemon::load_pipelines_with_keys(loaded) {
         Ok(pipelines) => {
-            outputs(loaded, &pipelines, report);
+            report.pipelines = pipelines.all().len();
+            if state_is_sound {
+                outputs(loaded, &pipelines, report);
+            }
             if with_tests {
                 let tested = pipelines.test();
                 report.tests = Some(tested.count);
@@ -132,11 +148,28 @@ fn look(loaded: &Loaded, with_tests: bool, report: &mut Report) {
     }
 }
 
-fn certificates(loaded: &Loaded, secrets: &Secrets) -> Option<Finding> {
-    let mesh = loaded.config.mesh.as_ref()?;
-    let clock = Arc::new(SystemClock::default());
-    let error = Client::new(daemon::tls_files(mesh, secrets), Network::default(), clock).err()?;
-    Some(loaded.finding("mesh", error.to_string(), "authorities, a certificate and its key, that fit together"))
+/// Do authorities, certificate and key fit together? Asked only if none of them is among the mistakes.
+fn certificates(loaded: &Loaded, mistakes: &[Finding]) -> Option<Finding> {
+    let files = ["mesh.ca", "mesh.client_certificate", "mesh.client_key"];
+    if mistakes.iter().any(|finding| files.contains(&finding.key.as_str())) {
+        return None;
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    daemon::client(loaded, loaded.config.mesh.as_ref()?, &clock).err()
+}
+
+/// Are the groups there? One that owns outputs keeps no mail from being received.
+fn groups(loaded: &Loaded, report: &mut Report) {
+    let missing = |key: &str, name: &Option<String>| {
+        let error = group_number(name.as_ref()?).err()?;
+        let names = group_names().unwrap_or_default();
+        let did_you_mean = nearest(name.as_ref()?, names.iter().map(String::as_str));
+        Some(Finding { did_you_mean, ..loaded.finding(key, error.to_string(), "a group of this machine") })
+    };
+    let control = &loaded.config.control;
+    report.mistakes.extend(missing("control.view_group", &control.view_group));
+    report.mistakes.extend(missing("control.operate_group", &control.operate_group));
+    report.away.extend(loaded.mailboxes().filter_map(|(name, of)| missing(&format!("{name}.group"), &of.group)));
 }
 
 /// Could the daemon write into `folder`, or make it?
@@ -148,7 +181,6 @@ fn writable(loaded: &Loaded, key: &str, folder: &Path) -> Option<Finding> {
 }
 
 fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
-    report.pipelines = pipelines.all().len();
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     let (mailboxes, roots): (Vec<_>, Vec<_>) =
         pipelines.plans().into_iter().map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
@@ -163,8 +195,8 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
                 }
             }
             Err(fault) => {
-                let number = (1..).zip(&loaded.config.mailboxes).find(|(_, known)| known.id == mailbox);
-                let key = number.map_or("mailbox".into(), |(number, _)| format!("mailbox[{number}].output"));
+                let known = loaded.mailboxes().find(|(_, known)| known.id == mailbox);
+                let key = known.map_or("mailbox".into(), |(name, _)| format!("{name}.output"));
                 let problem = format!("output {} in {}: {fault}", plan.name, plan.folder.display());
                 report.away.push(loaded.finding(&key, problem, "a root that `meshd output init` set up, mounted"));
             }

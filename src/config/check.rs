@@ -37,8 +37,8 @@ pub(super) fn check(config: &Config, notes: &mut Notes) {
         notes.find("mailbox", "there is no mailbox", "at least one table `[[mailbox]]`");
     }
     let is_national = config.mesh.as_ref().is_some_and(|mesh| mesh.environment.is_national());
-    for (number, mailbox) in (1..).zip(&config.mailboxes) {
-        one_mailbox(&format!("mailbox[{number}]"), mailbox, config, is_national, notes);
+    for (name, mailbox) in notes.mailboxes.clone().iter().zip(&config.mailboxes) {
+        one_mailbox(name, mailbox, config, is_national, notes);
     }
     twins(config, notes);
 }
@@ -99,7 +99,7 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
         None => notes.find(&key("poll"), "this schedule never comes round", "a schedule that repeats"),
         Some((shortest, longest)) if is_national => {
             if shortest < SHORTEST_POLL {
-                let problem = format!("this lists the inbox {} seconds after the last time", shortest.as_secs());
+                let problem = format!("this lists the inbox {} s after the last time", shortest.as_secs());
                 notes.find(&key("poll"), problem, "at least five minutes between lists on a national service");
             }
             if longest > LONGEST_POLL {
@@ -114,9 +114,11 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
     if mailbox.recipients.is_empty() {
         notes.find(&key("recipients"), "the mail would be sealed for nobody", "at least one age recipient");
     }
-    if mailbox.recipients.iter().any(|recipient| recipient.parse::<x25519::Recipient>().is_err()) {
-        let expected = "recipients such as `meshd keys generate` prints, beginning with `age1`";
-        notes.find(&key("recipients"), "one of these is not an age recipient", expected);
+    for (place, recipient) in (1..).zip(&mailbox.recipients) {
+        if recipient.parse::<x25519::Recipient>().is_err() {
+            let expected = "recipients such as `meshd keys generate` prints, beginning with `age1`";
+            notes.find(&key("recipients"), format!("number {place} is not an age recipient"), expected);
+        }
     }
     if overlaps(&mailbox.output, &config.state.directory) {
         notes.find(&key("output"), "this overlaps the state directory", "a folder of its own");
@@ -126,15 +128,16 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
 /// Two mailboxes that would be taken for one another.
 fn twins(config: &Config, notes: &mut Notes) {
     let mut ids = BTreeMap::new();
-    for (number, mailbox) in (1..).zip(&config.mailboxes) {
-        if let Some(first) = ids.insert(&mailbox.id, number) {
-            let problem = format!("{} is mailbox {first} already", mailbox.id);
-            notes.find(&format!("mailbox[{number}].id"), problem, "each mailbox once");
+    let names = notes.mailboxes.clone();
+    for (place, (name, mailbox)) in names.iter().zip(&config.mailboxes).enumerate() {
+        if let Some(first) = ids.insert(&mailbox.id, name) {
+            let problem = format!("{} is {first} already", mailbox.id);
+            notes.find(&format!("{name}.id"), problem, "each mailbox once");
         }
-        let earlier = (1..number).zip(&config.mailboxes).find(|(_, other)| overlaps(&mailbox.output, &other.output));
-        if let Some((other, _)) = earlier {
-            let problem = format!("this overlaps the output of mailbox {other}");
-            notes.find(&format!("mailbox[{number}].output"), problem, "a folder of its own for each mailbox");
+        let mut earlier = names.iter().zip(&config.mailboxes).take(place);
+        if let Some((other, _)) = earlier.find(|(_, other)| overlaps(&mailbox.output, &other.output)) {
+            let problem = format!("this overlaps the output of {other}");
+            notes.find(&format!("{name}.output"), problem, "a folder of its own for each mailbox");
         }
     }
 }

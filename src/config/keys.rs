@@ -29,7 +29,11 @@ impl Config {
             mailboxes: root
                 .tables("mailbox")
                 .into_iter()
-                .filter_map(|(name, node)| Mailbox::read(Keys::of(&name, Some(node), root.notes())))
+                .filter_map(|(name, node)| {
+                    let mailbox = Mailbox::read(Keys::of(&name, Some(node), root.notes()))?;
+                    root.notes().mailboxes.push(name);
+                    Some(mailbox)
+                })
                 .collect(),
         };
         root.end();
@@ -233,6 +237,10 @@ impl Setting for FileRef {
     const EXPECTED: &'static str = "`{ file = \"/path\" }`";
 
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
+        if !matches!(node.value, Value::Table(_)) {
+            notes.find(key, format!("this is {}", node.value.kind()), Self::EXPECTED);
+            return None;
+        }
         let mut keys = Keys::of(key, Some(node.clone()), notes);
         let file = keys.required("file");
         keys.end();

@@ -16,6 +16,8 @@ pub(super) struct Notes {
     pub(super) findings: Vec<Finding>,
     /// Where each key that is written stands, by its full name such as `mailbox[2].poll`.
     pub(super) places: BTreeMap<String, Place>,
+    /// The full name of each mailbox that could be read, such as `mailbox[2]`: one with a mistake may be left out.
+    pub(super) mailboxes: Vec<String>,
     /// Every key that could be written, by its name without numbers such as `mailbox.poll`.
     pub(super) known: BTreeSet<String>,
 }

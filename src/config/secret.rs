@@ -101,6 +101,7 @@ impl Setting for SecretRef {
             notes.find(key, "a secret is never written here", Self::EXPECTED);
             return None;
         }
+        let before = notes.findings.len();
         let mut keys = Keys::of(key, Some(node.clone()), notes);
         let credential: Option<String> = keys.optional("credential");
         let file: Option<PathBuf> = keys.optional("file");
@@ -114,6 +115,8 @@ impl Setting for SecretRef {
                 credential
             }
             (None, Some(path)) => Some(Self::File(path)),
+            // What is written and wrong has its own finding.
+            (None, None) if notes.findings.len() > before => None,
             (None, None) | (Some(_), Some(_)) => {
                 notes.find(key, "exactly one reference is needed", Self::EXPECTED);
                 None

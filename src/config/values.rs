@@ -118,7 +118,10 @@ impl FromStr for Cron {
             5 => return Err(format!("five fields lack the seconds: write \"0 {text}\"")),
             fields => return Err(format!("there are {fields} fields, not six")),
         }
-        text.parse().map(|schedule| Self(Box::new(schedule))).map_err(|error: cron::error::Error| error.to_string())
+        text.parse().map(|schedule| Self(Box::new(schedule))).map_err(|error: cron::error::Error| {
+            // The last line of several says what is wrong; the others draw where.
+            error.to_string().lines().last().unwrap_or("this is not a schedule").to_owned()
+        })
     }
 }
 
@@ -196,7 +199,8 @@ written_as_text! {
     Proxy, "a URL such as \"http://proxy.example:3128\"", str::parse;
     BaseUrl, "a URL such as \"https://localhost:8743\"", BaseUrl::parse;
     String, "a string", |text| Ok::<_, String>(text.to_owned());
-    MailboxId, "a mailbox id such as \"X26ABC1\"", |text| MailboxId::new(text);
+    MailboxId, "1 to 100 letters, digits, `_` or `-`, such as \"X26ABC1\"",
+        |text| MailboxId::new(text).map_err(|_| "this is not a mailbox id");
 }
 
 impl Setting for u64 {

@@ -12,10 +12,11 @@ use super::clock::{SystemChance, SystemClock};
 use super::lock::LastEnd;
 use super::metrics::Metrics;
 use super::{Stop, probe};
-use crate::adapters::http::{Client, Identity, Network, TlsFiles};
+use crate::adapters::http::{Client, ClientError, FileError, Identity, Network, TlsFiles};
 use crate::adapters::mesh::auth::Credentials;
 use crate::adapters::mesh::{self, BaseUrl};
-use crate::config::{Config, Engine, Loaded, Secrets};
+use crate::config::{self, Config, Engine, Loaded, Mesh, SecretRef, Secrets};
+use crate::domain::finding::Finding;
 use crate::domain::ids::{MailboxId, Name};
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
@@ -72,7 +73,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let chance: Arc<dyn Chance> = Arc::new(SystemChance::default());
 
-    let (http, base) = service(loaded, &secrets, &clock)?;
+    let (http, base) = service(loaded, &clock)?;
     let index = index(config, last, &disk, &clock)?;
     let spool_settings = SpoolSettings {
         directory: config.state.directory.join("spool"),
@@ -170,24 +171,40 @@ fn sweep(outputs: &Patient<Publisher>, pipelines: &Pipelines, committer: &Commit
 }
 
 /// The one client of our TLS identity, and where the service is.
-fn service(loaded: &Loaded, secrets: &Secrets, clock: &Arc<dyn Clock>) -> Result<(Client, BaseUrl), Stop> {
+fn service(loaded: &Loaded, clock: &Arc<dyn Clock>) -> Result<(Client, BaseUrl), Stop> {
     let mesh = loaded.config.mesh.as_ref().context("there is no service")?;
     let base = mesh.service().context("the service has no address")?.base_url();
-    let network = Network { proxy: mesh.proxy.as_ref().map(|proxy| proxy.0.clone()), ..Network::default() };
-    let client = Client::new(tls_files(mesh, secrets), network, Arc::clone(clock)).map_err(|error| {
-        let expected = "a bundle of authorities, a certificate and its key, that fit";
-        Stop::Configuration(vec![loaded.finding("mesh", error.to_string(), expected)])
-    })?;
+    let client = client(loaded, mesh, clock).map_err(|finding| Stop::Configuration(vec![finding]))?;
     Ok((client, base))
 }
 
-/// The files of our TLS identity.
-pub fn tls_files(mesh: &crate::config::Mesh, secrets: &Secrets) -> TlsFiles {
-    TlsFiles {
+/// The client of our TLS identity, or what is wrong with its files.
+pub fn client(loaded: &Loaded, mesh: &Mesh, clock: &Arc<dyn Clock>) -> Result<Client, Finding> {
+    let credentials = config::credentials();
+    let path = |key, reference: &SecretRef| {
+        let path = reference.path(credentials.as_deref());
+        path.map_err(|error| loaded.finding(key, error.to_string(), "a secret that only we can read"))
+    };
+    let certificate = path("mesh.client_certificate", &mesh.client_certificate)?;
+    let key = path("mesh.client_key", &mesh.client_key)?;
+    let files = TlsFiles {
         ca: mesh.ca.0.clone(),
-        identity: Some(Identity { certificate: secrets.client_certificate.clone(), key: secrets.client_key.clone() }),
-        credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
-    }
+        identity: Some(Identity { certificate: certificate.clone(), key }),
+        credentials_directory: credentials.clone(),
+    };
+    let network = Network { proxy: mesh.proxy.as_ref().map(|proxy| proxy.0.clone()), ..Network::default() };
+    Client::new(files, network, Arc::clone(clock)).map_err(|error| match error {
+        ClientError::File(FileError { path, expected, problem }) => {
+            let key = match &path {
+                path if *path == mesh.ca.0 => "mesh.ca",
+                path if *path == certificate => "mesh.client_certificate",
+                _ => "mesh.client_key",
+            };
+            loaded.finding(key, format!("{}: {problem}", path.display()), expected)
+        }
+        ClientError::Proxy => loaded.finding("mesh.proxy", error.to_string(), ""),
+        ClientError::Build(_) => loaded.finding("mesh", error.to_string(), ""),
+    })
 }
 
 fn index(config: &Config, last: LastEnd, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Box<dyn Index>, Stop> {

@@ -29,7 +29,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-pub use build::tls_files;
+pub use build::client;
 pub use clock::{SystemChance, SystemClock};
 pub use control::{Answer, Ask, AskError, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal, ask};
 pub use keys::foreign_key;

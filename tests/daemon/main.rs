@@ -5,6 +5,7 @@ mod full;
 mod handshake;
 mod health;
 mod house;
+mod mistakes;
 mod place;
 mod reload;
 
