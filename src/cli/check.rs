@@ -7,23 +7,31 @@ use clap::Args;
 use rustix::fs::{Access, access};
 use serde_json::json;
 
+use super::exit::FarSide;
 use super::{Context, Failure};
-use crate::config::{self, Loaded};
-use crate::daemon::{self, SystemClock};
+use crate::config::{self, Loaded, Secrets};
+use crate::daemon::{self, Probe, SystemClock, Verdict};
 use crate::domain::finding::{Finding, nearest};
 use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
 use crate::ports::disk::Disk;
-use crate::publish::{Promise, RootReport, probe_roots};
+use crate::publish::{Promise, RootReport, Trial, probe_roots};
 use crate::store::disk::{Real, group_names, group_number};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when all is well, 78 when something is not. Nothing is changed, and nothing is asked over the network.
+Exit code 0 when all is well, 78 when something here is not; with --online also 77 when MESH refuses us and 69 when it
+cannot be reached. Nothing is changed, and without --online nothing is asked over the network.
+
+--online asks MESH for a sign of life, and for each mailbox a handshake and one page of its list, of which only the
+number is shown. It counts as a handshake, of which MESH wants no more than one an hour for each mailbox: the limit that
+a running daemon keeps is its own. It writes a small file into each staging folder and removes it, so run it as the
+daemon's user. It looks at the state disk, and whether keys.identity opens what is sealed. A daemon may run beside it.
 
 Examples:
   meshd check
   meshd check --tests
+  meshd check --online
   meshd check --config ./meshd.toml --json")]
 pub(super) struct Check {
     /// Outputs that are away are shown, but do not count: what the unit asks before it starts the daemon, which
@@ -33,6 +41,9 @@ pub(super) struct Check {
     /// Run the tests in the pipelines' files as well
     #[arg(long)]
     tests: bool,
+    /// Ask MESH, the outputs and the state disk as well, and list what they answer
+    #[arg(long)]
+    online: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,6 +55,8 @@ struct Report {
     mistakes: Vec<Finding>,
     away: Vec<Finding>,
     roots: Vec<(String, RootReport)>,
+    /// What was asked with `--online`.
+    probes: Vec<Probe>,
     mailboxes: usize,
     pipelines: usize,
     /// How many ran, if they were asked for.
@@ -54,7 +67,7 @@ impl Check {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut report = Report::default();
         match config::examine(&context.config) {
-            Ok(loaded) => look(&loaded, self.tests, &mut report),
+            Ok(loaded) => self.look(&loaded, &mut report)?,
             Err(findings) => report.mistakes = findings,
         }
         if !self.before_start {
@@ -65,10 +78,16 @@ impl Check {
             context.out.json(&json!({
                 "mistakes": report.mistakes.iter().map(as_json).collect::<Vec<_>>(),
                 "away": report.away.iter().map(as_json).collect::<Vec<_>>(),
+                "outputs": report.roots.iter().map(root_as_json).collect::<Vec<_>>(),
+                "online": report.probes.iter().map(probe_as_json).collect::<Vec<_>>(),
             }))?;
         } else {
+            let written = if self.online { ", written to as this user" } else { "" };
             for (output, root) in &report.roots {
-                context.out.line(format_args!("{output}: {}, {}", root.kind, promise(root.promise)))?;
+                context.out.line(format_args!("{output}: {}, {}{written}", root.kind, promise(root.promise)))?;
+            }
+            for Probe { about, verdict, answer } in &report.probes {
+                context.out.line(format_args!("{about}: {}: {answer}", verdict.as_str()))?;
             }
             for away in &report.away {
                 context.out.line(format_args!("away for now: {away}"))?;
@@ -77,6 +96,13 @@ impl Check {
         if !report.mistakes.is_empty() {
             return Err(Failure::Configuration(report.mistakes));
         }
+        let is_any = |verdict| report.probes.iter().any(|probe| probe.verdict == verdict);
+        if is_any(Verdict::Refused) {
+            return Err(Failure::Far(FarSide::Refused));
+        }
+        if is_any(Verdict::Away) {
+            return Err(Failure::Far(FarSide::Away));
+        }
         if self.json {
             return Ok(());
         }
@@ -84,6 +110,75 @@ impl Check {
         let Report { mailboxes, pipelines, .. } = report;
         context.out.good(format_args!("no mistakes (mailboxes: {mailboxes}, pipelines: {pipelines}{tests})"))
     }
+
+    /// Looks at all that a sound key leads to, so that a mistake hides no other.
+    fn look(&self, loaded: &Loaded, report: &mut Report) -> Result<(), Failure> {
+        report.mistakes.extend_from_slice(loaded.mistakes());
+        report.mailboxes = loaded.config.mailboxes.len();
+        let state_is_sound = loaded.is_sound("state.directory");
+        let secrets = loaded.resolve().map_err(|findings| report.mistakes.extend(findings)).ok();
+        report.mistakes.extend(certificates(loaded, &report.mistakes));
+        if let Some(secrets) = secrets {
+            if state_is_sound {
+                report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
+            }
+            if self.online && report.mistakes.is_empty() {
+                report.ask(loaded, &secrets)?;
+            }
+        }
+        if state_is_sound {
+            report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
+        }
+        if let Some(folder) = loaded.config.control.socket.parent()
+            && loaded.is_sound("control.socket")
+        {
+            report.mistakes.extend(writable(loaded, "control.socket", folder));
+        }
+        groups(loaded, report);
+        // A pipeline may name a mailbox that is left out.
+        if !loaded.is_sound("pipelines") || loaded.lacks_a_mailbox() || loaded.config.mailboxes.is_empty() {
+            return Ok(());
+        }
+        match daemon::load_pipelines_with_keys(loaded) {
+            Ok(pipelines) => {
+                report.pipelines = pipelines.all().len();
+                if state_is_sound {
+                    outputs(loaded, &pipelines, self.trial(), report);
+                }
+                if self.tests {
+                    let tested = pipelines.test();
+                    report.tests = Some(tested.count);
+                    report.mistakes.extend(tested.failures);
+                }
+            }
+            Err(findings) => report.mistakes.extend(findings),
+        }
+        Ok(())
+    }
+
+    fn trial(&self) -> Trial {
+        if self.online { Trial::Write } else { Trial::Look }
+    }
+}
+
+impl Report {
+    /// Asks what only MESH, the disk and the keys can tell. What is wrong here is a mistake like any other.
+    fn ask(&mut self, loaded: &Loaded, secrets: &Secrets) -> Result<(), Failure> {
+        let (wrong, told) =
+            daemon::probe(loaded, secrets)?.into_iter().partition(|probe| probe.verdict == Verdict::Wrong);
+        let wrong: Vec<Probe> = wrong;
+        self.mistakes.extend(wrong.into_iter().map(|probe| loaded.finding(&probe.about, probe.answer, "")));
+        self.probes = told;
+        Ok(())
+    }
+}
+
+fn root_as_json((output, root): &(String, RootReport)) -> serde_json::Value {
+    json!({ "output": output, "file_system": root.kind, "once": root.promise == Promise::Once })
+}
+
+fn probe_as_json(probe: &Probe) -> serde_json::Value {
+    json!({ "about": probe.about, "verdict": probe.verdict.as_str(), "answer": probe.answer })
 }
 
 fn promise(promise: Promise) -> &'static str {
@@ -104,48 +199,6 @@ fn as_json(finding: &Finding) -> serde_json::Value {
         "expected": finding.expected,
         "did_you_mean": finding.did_you_mean,
     })
-}
-
-/// Looks at all that a sound key leads to, so that a mistake hides no other.
-fn look(loaded: &Loaded, with_tests: bool, report: &mut Report) {
-    report.mistakes.extend_from_slice(loaded.mistakes());
-    report.mailboxes = loaded.config.mailboxes.len();
-    let state_is_sound = loaded.is_sound("state.directory");
-    match loaded.resolve() {
-        Ok(secrets) if state_is_sound => {
-            report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
-        }
-        Ok(_) => {}
-        Err(findings) => report.mistakes.extend(findings),
-    }
-    report.mistakes.extend(certificates(loaded, &report.mistakes));
-    if state_is_sound {
-        report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
-    }
-    if let Some(folder) = loaded.config.control.socket.parent()
-        && loaded.is_sound("control.socket")
-    {
-        report.mistakes.extend(writable(loaded, "control.socket", folder));
-    }
-    groups(loaded, report);
-    // A pipeline may name a mailbox that is left out.
-    if !loaded.is_sound("pipelines") || loaded.lacks_a_mailbox() || loaded.config.mailboxes.is_empty() {
-        return;
-    }
-    match daemon::load_pipelines_with_keys(loaded) {
-        Ok(pipelines) => {
-            report.pipelines = pipelines.all().len();
-            if state_is_sound {
-                outputs(loaded, &pipelines, report);
-            }
-            if with_tests {
-                let tested = pipelines.test();
-                report.tests = Some(tested.count);
-                report.mistakes.extend(tested.failures);
-            }
-        }
-        Err(findings) => report.mistakes.extend(findings),
-    }
 }
 
 /// Do authorities, certificate and key fit together? Asked only if none of them is among the mistakes.
@@ -180,11 +233,11 @@ fn writable(loaded: &Loaded, key: &str, folder: &Path) -> Option<Finding> {
     Some(loaded.finding(key, problem, "a folder that this user may write to"))
 }
 
-fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
+fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Report) {
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     let (mailboxes, roots): (Vec<_>, Vec<_>) =
         pipelines.plans().into_iter().map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
-    let reports = probe_roots(&disk, &loaded.config.state.directory, &roots);
+    let reports = probe_roots(&disk, &loaded.config.state.directory, &roots, trial);
     for ((mailbox, (_, plan)), found) in mailboxes.into_iter().zip(roots).zip(reports) {
         match found {
             Ok(found) => {

@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use secrecy::ExposeSecret;
+use anyhow::Context as _;
 use tokio::sync::watch;
 
 use super::clock::{SystemChance, SystemClock};
 use super::lock::LastEnd;
 use super::metrics::Metrics;
+use super::service::Service;
 use super::{Stop, probe};
-use crate::adapters::http::{Client, ClientError, FileError, Identity, Network, TlsFiles};
-use crate::adapters::mesh::auth::Credentials;
-use crate::adapters::mesh::{self, BaseUrl};
-use crate::config::{self, Config, Engine, Loaded, Mesh, SecretRef, Secrets};
-use crate::domain::finding::Finding;
-use crate::domain::ids::{MailboxId, Name};
+use crate::adapters::http::Client;
+use crate::config::{Config, Engine, Loaded, Secrets};
+use crate::domain::ids::MailboxId;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, Floor};
@@ -73,7 +70,8 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let chance: Arc<dyn Chance> = Arc::new(SystemChance::default());
 
-    let (http, base) = service(loaded, &clock)?;
+    let service = Service::new(loaded, Arc::clone(&clock), Arc::clone(&chance))
+        .map_err(|finding| Stop::Configuration(vec![finding]))?;
     let index = index(config, last, &disk, &clock)?;
     let spool_settings = SpoolSettings {
         directory: config.state.directory.join("spool"),
@@ -103,21 +101,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
 
     let (obstacles, metrics) = (Obstacles::default(), Metrics::default());
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
-    let service = config.mesh.as_ref().context("there is no service")?;
-    let limits = mesh::Limits { answer: service.patience.0, grace: service.patience.0, ..mesh::Limits::default() };
+    let mesh = config.mesh.as_ref().context("there is no service")?;
     let mut receivers = Vec::new();
     for mailbox in &config.mailboxes {
-        let Some(password) = secrets.passwords.get(&mailbox.id) else { continue };
-        let shared_key = secrets.shared_key.expose_secret().as_bytes();
-        let inbox = mesh::Mailbox::new(mesh::Parts {
-            http: http.clone(),
-            base: base.clone(),
-            credentials: Credentials::new(mailbox.id.clone(), password.clone(), shared_key),
-            clock: Arc::clone(&clock),
-            chance: Arc::clone(&chance),
-            dependency: Name::new("mesh").map_err(|error| anyhow!(error))?,
-            limits,
-        });
+        let Some(inbox) = service.inbox(&mailbox.id, &secrets) else { continue };
         let parts = ReceiveParts {
             inbox: Arc::new(inbox),
             store: Arc::clone(&store),
@@ -129,13 +116,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
             timings: Arc::new(metrics.clone()),
             obstacles: obstacles.clone(),
         };
-        let gap = if service.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
+        let gap = if mesh.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
         let polls = Polls::new(mailbox.poll.schedule().clone(), &mailbox.id, gap);
-        let settings = MailboxSettings {
-            polls,
-            in_flight: usize::from(mailbox.in_flight),
-            retry_refused: service.retry_refused.0,
-        };
+        let settings =
+            MailboxSettings { polls, in_flight: usize::from(mailbox.in_flight), retry_refused: mesh.retry_refused.0 };
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
@@ -155,7 +139,19 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         timings: Arc::new(metrics.clone()),
         settings: WorkSettings { workers, ..WorkSettings::default() },
     };
-    Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, pipelines, receivers, work })
+    Ok(House {
+        clock,
+        http: service.http,
+        store,
+        committer,
+        admission,
+        obstacles,
+        metrics,
+        publisher,
+        pipelines,
+        receivers,
+        work,
+    })
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
@@ -168,43 +164,6 @@ fn sweep(outputs: &Patient<Publisher>, pipelines: &Pipelines, committer: &Commit
     for fault in swept.faults {
         tracing::warn!(code = %fault.code, detail = fault.detail, "an output is away: mail for it waits");
     }
-}
-
-/// The one client of our TLS identity, and where the service is.
-fn service(loaded: &Loaded, clock: &Arc<dyn Clock>) -> Result<(Client, BaseUrl), Stop> {
-    let mesh = loaded.config.mesh.as_ref().context("there is no service")?;
-    let base = mesh.service().context("the service has no address")?.base_url();
-    let client = client(loaded, mesh, clock).map_err(|finding| Stop::Configuration(vec![finding]))?;
-    Ok((client, base))
-}
-
-/// The client of our TLS identity, or what is wrong with its files.
-pub fn client(loaded: &Loaded, mesh: &Mesh, clock: &Arc<dyn Clock>) -> Result<Client, Finding> {
-    let credentials = config::credentials();
-    let path = |key, reference: &SecretRef| {
-        let path = reference.path(credentials.as_deref());
-        path.map_err(|error| loaded.finding(key, error.to_string(), "a secret that only we can read"))
-    };
-    let certificate = path("mesh.client_certificate", &mesh.client_certificate)?;
-    let key = path("mesh.client_key", &mesh.client_key)?;
-    let files = TlsFiles {
-        ca: mesh.ca.0.clone(),
-        identity: Some(Identity { certificate: certificate.clone(), key }),
-        credentials_directory: credentials.clone(),
-    };
-    let network = Network { proxy: mesh.proxy.as_ref().map(|proxy| proxy.0.clone()), ..Network::default() };
-    Client::new(files, network, Arc::clone(clock)).map_err(|error| match error {
-        ClientError::File(FileError { path, expected, problem }) => {
-            let key = match &path {
-                path if *path == mesh.ca.0 => "mesh.ca",
-                path if *path == certificate => "mesh.client_certificate",
-                _ => "mesh.client_key",
-            };
-            loaded.finding(key, format!("{}: {problem}", path.display()), expected)
-        }
-        ClientError::Proxy => loaded.finding("mesh.proxy", error.to_string(), ""),
-        ClientError::Build(_) => loaded.finding("mesh", error.to_string(), ""),
-    })
 }
 
 fn index(config: &Config, last: LastEnd, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Box<dyn Index>, Stop> {
@@ -240,7 +199,7 @@ fn store_settings(config: &Config) -> StoreSettings {
     }
 }
 
-fn floor(config: &Config) -> Floor {
+pub(super) fn floor(config: &Config) -> Floor {
     Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 }
 }
 

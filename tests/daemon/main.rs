@@ -6,6 +6,7 @@ mod handshake;
 mod health;
 mod house;
 mod mistakes;
+mod online;
 mod place;
 mod reload;
 
