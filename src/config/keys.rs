@@ -2,8 +2,8 @@
 
 use super::document::{Node, Place, Table, Value};
 use super::model::{
-    Config, Control, Engine, Environment, FileRef, Http, Journal, KeyFiles, Life, Limits, Log, LogFormat, LogLevel,
-    Mailbox, Mesh, Pipelines, Queue, Retention, State,
+    Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits, Log,
+    LogFormat, LogLevel, Mailbox, Mesh, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::SecretRef;
@@ -24,6 +24,7 @@ impl Config {
             http: Http::read(root.table("http")),
             log: Log::read(root.table("log")),
             life: Life::read(root.table("life")),
+            features: Features::read(root.table("features")),
             keys: KeyFiles::read(root.table("keys")),
             mesh: root.optional_table("mesh").and_then(Mesh::read),
             mailboxes: root
@@ -141,6 +142,14 @@ impl Life {
     }
 }
 
+impl Features {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let features = Self { allow: keys.or("allow", Vec::new()) };
+        keys.end();
+        features
+    }
+}
+
 impl KeyFiles {
     fn read(mut keys: Keys<'_>) -> Self {
         let files = Self {
@@ -227,6 +236,9 @@ written_as_word! {
     ];
     LogLevel, "a level", [
         ("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)
+    ];
+    Feature, "a word", [
+        ("test-recipients", Self::TestRecipients), ("simulator-certificates", Self::SimulatorCertificates)
     ];
     Environment, "\"live\", \"int\", \"dep\" or \"custom\"", [
         ("live", Self::Live), ("int", Self::Integration), ("dep", Self::Deployment), ("custom", Self::Custom)

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 
 pub use document::Source;
-pub use model::{Config, Engine, Environment, Limits, LogFormat, LogLevel, Mailbox, Mesh};
+pub use model::{Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh};
 pub use resolve::{Secrets, credentials, identities_at};
 pub use secret::{SecretError, SecretRef};
 pub use values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};

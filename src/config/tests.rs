@@ -9,7 +9,7 @@ use super::*;
 const SHIPPED: &str = include_str!("../../config/meshd.toml");
 
 /// A recipient whose identity nobody has.
-const RECIPIENT: &str = "age1gde3ncmahlqd9gg50tanl99r960llztrhfapnmx853s4tjum03uqfssgdh";
+const RECIPIENT: &str = "age1kaea6l00mdx54a980c96jr7pknrfl0z5skj0xdexd6hvzc0epseq8u4wex";
 
 fn source(text: &str) -> Source {
     Source { path: "meshd.toml".into(), text: text.into() }
@@ -185,6 +185,19 @@ fn a_reference_names_exactly_one_place() {
         let text = minimal().replace("{ credential = \"mesh-X26ABC1\" }", wrong);
         assert!(findings(&text).iter().all(|finding| finding.key.starts_with("mailbox[1].password")), "{wrong}");
     }
+}
+
+#[test]
+fn recipients_of_our_documents_are_for_rehearsals_and_never_for_live() {
+    let printed = SHIPPED.lines().find_map(|line| line.strip_prefix("#recipients = [\"")?.strip_suffix("\"]"));
+    let text = minimal().replace(RECIPIENT, printed.expect("the shipped file shows a recipient"));
+    assert_eq!(keys(&text), [("mailbox[1].recipients".into(), Some(12))]);
+    let allowed = text.clone() + "[features]\nallow = [\"test-recipients\"]\n";
+    assert!(check_sources(&[source(&allowed)]).is_ok());
+    let custom = text.replace("\"int\"", "\"custom\"\nurl = \"https://localhost:8743\"");
+    assert!(check_sources(&[source(&custom)]).is_ok());
+    let live = allowed.replace("\"int\"", "\"live\"");
+    assert_eq!(keys(&live), [("features.allow".into(), Some(15))]);
 }
 
 #[test]

@@ -70,8 +70,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let chance: Arc<dyn Chance> = Arc::new(SystemChance::default());
 
-    let service = Service::new(loaded, Arc::clone(&clock), Arc::clone(&chance))
-        .map_err(|finding| Stop::Configuration(vec![finding]))?;
+    let service = Service::new(loaded, Arc::clone(&clock), Arc::clone(&chance)).map_err(Stop::Configuration)?;
     let index = index(config, last, &disk, &clock)?;
     let spool_settings = SpoolSettings {
         directory: config.state.directory.join("spool"),

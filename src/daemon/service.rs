@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use crate::adapters::http::{Client, ClientError, FileError, Identity, Network, TlsFiles};
+use crate::adapters::http::{Certificate, Client, ClientError, FileError, Identity, Network, TlsFiles};
 use crate::adapters::mesh::auth::Credentials;
 use crate::adapters::mesh::{self, BaseUrl};
-use crate::config::{self, Loaded, Mesh, SecretRef, Secrets};
+use crate::config::{self, Feature, Loaded, Mesh, SecretRef, Secrets};
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MailboxId, Name};
 use crate::ports::clock::{Chance, Clock};
@@ -25,13 +25,13 @@ pub(super) struct Service {
 
 impl Service {
     /// Reads the files of our TLS identity; nothing is asked yet.
-    pub(super) fn new(loaded: &Loaded, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Result<Self, Finding> {
-        let missing = |key| loaded.finding(key, "there is no service", "a table `[mesh]` that says where it is");
+    pub(super) fn new(loaded: &Loaded, clock: Arc<dyn Clock>, chance: Arc<dyn Chance>) -> Result<Self, Vec<Finding>> {
+        let missing = |key| vec![loaded.finding(key, "there is no service", "a table `[mesh]` that says where it is")];
         let mesh = loaded.config.mesh.as_ref().ok_or_else(|| missing("mesh"))?;
         let base = mesh.service().ok_or_else(|| missing("mesh.url"))?.base_url();
         let http = client(loaded, mesh, &clock)?;
         let limits = mesh::Limits { answer: mesh.patience.0, grace: mesh.patience.0, ..mesh::Limits::default() };
-        let name = Name::new("mesh").map_err(|error| loaded.finding("mesh", error.to_string(), ""))?;
+        let name = Name::new("mesh").map_err(|error| vec![loaded.finding("mesh", error.to_string(), "")])?;
         Ok(Self { http, base, name, limits, clock, chance })
     }
 
@@ -52,11 +52,11 @@ impl Service {
 }
 
 /// The client of our TLS identity, or what is wrong with its files.
-pub fn client(loaded: &Loaded, mesh: &Mesh, clock: &Arc<dyn Clock>) -> Result<Client, Finding> {
+pub fn client(loaded: &Loaded, mesh: &Mesh, clock: &Arc<dyn Clock>) -> Result<Client, Vec<Finding>> {
     let credentials = config::credentials();
     let path = |key, reference: &SecretRef| {
         let path = reference.path(credentials.as_deref());
-        path.map_err(|error| loaded.finding(key, error.to_string(), "a secret that only we can read"))
+        path.map_err(|error| vec![loaded.finding(key, error.to_string(), "a secret that only we can read")])
     };
     let certificate = path("mesh.client_certificate", &mesh.client_certificate)?;
     let key = path("mesh.client_key", &mesh.client_key)?;
@@ -66,16 +66,25 @@ pub fn client(loaded: &Loaded, mesh: &Mesh, clock: &Arc<dyn Clock>) -> Result<Cl
         credentials_directory: credentials.clone(),
     };
     let network = Network { proxy: mesh.proxy.as_ref().map(|proxy| proxy.0.clone()), ..Network::default() };
-    Client::new(files, network, Arc::clone(clock)).map_err(|error| match error {
-        ClientError::File(FileError { path, expected, problem }) => {
-            let key = match &path {
-                path if *path == mesh.ca.0 => "mesh.ca",
-                path if *path == certificate => "mesh.client_certificate",
-                _ => "mesh.client_key",
-            };
-            loaded.finding(key, format!("{}: {problem}", path.display()), expected)
-        }
-        ClientError::Proxy => loaded.finding("mesh.proxy", error.to_string(), ""),
-        ClientError::Build(_) => loaded.finding("mesh", error.to_string(), ""),
-    })
+    let client = Client::new(files, network, Arc::clone(clock)).map_err(|error| {
+        vec![match error {
+            ClientError::File(FileError { path, expected, problem }) => {
+                let key = match &path {
+                    path if *path == mesh.ca.0 => "mesh.ca",
+                    path if *path == certificate => "mesh.client_certificate",
+                    _ => "mesh.client_key",
+                };
+                loaded.finding(key, format!("{}: {problem}", path.display()), expected)
+            }
+            ClientError::Proxy => loaded.finding("mesh.proxy", error.to_string(), ""),
+            ClientError::Build(_) => loaded.finding("mesh", error.to_string(), ""),
+        }]
+    })?;
+    let is_rehearsal = client.health().client_chain.iter().any(Certificate::is_for_tests);
+    if is_rehearsal && !loaded.config.may_use(Feature::SimulatorCertificates) {
+        let problem = format!("{}: a simulator's authority issued this, for tests", certificate.display());
+        let expected = "the certificate that NHS issued, or \"simulator-certificates\" in `features.allow`";
+        return Err(vec![loaded.finding("mesh.client_certificate", problem, expected)]);
+    }
+    Ok(client)
 }

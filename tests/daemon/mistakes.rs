@@ -59,6 +59,27 @@ const MISTAKES: &[Mistake] = &[
         desk.swap("\"custom\"", "\"int\"");
         desk.swap("\"* * * * * *\"", "\"0 */5 * * * *\"");
     }),
+    ("a simulator's certificate on a national service", |desk| {
+        desk.swap("\"custom\"\nurl = \"https://localhost:8743\"", "\"int\"");
+        desk.swap("\"* * * * * *\"", "\"0 */5 * * * *\"");
+    }),
+    ("what a rehearsal may have, on live", |desk| {
+        desk.swap("\"custom\"\nurl = \"https://localhost:8743\"", "\"live\"");
+        desk.swap("\"* * * * * *\"", "\"0 */5 * * * *\"");
+        desk.swap("[life]", "[features]\nallow = [\"simulator-certificates\"]\n[life]");
+    }),
+    ("an unknown word in a list", |desk| {
+        desk.swap("[life]", "[features]\nallow = [\"simulator-certificates\", \"test-recipient\"]\n[life]");
+    }),
+    ("recipients of our documents, on a national service", |desk| {
+        desk.swap("\"custom\"\nurl = \"https://localhost:8743\"", "\"int\"");
+        desk.swap("\"* * * * * *\"", "\"0 */5 * * * *\"");
+        desk.swap(
+            "recipients = [",
+            "recipients = [\"age1gde3ncmahlqd9gg50tanl99r960llztrhfapnmx853s4tjum03uqfssgdh\", ",
+        );
+        desk.swap("[life]", "[features]\nallow = [\"simulator-certificates\"]\n[life]");
+    }),
     ("mail in the clear", |desk| desk.swap("https://localhost:8743", "http://mesh.example")),
     ("an address with a password", |desk| desk.swap("https://localhost:8743", "https://me:hunter2@mesh.example")),
     ("a proxy with a password", |desk| {

@@ -6,6 +6,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::domain::time::Timestamp;
 
+/// The name of the throw-away authorities that simulators make.
+pub const TEST_AUTHORITY: &str = "Throw-away test authority";
+
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -36,6 +39,11 @@ impl Certificate {
             names: names.into_iter().flatten().filter_map(name).collect(),
             not_after: Timestamp(seconds.saturating_mul(1000)),
         })
+    }
+
+    /// Did a simulator's authority issue it? It proves nothing to anyone else.
+    pub fn is_for_tests(&self) -> bool {
+        self.issuer.contains(TEST_AUTHORITY)
     }
 
     /// Whole days left; negative once it is over.

@@ -14,7 +14,7 @@ mod presented;
 #[cfg(test)]
 pub(in crate::adapters) mod tests_support;
 
-pub use certificates::Certificate;
+pub use certificates::{Certificate, TEST_AUTHORITY};
 pub use client::{Client, ClientError, Health, Network};
 pub use files::{FileError, Identity, TlsFiles};
 

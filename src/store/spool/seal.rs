@@ -192,15 +192,10 @@ mod tests {
     fn nothing_opens_without_an_identity() {
         assert!(matches!(Identities::default().unseal(&b""[..]), Err(SpoolError::Unreadable(_))));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn keys_are_tried_by_sealing_and_opening() {
-        let mailbox = MailboxId::new("X26ABC1").expect("a mailbox id");
+        let mailbox = mailbox("X26ABC1");
         let [ours, other] = [age::x25519::Identity::generate(), age::x25519::Identity::generate()];
         let recipients = [other.to_public().to_string(), ours.to_public().to_string()];
         assert!(try_keys(&mailbox, &recipients, &[ours.to_string()]).is_ok());
