@@ -1,12 +1,14 @@
 //! Which keys each table has, which of them are needed, and their defaults: the one place for those.
 
+use serde_json::{Value as Json, json};
+
 use super::document::{Node, Place, Table, Value};
 use super::model::{
     Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits, Log,
     LogFormat, LogLevel, Mailbox, Mesh, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
-use super::secret::SecretRef;
+use super::secret::{SecretRef, one_key};
 use super::values::{ByteSize, Listen, Mode, Percent, Period};
 
 impl Config {
@@ -222,6 +224,10 @@ macro_rules! written_as_word {
         $(impl Setting for $type {
             const EXPECTED: &'static str = $expected;
 
+            fn schema() -> Json {
+                json!({ "enum": $words.iter().map(|(word, _)| *word).collect::<Vec<_>>() })
+            }
+
             fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
                 read_word(node, key, notes, &$words)
             }
@@ -247,6 +253,10 @@ written_as_word! {
 
 impl Setting for FileRef {
     const EXPECTED: &'static str = "`{ file = \"/path\" }`";
+
+    fn schema() -> Json {
+        one_key("file")
+    }
 
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         if !matches!(node.value, Value::Table(_)) {

@@ -12,6 +12,7 @@ mod keys;
 mod model;
 mod read;
 mod resolve;
+mod schema;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use aws_lc_rs::digest;
 pub use document::Source;
 pub use model::{Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh};
 pub use resolve::{Secrets, credentials, identities_at};
+pub use schema::schema;
 pub use secret::{SecretError, SecretRef};
 pub use values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};
 

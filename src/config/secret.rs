@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
 use super::document::{Node, Value};
@@ -96,6 +97,10 @@ impl SecretRef {
 impl Setting for SecretRef {
     const EXPECTED: &'static str = Self::EXPECTED;
 
+    fn schema() -> Json {
+        json!({ "oneOf": [one_key("credential"), one_key("file")] })
+    }
+
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         if !matches!(node.value, Value::Table(_)) {
             notes.find(key, "a secret is never written here", Self::EXPECTED);
@@ -123,6 +128,16 @@ impl Setting for SecretRef {
             }
         }
     }
+}
+
+/// The schema of a table with this key alone, a string.
+pub(super) fn one_key(key: &str) -> Json {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": [key],
+        "properties": { key: { "type": "string" } },
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
+
 use super::document::Node;
 use super::read::{Notes, Setting, read_text, read_whole};
 use crate::adapters::mesh::BaseUrl;
@@ -181,6 +183,10 @@ macro_rules! written_as_text {
         $(impl Setting for $type {
             const EXPECTED: &'static str = $expected;
 
+            fn schema() -> Json {
+                json!({ "type": "string" })
+            }
+
             fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
                 read_text(node, key, notes, Self::EXPECTED, $build)
             }
@@ -206,6 +212,10 @@ written_as_text! {
 impl Setting for u64 {
     const EXPECTED: &'static str = "a whole number of at least 1";
 
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 1 })
+    }
+
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         read_whole(node, key, notes, Self::EXPECTED, 1..=i64::MAX)
     }
@@ -213,6 +223,10 @@ impl Setting for u64 {
 
 impl Setting for u16 {
     const EXPECTED: &'static str = "a whole number from 1 to 1000";
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 1, "maximum": 1_000 })
+    }
 
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         read_whole(node, key, notes, Self::EXPECTED, 1..=1_000)
