@@ -44,6 +44,11 @@ impl Status {
             ]))?;
         }
         for mailbox in &status.mailboxes {
+            if let Some(since) = mailbox.waits_since {
+                context
+                    .out
+                    .line(format_args!("{}: mail waits at MESH since {since}; MESH keeps it five days", mailbox.id))?;
+            }
             if let Some(text) = unseen(mailbox.id.as_str(), &mailbox.occupancy) {
                 context.out.line(text)?;
             }

@@ -13,6 +13,7 @@ use crate::ports::clock::Clock;
 use crate::ports::obstacles::Obstacles;
 use crate::ports::operations::{MailboxStatus, Operations, Phase, Status, Told};
 use crate::ports::store::{Acted, NotAllowed, Order, SetAside, SetAsidePage, Store};
+use crate::ports::waits::Waits;
 use crate::store::journal::Head;
 
 /// Answers from the store and from what the daemon knows of itself.
@@ -26,6 +27,7 @@ pub(super) struct Desk {
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) looked: watch::Receiver<Looked>,
     pub(super) obstacles: Obstacles,
+    pub(super) waits: Waits,
 }
 
 impl Operations for Desk {
@@ -38,6 +40,7 @@ impl Operations for Desk {
             .map(|id| MailboxStatus {
                 id: id.clone(),
                 organisation: self.organisations.get(id).cloned(),
+                waits_since: self.waits.of(id),
                 occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
             })
             .collect();

@@ -63,6 +63,7 @@ impl Tellers {
             phase,
             looked: looks,
             obstacles: house.obstacles.clone(),
+            waits: house.waits.clone(),
         });
 
         let mut crew = Crew::new();

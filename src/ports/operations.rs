@@ -62,6 +62,8 @@ pub struct MailboxStatus {
     pub id: MailboxId,
     /// The ODS code of its organisation; absent for a mailbox no longer configured.
     pub organisation: Option<String>,
+    /// Since when mail waits at MESH that could not be taken, as far as this process knows: MESH keeps it five days.
+    pub waits_since: Option<Timestamp>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,
 }
