@@ -1,4 +1,4 @@
-//! The last word on a lease (design 5).
+//! The last word on a lease.
 
 use std::time::Duration;
 
