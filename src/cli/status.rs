@@ -118,6 +118,7 @@ mod tests {
             dropped_leases: 0,
             certificate_days: Some(90),
             ready: true,
+            pipelines: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         };

@@ -33,7 +33,7 @@ use crate::store::index::Index;
 use crate::store::index::sled::{Opening, Sled};
 use crate::store::spool::{Spool, SpoolSettings};
 use crate::store::{self, CHECKPOINT_ROWS, CommitterThread, Retention, StoreParts, StoreSettings};
-use crate::work::{Work, WorkSettings};
+use crate::work::{Suspensions, Work, WorkSettings};
 
 /// Mail of a small message is sealed into volumes; one is closed at this size, bytes.
 const VOLUME_BYTES: u64 = 64 << 20;
@@ -152,6 +152,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         spool,
         outputs: Arc::new(outputs),
         pipelines: current,
+        suspensions: Suspensions::default(),
         clock: Arc::clone(&clock),
         chance,
         timings: Arc::new(metrics.clone()),

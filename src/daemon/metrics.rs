@@ -235,6 +235,7 @@ mod tests {
             dropped_leases: 0,
             certificate_days: None,
             ready: true,
+            pipelines: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: vec![MailboxStatus {
                 id: mailbox.clone(),

@@ -64,6 +64,8 @@ impl Tellers {
             looked: looks,
             obstacles: house.obstacles.clone(),
             waits: house.waits.clone(),
+            pipelines: house.work.pipelines.clone(),
+            suspensions: house.work.suspensions.clone(),
         });
 
         let mut crew = Crew::new();

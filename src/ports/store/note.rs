@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::MailboxId;
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::operator::{Operator, Remark};
 
 /// What the daemon itself did. Journalled for auditors; changes no delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,5 +43,30 @@ pub enum Note {
     Configured {
         /// SHA-256 over both, lower-case hex.
         sha256: String,
+    },
+    /// A pipeline was suspended: too many of its messages failed alike (I5).
+    Suspended {
+        /// The pipeline.
+        pipeline: Name,
+        /// How they failed.
+        code: FaultCode,
+    },
+    /// An operator lets a suspended pipeline go on.
+    Resumed {
+        /// The pipeline.
+        pipeline: Name,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Option<Remark>,
+    },
+    /// A pipeline raised an alarm about a message, which went its way.
+    Alarmed {
+        /// The delivery.
+        id: DeliveryId,
+        /// The pipeline.
+        pipeline: Name,
+        /// What about.
+        code: FaultCode,
     },
 }
