@@ -94,6 +94,9 @@ impl Check {
             }
         }
         if !report.mistakes.is_empty() {
+            if self.online && report.probes.is_empty() {
+                context.out.note("MESH, keys and disk are asked once there is no other mistake");
+            }
             return Err(Failure::Configuration(report.mistakes));
         }
         let is_any = |verdict| report.probes.iter().any(|probe| probe.verdict == verdict);

@@ -144,6 +144,18 @@ fn an_output_that_takes_no_file_is_a_mistake_even_though_its_marker_is_there() {
 }
 
 #[test]
+fn a_configuration_with_a_mistake_asks_nobody() {
+    let house = House::new();
+    house.set_up();
+    let configuration = fs::read_to_string(house.path("meshd.toml")).expect("it was written");
+    house.write("meshd.toml", &configuration.replace("[life]", "[life]\nworker = 4"));
+    let ended = online(&house);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    assert!(ended.stderr.contains("asked once there is no other mistake"), "{ended:?}");
+    assert_eq!(asked(&house), [0, 0, 0]);
+}
+
+#[test]
 fn without_the_switch_nothing_is_asked() {
     let house = House::new();
     house.set_up();
