@@ -122,6 +122,7 @@ impl Changed {
         changed.restart("log.format", old.log.format == new.log.format);
         changed.live("log.level", old.log.level == new.log.level);
         changed.restart("life", old.life == new.life);
+        changed.restart("features", old.features == new.features);
         changed.restart("keys", old.keys == new.keys);
         changed.restart("mesh", old.mesh == new.mesh);
         let ids = |config: &Config| config.mailboxes.iter().map(|mailbox| mailbox.id.clone()).collect::<Vec<_>>();
