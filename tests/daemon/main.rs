@@ -5,6 +5,7 @@ mod full;
 mod handshake;
 mod health;
 mod house;
+mod manager;
 mod place;
 mod reload;
 
@@ -24,6 +25,12 @@ const MESSAGES: u64 = 18;
 
 /// Long enough for a busy machine, short enough to fail by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Prints a line that is seen even if the test passes: what was not run.
+fn say(line: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "{line}").expect("standard error is there");
+}
 
 #[test]
 fn mail_of_every_kind_comes_out_once_and_is_acknowledged() {
