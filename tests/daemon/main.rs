@@ -1,5 +1,6 @@
 //! The real program against the simulated far side: what operators do, from keys to an orderly stop.
 
+mod consumer;
 mod desk;
 mod full;
 mod handshake;
@@ -255,5 +256,12 @@ fn what_it_prints_for_shells_and_readers_is_there() {
     }
     assert!(house.meshd(&["man"]).expect_done().contains(".TH meshd 1"));
     assert!(house.meshd(&["man", "journal", "verify"]).expect_done().contains("against"));
+    let folder = house.path("pages");
+    fs::create_dir(&folder).expect("the folder is ours");
+    house.meshd(&["man", "--all", folder.to_str().expect("UTF-8")]).expect_done();
+    for page in ["meshd.1", "meshd-check.1", "meshd-journal-verify.1"] {
+        assert!(folder.join(page).exists(), "{page}");
+    }
+    assert!(!folder.join("meshd-index-probe.1").exists(), "it is nobody's command");
     assert!(!house.meshd(&["--help"]).expect_done().contains("index-probe"));
 }
