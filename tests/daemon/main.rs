@@ -2,6 +2,7 @@
 
 mod consumer;
 mod desk;
+mod drain;
 mod full;
 mod handshake;
 mod health;
