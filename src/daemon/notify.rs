@@ -1,4 +1,4 @@
-//! What the service manager hears. Without one, nothing happens.
+//! What the service manager hears (sd_notify(3)). Without one, nothing happens.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) fn reloading() {
     }
 }
 
-/// Everything is kept; the process ends now.
+/// Nothing new is begun; what is in hand comes to its end.
 pub(super) fn stopping() {
     send(&[NotifyState::Stopping]);
 }

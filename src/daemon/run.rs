@@ -123,6 +123,7 @@ async fn live(
         // Nothing more can be kept, so nothing is waited for: recovery takes it from here.
         return Err(Stop::Halted(halt));
     }
+    notify::stopping();
     store.note(Note::Stopping).await?;
     let received = receiving.drain("receiving, and acknowledges of what is kept", limit).await;
     let worked = working.drain("work in hand", limit).await;
@@ -136,7 +137,6 @@ async fn live(
     drop(desk);
     drop(store);
     tokio::task::block_in_place(|| committer.stop())?;
-    notify::stopping();
     why?;
     ends.into_iter().collect::<Result<Vec<_>, _>>()?;
     if !is_whole {

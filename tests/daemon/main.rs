@@ -1,11 +1,13 @@
 //! The real program against the simulated far side: what operators do, from keys to an orderly stop.
 
+mod consumer;
 mod desk;
 mod drain;
 mod full;
 mod handshake;
 mod health;
 mod house;
+mod manager;
 mod mistakes;
 mod online;
 mod place;
@@ -27,6 +29,12 @@ const MESSAGES: u64 = 18;
 
 /// Long enough for a busy machine, short enough to fail by itself.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Prints a line that is seen even if the test passes: what was not run.
+fn say(line: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "{line}").expect("standard error is there");
+}
 
 #[test]
 fn mail_of_every_kind_comes_out_once_and_is_acknowledged() {
@@ -251,5 +259,12 @@ fn what_it_prints_for_shells_and_readers_is_there() {
     }
     assert!(house.meshd(&["man"]).expect_done().contains(".TH meshd 1"));
     assert!(house.meshd(&["man", "journal", "verify"]).expect_done().contains("against"));
+    let folder = house.path("pages");
+    fs::create_dir(&folder).expect("the folder is ours");
+    house.meshd(&["man", "--all", folder.to_str().expect("UTF-8")]).expect_done();
+    for page in ["meshd.1", "meshd-check.1", "meshd-journal-verify.1"] {
+        assert!(folder.join(page).exists(), "{page}");
+    }
+    assert!(!folder.join("meshd-index-probe.1").exists(), "it is nobody's command");
     assert!(!house.meshd(&["--help"]).expect_done().contains("index-probe"));
 }
