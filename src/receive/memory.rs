@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::envelope::MessageKind;
 use crate::domain::ids::MessageId;
 use crate::domain::time::Timestamp;
 
+use super::admission::Need;
 use super::waiting::{Urgency, Wait};
 
 /// Messages remembered of one mailbox: about a megabyte.
@@ -17,12 +17,7 @@ const MOST: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remembered {
     /// There was no room for it, and this is what it needs.
-    Waits {
-        /// Reports have a reserve.
-        kind: MessageKind,
-        /// At least so many bytes.
-        bytes: u64,
-    },
+    Waits(Need),
     /// MESH heard our acknowledge, or said that it is gone: for the rest of this poll a list that names it is late.
     Settled,
     /// MESH will not give it any more (410), which is an alarm, once.
@@ -62,7 +57,7 @@ impl Memory {
     pub(super) fn alarm(&mut self, id: &MessageId, now: Timestamp) -> Option<(Urgency, Duration)> {
         let entry = self.of.get_mut(id)?;
         match entry.what {
-            Remembered::Waits { .. } => entry.wait.get_or_insert(Wait::begin(now)).alarm(now),
+            Remembered::Waits(_) => entry.wait.get_or_insert(Wait::begin(now)).alarm(now),
             Remembered::Settled | Remembered::Lost => None,
         }
     }
@@ -77,6 +72,13 @@ impl Memory {
         if self.of.len() < MOST || self.of.contains_key(&id) {
             let wait = self.of.get(&id).and_then(|entry| entry.wait);
             self.of.insert(id, Entry { what, pass: self.pass, wait });
+        }
+    }
+
+    /// A fetch failed: what the message needs is less by what came of it.
+    pub(super) fn forget_need(&mut self, id: &MessageId) {
+        if matches!(self.of(id), Some(Remembered::Waits(_))) {
+            self.of.remove(id);
         }
     }
 
@@ -97,12 +99,13 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::envelope::MessageKind;
 
     fn id(number: usize) -> MessageId {
         MessageId::new(number.to_string()).expect("a message id")
     }
 
-    const GIANT: Remembered = Remembered::Waits { kind: MessageKind::Data, bytes: 7 };
+    const GIANT: Remembered = Remembered::Waits(Need { kind: MessageKind::Data, bytes: 7, landed: 0 });
 
     #[test]
     fn what_a_whole_pass_did_not_list_is_forgotten() {

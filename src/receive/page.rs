@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::store::{Acceptance, Accepted, Halt, Known};
 use crate::ports::timings::Span;
 
-use super::admission::{Claim, Closed};
+use super::admission::{Claim, Closed, Need};
 use super::memory::Remembered;
 use super::poller::Receive;
 use super::receiver::Fetched;
@@ -108,7 +108,7 @@ impl Receive {
                     }
                     Fetched::Closed(closed, needs) => {
                         if let Some(needs) = needs {
-                            self.memory.remember(task.id, needs);
+                            self.memory.remember(task.id, Remembered::Waits(needs));
                         }
                         self.close(closed, &mut brought);
                     }
@@ -116,7 +116,10 @@ impl Receive {
                         debug!(mailbox = %self.receiver.inbox.mailbox(), message_id = %task.id, "listed again, though acknowledged");
                         self.memory.remember(task.id, Remembered::Settled);
                     }
-                    Fetched::Failed(fault) => self.failed(task, fault, &mut brought).await?,
+                    Fetched::Failed(fault) => {
+                        self.memory.forget_need(&task.id);
+                        self.failed(task, fault, &mut brought).await?;
+                    }
                 },
                 () = stop.cancelled(), if !fetches.is_empty() => fetches.clear(),
                 else => break,
@@ -185,7 +188,7 @@ impl Receive {
         let receiver = Arc::clone(&self.receiver);
         let (admission, mailbox) = (&receiver.admission, receiver.inbox.mailbox());
         let has_room = match self.memory.of(id) {
-            Some(Remembered::Waits { kind, bytes }) => Some(admission.room_for(mailbox, kind, bytes).is_ok()),
+            Some(Remembered::Waits(need)) => Some(admission.room_for(mailbox, need).is_ok()),
             Some(Remembered::Settled | Remembered::Lost) | None => None,
         };
         let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
@@ -205,7 +208,8 @@ impl Receive {
         match receiver.inbox.head(id).await {
             Ok(envelope) => {
                 // A HEAD does not tell the size, but that it is no report is enough until the door opens.
-                self.memory.remember(id.clone(), Remembered::Waits { kind: envelope.kind, bytes: 1 });
+                let need = Need { kind: envelope.kind, bytes: 1, landed: 0 };
+                self.memory.remember(id.clone(), Remembered::Waits(need));
                 envelope.kind == MessageKind::Report
             }
             // The world is away: the messages behind would fare no better.

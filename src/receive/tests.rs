@@ -5,6 +5,7 @@ mod floor;
 mod memory;
 mod presented;
 mod refused;
+mod resumed;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use crate::ports::spool::SMALL;
 use crate::ports::store::{IncomingBody, Known};
 use crate::ports::waits::Waits;
 
-use super::admission::{Admission, AdmissionSettings, Budget, Limits};
+use super::admission::{Admission, AdmissionSettings, Budget, Limits, Need};
 use super::fakes::{FakeMesh, FakeSpool, FakeStore, Log, Stage, Waiting, busy, id, mailbox};
 use super::poller::{MailboxSettings, Receive, ReceiveParts};
 use super::schedule::Polls;
@@ -111,6 +112,11 @@ impl House {
     fn logged(&self, prefix: &str) -> usize {
         self.log().iter().filter(|line| line.starts_with(prefix)).count()
     }
+}
+
+/// A message of which nothing has come.
+fn data(bytes: u64) -> Need {
+    Need { kind: MessageKind::Data, bytes, landed: 0 }
 }
 
 fn gzip(bytes: &[u8]) -> Bytes {

@@ -36,6 +36,8 @@ pub(in crate::receive) struct FakeMesh {
     pub(in crate::receive) head_faults: Mutex<VecDeque<Fault>>,
     /// Met by the first fetch of such a message.
     pub(in crate::receive) fetch_faults: Mutex<BTreeMap<MessageId, Fault>>,
+    /// Met by the first fetch of such a chunk.
+    pub(in crate::receive) chunk_faults: Mutex<BTreeMap<(MessageId, u32), Fault>>,
     pub(in crate::receive) acknowledged: Mutex<BTreeSet<MessageId>>,
     /// Lists name these whether they wait or not.
     pub(in crate::receive) also_listed: Mutex<Vec<MessageId>>,
@@ -119,6 +121,9 @@ impl Inbox for FakeMesh {
     fn fetch<'a>(&'a self, id: &'a MessageId, chunk: u32) -> Answer<'a, Chunk> {
         self.say(format!("fetch {id} {chunk}"));
         if let Some(fault) = self.fetch_faults.lock().expect("unpoisoned").remove(id) {
+            return Box::pin(ready(Err(fault)));
+        }
+        if let Some(fault) = self.chunk_faults.lock().expect("unpoisoned").remove(&(id.clone(), chunk)) {
             return Box::pin(ready(Err(fault)));
         }
         let answer = self.find(id).map(|waiting| {
