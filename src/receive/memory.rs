@@ -70,15 +70,15 @@ impl Memory {
     /// Remembers a message that this pass listed, if there is room.
     pub(super) fn remember(&mut self, id: MessageId, what: Remembered) {
         if self.of.len() < MOST || self.of.contains_key(&id) {
-            let wait = self.of.get(&id).and_then(|entry| entry.wait);
+            let wait = self.of.get(&id).and_then(|entry| entry.wait).filter(|_| matches!(what, Remembered::Waits(_)));
             self.of.insert(id, Entry { what, pass: self.pass, wait });
         }
     }
 
-    /// A fetch failed: what the message needs is less by what came of it.
+    /// A fetch failed: what the message needs is less by what came of it. It waits since it did.
     pub(super) fn forget_need(&mut self, id: &MessageId) {
-        if matches!(self.of(id), Some(Remembered::Waits(_))) {
-            self.of.remove(id);
+        if let Some(Entry { what: Remembered::Waits(need), .. }) = self.of.get_mut(id) {
+            *need = Need { bytes: 1, landed: 0, ..*need };
         }
     }
 

@@ -41,7 +41,7 @@ impl Receive {
         store.forget_refused(mailbox, listed.into_keys().collect()).await
     }
 
-    /// The world's fault ends the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
+    /// The world's fault may end the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
     pub(super) async fn failed(&mut self, task: Task, fault: Fault, brought: &mut Yield) -> Result<(), Halt> {
         let Task { id, refusals, first_refused, .. } = task;
         if fault.origin != Origin::Message {
@@ -58,6 +58,7 @@ impl Receive {
         // Expired, failed, or acknowledged by another reader: no reader gets it from MESH any more (mesh-api 9.4, 410).
         let is_lost = code == FaultCode::MsgGone && fault.class == Class::Permanent;
         if is_lost {
+            self.stumbles.forget(&id);
             if self.memory.of(&id) != Some(Remembered::Lost) {
                 error!(%mailbox, message_id = %id, %code, %detail, "message is lost to us: MESH no longer serves it; if no other program reads this mailbox, have the national service desk put it back, within 30 days of its delivery");
                 self.memory.remember(id.clone(), Remembered::Lost);

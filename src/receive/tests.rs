@@ -6,6 +6,7 @@ mod memory;
 mod presented;
 mod refused;
 mod resumed;
+mod stuck;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::time::Timestamp;
+use crate::ports::clock::Clock as _;
 use crate::ports::disk::Floor;
 use crate::ports::inbox::Encoding;
 use crate::ports::obstacles::{At, Obstacles};
@@ -319,7 +321,8 @@ async fn faults_between_messages_that_come_in_do_not_end_the_poll() {
         }
     }
     house.run(1).await;
-    assert_eq!((house.logged("accept "), house.logged("list")), (40, 5));
+    // The third pass goes past one more of them: there were two before it.
+    assert_eq!((house.logged("accept "), house.logged("list")), (40, 4));
 }
 
 #[tokio::test(start_paused = true)]

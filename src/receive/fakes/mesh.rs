@@ -38,6 +38,8 @@ pub(in crate::receive) struct FakeMesh {
     pub(in crate::receive) fetch_faults: Mutex<BTreeMap<MessageId, Fault>>,
     /// Met by the first fetch of such a chunk.
     pub(in crate::receive) chunk_faults: Mutex<BTreeMap<(MessageId, u32), Fault>>,
+    /// Met by every call about such a message.
+    pub(in crate::receive) stuck: Mutex<BTreeMap<MessageId, Fault>>,
     pub(in crate::receive) acknowledged: Mutex<BTreeSet<MessageId>>,
     /// Lists name these whether they wait or not.
     pub(in crate::receive) also_listed: Mutex<Vec<MessageId>>,
@@ -70,10 +72,15 @@ impl FakeMesh {
     }
 
     fn find(&self, id: &MessageId) -> Result<Waiting, Fault> {
+        self.stuck(id)?;
         let is_acknowledged = self.acknowledged.lock().expect("unpoisoned").contains(id);
         let (class, status) = if is_acknowledged { (Class::Permanent, "410") } else { (Class::Transient, "404") };
         let gone = || Fault::new(FaultCode::MsgGone, class, Origin::Message, status);
         self.inbox.lock().expect("unpoisoned").get(id).cloned().ok_or_else(gone)
+    }
+
+    fn stuck(&self, id: &MessageId) -> Result<(), Fault> {
+        self.stuck.lock().expect("unpoisoned").get(id).cloned().map_or(Ok(()), Err)
     }
 
     fn say(&self, what: String) {
@@ -141,6 +148,9 @@ impl Inbox for FakeMesh {
 
     fn acknowledge<'a>(&'a self, accepted: &'a Accepted) -> Answer<'a, ()> {
         self.say(format!("acknowledge {}", accepted.message_id()));
+        if let Err(fault) = self.stuck(accepted.message_id()) {
+            return Box::pin(ready(Err(fault)));
+        }
         self.inbox.lock().expect("unpoisoned").remove(accepted.message_id());
         self.acknowledged.lock().expect("unpoisoned").insert(accepted.message_id().clone());
         Box::pin(ready(Ok(())))

@@ -38,6 +38,17 @@ async fn nothing_is_forgotten_by_a_look_that_did_not_come_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_went_past_a_stuck_message_came_to_the_end() {
+    let mut house = house(ROOMY, 10, 900_000);
+    house.refuse("GONE");
+    house.offer(&[("A", Waiting::plain(b"x"))]);
+    house.mesh.stuck.lock().expect("unpoisoned").insert(id("A"), busy());
+    house.lasting = SOME_POLLS;
+    house.run(1).await;
+    assert_eq!(house.logged("forget GONE"), 1, "{:?}", house.log());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_this_look_itself_refuses_is_not_forgotten() {
     let house = house(ROOMY, 10, 900_000);
     house.refuse("GONE");
