@@ -215,9 +215,14 @@ impl Receive {
             return false;
         }
         self.say_closed(closed);
+        let is_reached = self.search.reaches(id);
         if let Some(has_room) = has_room {
             return has_room;
         }
+        if !is_reached {
+            return false;
+        }
+        self.search.asked(id);
         match receiver.inbox.head(id).await {
             Ok(envelope) => {
                 // A HEAD does not tell the size, but that it is no report is enough until the door opens.

@@ -24,6 +24,7 @@ use super::memory::{Memory, Remembered};
 use super::receiver::Receiver;
 use super::refusals::{MOST_LISTED, Refused};
 use super::schedule::Polls;
+use super::search::Search;
 use super::stumbles::Stumbles;
 use super::trail::{Endless, Trail};
 use super::waiting::Wait;
@@ -57,6 +58,7 @@ pub struct Receive {
     /// before all other mail.
     pub(super) stumbles: Stumbles,
     pub(super) memory: Memory,
+    pub(super) search: Search,
     /// Until then on the monotonic clock no handshake is tried: one that fails is not repeated within the hour either.
     pub(super) handshake_not_before: Duration,
     /// What closed the door last, so that it is said once.
@@ -130,6 +132,7 @@ impl Receive {
             failures: 0,
             stumbles: Stumbles::default(),
             memory: Memory::default(),
+            search: Search::default(),
             handshake_not_before,
             said_closed: None,
             door: None,
@@ -163,6 +166,7 @@ impl Receive {
     async fn poll(&mut self, stop: &CancellationToken) -> Result<Duration, Halt> {
         let mut first = true;
         self.memory.begin_poll();
+        self.search.begin_poll();
         self.stumbles.begin_poll();
         loop {
             match self.pass(first, stop).await? {
@@ -201,6 +205,7 @@ impl Receive {
         let ended = self.pages(first, &mut refused, stop).await?;
         let is_whole = matches!(ended, Pass::Whole(_));
         self.memory.end_pass(is_whole);
+        self.search.end_pass(is_whole);
         self.stumbles.end_pass(is_whole);
         self.look_at_door();
         self.tell_waits(&refused, is_whole);

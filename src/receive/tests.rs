@@ -6,6 +6,7 @@ mod memory;
 mod presented;
 mod refused;
 mod resumed;
+mod search;
 mod stuck;
 mod waiting;
 
