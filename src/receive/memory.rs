@@ -20,8 +20,6 @@ pub(super) enum Remembered {
     Waits(Need),
     /// MESH heard our acknowledge, or said that it is gone: for the rest of this poll a list that names it is late.
     Settled,
-    /// MESH will not give it any more (410), which is an alarm, once.
-    Lost,
 }
 
 #[derive(Debug)]
@@ -58,7 +56,7 @@ impl Memory {
         let entry = self.of.get_mut(id)?;
         match entry.what {
             Remembered::Waits(_) => entry.wait.get_or_insert(Wait::begin(now)).alarm(now),
-            Remembered::Settled | Remembered::Lost => None,
+            Remembered::Settled => None,
         }
     }
 
@@ -80,6 +78,11 @@ impl Memory {
         if let Some(Entry { what: Remembered::Waits(need), .. }) = self.of.get_mut(id) {
             *need = Need { bytes: 1, landed: 0, ..*need };
         }
+    }
+
+    /// Nothing is to be remembered of it.
+    pub(super) fn forget(&mut self, id: &MessageId) {
+        self.of.remove(id);
     }
 
     /// A poll begins: what is still listed may have been put back.

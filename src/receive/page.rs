@@ -39,8 +39,8 @@ pub(super) struct Yield {
     allowance: usize,
     /// At how many stuck messages it failed.
     stuck: usize,
-    /// Messages on it that are refused, whether again or not, and since when.
-    pub(super) refused: Vec<(MessageId, Timestamp)>,
+    /// Messages on it that are refused, whether again or not, and since when they wait.
+    pub(super) refused: Vec<(MessageId, Option<Timestamp>)>,
 }
 
 /// Something to do about one listed message.
@@ -50,6 +50,15 @@ pub(super) struct Task {
     is_presented: bool,
     pub(super) refusals: u32,
     pub(super) first_refused: Option<Timestamp>,
+    /// MESH did not serve it any more.
+    pub(super) is_lost: bool,
+}
+
+impl Task {
+    /// About a message that is not refused.
+    fn new(id: MessageId, is_presented: bool) -> Self {
+        Self { id, is_presented, refusals: 0, first_refused: None, is_lost: false }
+    }
 }
 
 /// Which message's acknowledge MESH took, or did not take, and why.
@@ -169,9 +178,9 @@ impl Receive {
                 self.say_wait(&id, now);
             }
             match known {
-                Known::New => tasks.push_back(Task { id, is_presented: false, refusals: 0, first_refused: None }),
+                Known::New => tasks.push_back(Task::new(id, false)),
                 Known::Presented if is_settled => {}
-                Known::Presented => tasks.push_back(Task { id, is_presented: true, refusals: 0, first_refused: None }),
+                Known::Presented => tasks.push_back(Task::new(id, true)),
                 Known::Kept(accepted) if self.stumbles.has(&id) => late.push(accepted),
                 Known::Kept(accepted) => {
                     let told = self.acknowledge(accepted).await?;
@@ -180,14 +189,15 @@ impl Receive {
                         break;
                     }
                 }
-                Known::Refused { until, times, first, presented } => {
-                    brought.refused.push((id.clone(), first));
+                Known::Refused { until, times, first, presented, lost } => {
+                    brought.refused.push((id.clone(), (!lost).then_some(first)));
                     if until <= now && !is_settled {
                         tasks.push_back(Task {
                             id,
                             is_presented: presented,
                             refusals: times,
                             first_refused: Some(first),
+                            is_lost: lost,
                         });
                     }
                 }
@@ -202,7 +212,7 @@ impl Receive {
         let (admission, mailbox) = (&receiver.admission, receiver.inbox.mailbox());
         let has_room = match self.memory.of(id) {
             Some(Remembered::Waits(need)) => Some(admission.room_for(mailbox, need).is_ok()),
-            Some(Remembered::Settled | Remembered::Lost) | None => None,
+            Some(Remembered::Settled) | None => None,
         };
         let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
             self.said_closed = None;

@@ -20,7 +20,7 @@ use crate::ports::waits::Waits;
 
 use super::admission::{Admission, Closed};
 use super::handshake::{HANDSHAKE_GAP, handshake_not_before};
-use super::memory::{Memory, Remembered};
+use super::memory::Memory;
 use super::receiver::Receiver;
 use super::refusals::{MOST_LISTED, Refused};
 use super::schedule::Polls;
@@ -266,9 +266,7 @@ impl Receive {
     }
 
     fn tell_waits(&self, refused: &Refused, is_whole: bool) {
-        // What MESH will not give any more waits for nothing.
-        let refused =
-            refused.iter().filter(|(id, _)| self.memory.of(id) != Some(Remembered::Lost)).map(|(_, first)| *first);
+        let refused = refused.values().flatten().copied();
         let door = self.door.map(|wait| wait.since());
         let since = refused.chain(self.memory.waits_since()).chain(self.stumbles.waits_since()).chain(door).min();
         self.waits.met(self.receiver.inbox.mailbox(), since, is_whole);

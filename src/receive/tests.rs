@@ -157,7 +157,8 @@ async fn a_full_inbox_is_drained_page_by_page() {
 async fn what_stays_on_the_first_page_does_not_block_what_lies_behind() {
     let house = house(ROOMY, 10, 900_000);
     for n in 100..110 {
-        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false };
+        let refused =
+            Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false, lost: false };
         house.store.known.lock().expect("unpoisoned").insert(id(&n.to_string()), refused);
         house.offer(&[(&n.to_string(), Waiting::plain(b"bad"))]);
     }
@@ -209,12 +210,14 @@ async fn a_body_that_is_not_gzip_is_refused_twice_then_kept_as_served() {
         let house = house(ROOMY, 500, 900_000);
         let bytes = vec![7_u8; size];
         house.offer(&[("A", Waiting { encoding: Encoding::Gzip, ..Waiting::plain(&bytes) })]);
-        let refused = Known::Refused { until: Timestamp(0), times: 1, first: Timestamp(0), presented: false };
+        let refused =
+            Known::Refused { until: Timestamp(0), times: 1, first: Timestamp(0), presented: false, lost: false };
         house.store.known.lock().expect("unpoisoned").insert(id("A"), refused.clone());
         house.run(1).await;
         assert_eq!((house.logged("refuse A MSG-BAD-ENCODING"), house.logged("accept")), (1, 0));
 
-        let twice = Known::Refused { until: Timestamp(0), times: 2, first: Timestamp(0), presented: false };
+        let twice =
+            Known::Refused { until: Timestamp(0), times: 2, first: Timestamp(0), presented: false, lost: false };
         house.store.known.lock().expect("unpoisoned").insert(id("A"), twice);
         house.store.occupancy.lock().expect("unpoisoned").mailboxes.clear();
         house.run(1).await;

@@ -5,7 +5,8 @@ use super::*;
 impl House {
     /// Refused by an earlier run, and not to be fetched for now.
     fn refuse(&self, name: &str) {
-        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false };
+        let refused =
+            Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false, lost: false };
         self.store.known.lock().expect("unpoisoned").insert(id(name), refused);
         self.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().refused += 1;
     }
@@ -68,6 +69,17 @@ async fn what_mesh_will_not_give_any_more_is_asked_for_again_a_day_later() {
     house.lasting = Duration::from_secs(2 * 3600);
     house.run(1).await;
     assert_eq!(house.logged("fetch LOST"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_waits_for_nothing_after_a_restart_either() {
+    let house = house(ROOMY, 10, 900_000);
+    house.mesh.acknowledged.lock().expect("unpoisoned").insert(id("LOST"));
+    house.mesh.also_listed.lock().expect("unpoisoned").push(id("LOST"));
+    for run in ["the first", "after a restart"] {
+        house.run(1).await;
+        assert_eq!((house.logged("fetch LOST"), house.waits.of(&mailbox())), (1, None), "{run}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
