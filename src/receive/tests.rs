@@ -364,6 +364,19 @@ async fn a_handshake_that_failed_before_a_restart_is_repeated_an_hour_after_it_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handshake_is_made_again_a_day_after_one_that_was_accepted() {
+    let mut house = house(ROOMY, 500, 900_000);
+    for (hours, handshakes) in [(23, 1), (2, 2), (21, 2), (3, 3)] {
+        house.lasting = Duration::from_secs(hours * 3600);
+        house.run(1).await;
+        assert_eq!(house.logged("handshake"), handshakes, "after {hours} more hours");
+    }
+    house.lasting = Duration::from_secs(10 * 24 * 3600);
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 13, "one a day, without a restart too");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_store_has_no_room_for_is_not_acknowledged_and_stays_at_mesh() {
     let house = house(ROOMY, 500, 900_000);
     house.offer(&[("A", Waiting::plain(b"1")), ("B", Waiting::plain(b"2"))]);
