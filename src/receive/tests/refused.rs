@@ -73,9 +73,10 @@ async fn what_mesh_will_not_give_any_more_is_asked_for_again_a_day_later() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_lost_waits_for_nothing_after_a_restart_either() {
-    let house = house(ROOMY, 10, 900_000);
+    let mut house = house(ROOMY, 10, 900_000);
     house.mesh.acknowledged.lock().expect("unpoisoned").insert(id("LOST"));
     house.mesh.also_listed.lock().expect("unpoisoned").push(id("LOST"));
+    house.lasting = SOME_POLLS;
     for run in ["the first", "after a restart"] {
         house.run(1).await;
         assert_eq!((house.logged("fetch LOST"), house.waits.of(&mailbox())), (1, None), "{run}");
