@@ -116,10 +116,10 @@ fn one_round(round: u64) -> Result<Vec<(Arc<Mail>, Fate)>, SimulatorError> {
         let fate = match kind {
             Kind::Discharge => Fate::Out(&["unsorted"]),
             Kind::Pathology => Fate::Out(&["IN", "archive"]),
-            Kind::List | Kind::Gzip | Kind::ChunkedGzip => Fate::Out(&["lists"]),
+            Kind::List | Kind::Gzip | Kind::ChunkedGzip | Kind::OptOut => Fate::Out(&["lists"]),
             // Twelve megabytes each: a few are enough.
             Kind::Chunked if !round.is_multiple_of(4) => continue,
-            Kind::Admission | Kind::Tiny | Kind::Chunked | Kind::Report => Fate::Out(&["IN"]),
+            Kind::Admission | Kind::Tiny | Kind::Chunked | Kind::Binary | Kind::Report => Fate::Out(&["IN"]),
         };
         mails.push((sample(kind, round)?, fate));
     }
