@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::simulator::calls::Call;
-use crate::simulator::faults::{Fault, Rule, Storm};
+use crate::simulator::faults::{Chance, Fault, Rule};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -151,7 +151,7 @@ async fn raw_bytes_replace_the_answer() {
 #[tokio::test]
 async fn a_storm_ends_when_it_is_healed() {
     let bench = bench().await;
-    bench.simulator.storm(Some(Storm { seed: 4, percent: 60 }));
+    bench.simulator.storm(Some(Chance { seed: 4, percent: 60 }));
     let mut failed = 0;
     for _ in 0..30 {
         let got = bench.call("GET", "/messageexchange/X26ABC1/inbox", &[], b"").await;
