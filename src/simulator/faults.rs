@@ -3,6 +3,44 @@
 //! A [`Rule`] picks requests; its [`Fault`] says what happens to each.
 //! A storm picks them by [`Chance`] instead, the same ones for the same seed and order of requests.
 //! Faults strike after the token was checked, so a request they spoil has used its token up.
+//!
+//! # Where each fault of torture 3.4 is
+//!
+//! Those in the proxy strike a connection under TLS, each direction on its own, and corrupt what TLS then rejects.
+//!
+//! | Fault | Of a request, here | Of a connection, in [`proxy`](super::proxy) |
+//! |---|---|---|
+//! | delay, with jitter | [`Fault::Delay`]; a storm's are random | [`Toxic::Delay`] |
+//! | rate | [`Fault::Drip`], [`Fault::Trickle`] | [`Toxic::Rate`] |
+//! | stall after n | [`Fault::Stall`] | [`Toxic::Stall`] |
+//! | reset after n (linger 0) | [`Fault::Cut`], [`Fault::CutWire`], [`Fault::LoseReply`] | [`Toxic::Reset`] |
+//! | close after n | [`Fault::CloseWire`] | [`Toxic::Close`] |
+//! | half-close | – | [`Toxic::HalfClose`] |
+//! | one-byte slices | [`Fault::Drip`], [`Fault::Trickle`] | [`Toxic::Slice`] |
+//! | a corrupt bit | [`Fault::CorruptWire`] | [`Toxic::Corrupt`] |
+//! | blackhole | [`Fault::Stall`] from 0 | [`Toxic::Blackhole`] |
+//! | refuse | [`Fault::Refuse`] | [`Passage::Refused`] |
+//! | duplicate response | [`Fault::Twice`] | – |
+//! | body shorter or longer than stated | [`Fault::ContentLength`] | – |
+//! | chunk missing, repeated, out of order, wrong range | [`Fault::missing_chunk`], [`Fault::chunk_range`] | – |
+//! | slow loris: headers, body | [`Fault::Trickle`], [`Fault::Drip`] | [`Toxic::Rate`] |
+//! | storms of 429 and 503, `Retry-After` of any form | [`Fault::retry_after`] with [`Rule::chance`], [`Rule::lasting`] | – |
+//! | 401, 403 for an hour; 5xx on acknowledge | [`Fault::status`] | – |
+//! | redirect to another host or to http | [`Fault::redirect`] | – |
+//!
+//! Not here, since they need a name server or the machine's own network: DNS, packet loss, a link that is down, an MTU
+//! hole.
+//!
+//! [`Toxic::Delay`]: super::proxy::Toxic::Delay
+//! [`Toxic::Rate`]: super::proxy::Toxic::Rate
+//! [`Toxic::Stall`]: super::proxy::Toxic::Stall
+//! [`Toxic::Reset`]: super::proxy::Toxic::Reset
+//! [`Toxic::Close`]: super::proxy::Toxic::Close
+//! [`Toxic::HalfClose`]: super::proxy::Toxic::HalfClose
+//! [`Toxic::Slice`]: super::proxy::Toxic::Slice
+//! [`Toxic::Corrupt`]: super::proxy::Toxic::Corrupt
+//! [`Toxic::Blackhole`]: super::proxy::Toxic::Blackhole
+//! [`Passage::Refused`]: super::proxy::Passage::Refused
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +74,16 @@ pub enum Fault {
         /// Bytes sent before.
         after: u64,
     },
+    /// The connection is closed in order after so many bytes of the answer, status line and headers included.
+    CloseWire {
+        /// Bytes sent before.
+        after: u64,
+    },
+    /// One bit of this byte of the answer is turned over before TLS seals it, status line and headers included.
+    CorruptWire {
+        /// Bytes before it.
+        at: u64,
+    },
     /// The body stops after so many bytes, and goes on when the time is over.
     Stall {
         /// Body bytes sent before.
@@ -50,6 +98,15 @@ pub enum Fault {
         /// Time between pieces.
         every: Duration,
     },
+    /// The whole answer comes in small pieces, status line and headers included.
+    Trickle {
+        /// Bytes of each piece, 1 or more.
+        piece: u64,
+        /// Time before each piece.
+        every: Duration,
+    },
+    /// The answer comes twice, one behind the other. One of more than a few kilobytes comes twice piece by piece.
+    Twice,
     /// `Content-Length` differs from the body by so much. Longer: the connection ends early. Shorter: the body is cut.
     ContentLength(i64),
     /// These headers added to the right answer, or put in place of its own: any bytes but controls.

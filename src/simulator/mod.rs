@@ -27,6 +27,7 @@ mod mailbox;
 pub mod message;
 mod outbox;
 pub mod payload;
+pub mod proxy;
 mod requests;
 pub mod scenario;
 pub mod serve;

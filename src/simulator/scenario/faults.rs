@@ -68,6 +68,10 @@ pub enum Trouble {
     Cut(#[serde(deserialize_with = "values::bytes")] u64),
     /// [`Fault::CutWire`] after so many bytes.
     CutWire(#[serde(deserialize_with = "values::bytes")] u64),
+    /// [`Fault::CloseWire`] after so many bytes.
+    CloseWire(#[serde(deserialize_with = "values::bytes")] u64),
+    /// [`Fault::CorruptWire`] behind so many bytes.
+    CorruptWire(#[serde(deserialize_with = "values::bytes")] u64),
     /// [`Fault::Stall`].
     Stall {
         /// Body bytes sent before.
@@ -86,6 +90,17 @@ pub enum Trouble {
         #[serde(deserialize_with = "values::period")]
         every: Duration,
     },
+    /// [`Fault::Trickle`].
+    Trickle {
+        /// Bytes of each piece.
+        #[serde(deserialize_with = "values::bytes")]
+        piece: u64,
+        /// Time before each piece.
+        #[serde(deserialize_with = "values::period")]
+        every: Duration,
+    },
+    /// [`Fault::Twice`].
+    Twice,
     /// [`Fault::ContentLength`] that differs by so much.
     ContentLength(i64),
     /// [`Fault::Headers`].
@@ -130,8 +145,12 @@ impl Trouble {
             Self::LoseReply => Fault::LoseReply,
             Self::Cut(after) => Fault::Cut { after: *after },
             Self::CutWire(after) => Fault::CutWire { after: *after },
+            Self::CloseWire(after) => Fault::CloseWire { after: *after },
+            Self::CorruptWire(at) => Fault::CorruptWire { at: *at },
             Self::Stall { after, lasting } => Fault::Stall { after: *after, lasting: *lasting },
             Self::Drip { piece, every } => Fault::Drip { piece: *piece, every: *every },
+            Self::Trickle { piece, every } => Fault::Trickle { piece: *piece, every: *every },
+            Self::Twice => Fault::Twice,
             Self::ContentLength(difference) => Fault::ContentLength(*difference),
             Self::Headers(headers) => {
                 Fault::Headers(headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect())

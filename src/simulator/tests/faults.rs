@@ -75,6 +75,38 @@ async fn a_cut_on_the_wire_can_fall_into_the_headers() {
 }
 
 #[tokio::test]
+async fn an_answer_can_be_closed_in_order_anywhere() {
+    for after in [0, 1, 40] {
+        let (_, got) = struck(Fault::CloseWire { after }).await;
+        assert!(got.is_none(), "{after} bytes are no whole answer");
+    }
+}
+
+#[tokio::test]
+async fn one_bit_of_an_answer_can_be_wrong() {
+    let (_, got) = struck(Fault::CorruptWire { at: 0 }).await;
+    assert!(got.is_none(), "no HTTP");
+    // `HTTP/1.1 200 OK`: the last digit of the status.
+    let (_, got) = struck(Fault::CorruptWire { at: 11 }).await;
+    assert_eq!(got.map(|got| got.status), Some(201));
+}
+
+#[tokio::test]
+async fn a_trickling_answer_is_slow_from_its_first_byte() {
+    let start = Instant::now();
+    let (_, got) = struck(Fault::Trickle { piece: 100, every: Duration::from_millis(20) }).await;
+    assert_eq!(got.map(|got| (got.is_whole, got.body)), Some((true, b"hello mesh".to_vec())));
+    assert!(start.elapsed() >= Duration::from_millis(100), "its headers alone are some hundred bytes");
+}
+
+#[tokio::test]
+async fn an_answer_can_come_twice_on_one_connection() {
+    let (bench, got) = struck(Fault::Twice).await;
+    assert_eq!(got.map(|got| (got.is_whole, got.body)), Some((true, b"hello mesh".to_vec())));
+    assert_eq!(bench.simulator.statistics().connections, 2, "a client throws such a connection away");
+}
+
+#[tokio::test]
 async fn a_stalled_body_stops_and_a_dripping_one_goes_on() {
     let (_, got) = struck(Fault::Stall { after: 4, lasting: Duration::from_millis(300) }).await;
     assert_eq!(got.map(|got| (got.is_whole, got.body.len())), Some((true, 10)));
