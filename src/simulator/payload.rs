@@ -157,7 +157,7 @@ impl Part {
 }
 
 /// gzip of `bytes`, fast rather than small.
-pub(super) fn compress(bytes: &[u8]) -> Result<Bytes, SimulatorError> {
+pub fn compress(bytes: &[u8]) -> Result<Bytes, SimulatorError> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?.into())

@@ -118,6 +118,27 @@ impl Proxy {
     }
 }
 
+/// How a direction ends before its time.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Stall,
+    Half,
+    Whole(Cut),
+}
+
+impl Toxic {
+    /// After so many bytes, in this way.
+    fn ending(self) -> Option<(u64, Ending)> {
+        match self {
+            Self::Stall(after) => Some((after, Ending::Stall)),
+            Self::HalfClose(after) => Some((after, Ending::Half)),
+            Self::Close(after) => Some((after, Ending::Whole(Cut::InOrder))),
+            Self::Reset(after) => Some((after, Ending::Whole(Cut::Reset))),
+            Self::None | Self::Delay { .. } | Self::Rate(_) | Self::Blackhole | Self::Slice | Self::Corrupt(_) => None,
+        }
+    }
+}
+
 /// The end of both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
@@ -150,24 +171,22 @@ async fn pass(mut client: TcpStream, server: SocketAddr, passage: Passage) -> io
 
 /// Passes one direction on to its end, which the other side of it learns.
 async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, toxic: Toxic) -> Result<(), Cut> {
+    let ending = toxic.ending();
     let mut buffer = vec![0; PIECE_BYTES];
     let mut passed = 0;
     loop {
-        let left = match toxic {
-            Toxic::Stall(after) | Toxic::Reset(after) | Toxic::Close(after) | Toxic::HalfClose(after) => after - passed,
-            Toxic::None | Toxic::Delay { .. } | Toxic::Rate(_) | Toxic::Blackhole => u64::MAX,
-            Toxic::Slice | Toxic::Corrupt(_) => u64::MAX,
-        };
-        let room = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
-        // With no room this is the end as well, one way or another.
-        let read = if room == 0 { 0 } else { from.read(&mut buffer[..room]).await? };
-        if read == 0 {
-            return match toxic {
-                Toxic::Stall(_) if left == 0 => std::future::pending().await,
-                Toxic::Reset(_) if left == 0 => Err(Cut::Reset),
-                Toxic::Close(_) if left == 0 => Err(Cut::InOrder),
-                _ => Ok(to.shutdown().await?),
+        let left = ending.map_or(u64::MAX, |(after, _)| after - passed);
+        if let (0, Some((_, ending))) = (left, ending) {
+            return match ending {
+                Ending::Stall => std::future::pending().await,
+                Ending::Half => Ok(to.shutdown().await?),
+                Ending::Whole(cut) => Err(cut),
             };
+        }
+        let room = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+        let read = from.read(&mut buffer[..room]).await?;
+        if read == 0 {
+            return Ok(to.shutdown().await?);
         }
         let piece = &mut buffer[..read];
         match toxic {
