@@ -31,8 +31,8 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// Calls that only some files may make, outside tests: the text, where it may stand, and why.
 const RESERVED: &[(&str, &[&str], &str)] = &[
-    ("Accepted::attest(", &["src/ports/store.rs", "src/store/"], "only the store proves that a message is kept (I1)"),
-    ("Lease::attest(", &["src/ports/store.rs", "src/store/"], "only the store gives leases"),
+    ("Accepted::attest(", &["src/ports/store/", "src/store/"], "only the store proves that a message is kept (I1)"),
+    ("Lease::attest(", &["src/ports/store/", "src/store/"], "only the store gives leases"),
     (".sync_data(", &["src/store/disk/", "src/simulator/"], "every sync is a named step of store::disk"),
     (".sync_folder(", &["src/store/", "src/publish/"], "syncs belong to the store and to publishing"),
     ("fs::rename(", &["src/store/disk/"], "every rename is a named step of store::disk"),

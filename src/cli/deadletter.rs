@@ -139,7 +139,7 @@ fn set_aside(context: &Context, question: Ask) -> Result<Vec<SetAside>, Failure>
     let loaded = context.load()?;
     match ask(&loaded.config.control.socket, question)? {
         Answer::SetAside(page) => Ok(page),
-        Answer::Status(_) | Answer::JournalHead(_) | Answer::Acted(_) => {
+        Answer::Status(_) | Answer::JournalHead(_) | Answer::Acted(_) | Answer::Resumed(_) => {
             Err(anyhow!("the daemon answered another question").into())
         }
     }

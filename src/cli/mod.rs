@@ -14,6 +14,7 @@ mod journal;
 mod keys;
 mod man;
 mod output;
+mod pipeline;
 mod print;
 mod run;
 #[cfg(feature = "simulator")]
@@ -67,6 +68,9 @@ enum Command {
     /// Look at dead and held mail, and say what becomes of it
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
+    /// List pipelines, and let a suspended one go on
+    #[command(subcommand)]
+    Pipeline(pipeline::Pipeline),
     /// Show the whole of meshd against a simulated MESH, and count what went where
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
@@ -129,6 +133,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Spool(spool) => spool.run(context),
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
+        Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),
         #[cfg(feature = "simulator")]

@@ -44,6 +44,11 @@ impl Status {
             ]))?;
         }
         for mailbox in &status.mailboxes {
+            if let Some(since) = mailbox.waits_since {
+                context
+                    .out
+                    .line(format_args!("{}: mail waits at MESH since {since}; MESH keeps it five days", mailbox.id))?;
+            }
             if let Some(text) = unseen(mailbox.id.as_str(), &mailbox.occupancy) {
                 context.out.line(text)?;
             }
@@ -113,6 +118,7 @@ mod tests {
             dropped_leases: 0,
             certificate_days: Some(90),
             ready: true,
+            pipelines: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         };

@@ -23,6 +23,7 @@ use crate::ports::disk::{Disk, Floor};
 use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
+use crate::ports::waits::Waits;
 use crate::publish::{Patience, Patient, Publisher};
 use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
@@ -32,7 +33,7 @@ use crate::store::index::Index;
 use crate::store::index::sled::{Opening, Sled};
 use crate::store::spool::{Spool, SpoolSettings};
 use crate::store::{self, CHECKPOINT_ROWS, CommitterThread, Retention, StoreParts, StoreSettings};
-use crate::work::{Work, WorkSettings};
+use crate::work::{Suspensions, Work, WorkSettings};
 
 /// Mail of a small message is sealed into volumes; one is closed at this size, bytes.
 const VOLUME_BYTES: u64 = 64 << 20;
@@ -57,6 +58,7 @@ pub(super) struct House {
     pub(super) committer: CommitterThread,
     pub(super) admission: Arc<Admission>,
     pub(super) obstacles: Obstacles,
+    pub(super) waits: Waits,
     pub(super) metrics: Metrics,
     pub(super) publisher: Publisher,
     /// Where a reload sends new ones.
@@ -100,7 +102,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let store: Arc<dyn Store> = Arc::new(kept);
     let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
 
-    let (obstacles, metrics) = (Obstacles::default(), Metrics::default());
+    let (obstacles, waits, metrics) = (Obstacles::default(), Waits::default(), Metrics::default());
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
     let service = config.mesh.as_ref().context("there is no service")?;
     let limits = mesh::Limits { answer: service.patience.0, grace: service.patience.0, ..mesh::Limits::default() };
@@ -127,6 +129,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
             disk: Arc::clone(&disk),
             timings: Arc::new(metrics.clone()),
             obstacles: obstacles.clone(),
+            waits: waits.clone(),
         };
         let gap = if service.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
         let polls = Polls::new(mailbox.poll.schedule().clone(), &mailbox.id, gap);
@@ -149,12 +152,26 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         spool,
         outputs: Arc::new(outputs),
         pipelines: current,
+        suspensions: Suspensions::default(),
         clock: Arc::clone(&clock),
         chance,
         timings: Arc::new(metrics.clone()),
         settings: WorkSettings { workers, ..WorkSettings::default() },
     };
-    Ok(House { clock, http, store, committer, admission, obstacles, metrics, publisher, pipelines, receivers, work })
+    Ok(House {
+        clock,
+        http,
+        store,
+        committer,
+        admission,
+        obstacles,
+        waits,
+        metrics,
+        publisher,
+        pipelines,
+        receivers,
+        work,
+    })
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.

@@ -188,7 +188,8 @@ fn roots(plans: &[(MailboxId, OutputPlan)]) -> BTreeMap<PathBuf, Root> {
 /// The file's text: only what concerns the root at `path`.
 fn text(status: &Status, state: &str, mailboxes: &BTreeSet<MailboxId>, path: &PathBuf, head: &Head) -> String {
     let concerns = |at: &At| match at {
-        At::Store => true,
+        // Which roots its mail would have come to is not known before it runs.
+        At::Store | At::Pipeline(_) => true,
         At::Door(mailbox) | At::Mesh(mailbox) => mailboxes.contains(mailbox),
         At::Output(root) => root == path,
     };

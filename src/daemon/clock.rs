@@ -54,7 +54,7 @@ impl Chance for SystemChance {
     }
 }
 
-/// Notices when the wall clock moves by itself (D9).
+/// Notices when the wall clock moves by itself.
 #[derive(Debug)]
 pub(super) struct StepWatch {
     wall: Timestamp,

@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::ids::MailboxId;
 use crate::domain::time::Timestamp;
-use crate::ports::operations::Status;
+use crate::ports::operations::{MailboxStatus, Status};
 use crate::ports::store::MailboxOccupancy;
 use crate::ports::timings::{Span, Timings};
 
@@ -38,6 +38,8 @@ enum Kind {
 enum Value {
     /// One for each mailbox.
     Each(fn(&MailboxOccupancy) -> Option<f64>),
+    /// The same, from what this process knows of it.
+    Mailbox(fn(&MailboxStatus) -> Option<f64>),
     /// One in all.
     Whole(fn(&Status) -> Option<f64>),
 }
@@ -45,7 +47,7 @@ enum Value {
 /// Every metric but the durations: see [`named`].
 const METRICS: &[Metric] = {
     use Kind::{Bytes, Counter, Gauge, Time};
-    use Value::{Each, Whole};
+    use Value::{Each, Mailbox, Whole};
     &[
         Metric("meshd_accepted", "Messages kept", Counter, Each(|of| count(of.accepted_total))),
         Metric("meshd_acknowledged", "Messages acknowledged to MESH", Counter, Each(|of| count(of.acknowledged_total))),
@@ -61,6 +63,12 @@ const METRICS: &[Metric] = {
         Metric("meshd_retained", "Their payloads", Bytes, Each(|of| count(of.retained.bytes))),
         Metric("meshd_refused", "Messages refused, left at MESH", Gauge, Each(|of| count(of.refused))),
         Metric("meshd_last_list", "When the inbox was last listed", Time, Each(|of| of.listed_at.map(seconds))),
+        Metric(
+            "meshd_waits_since",
+            "Since when mail waits at MESH that could not be taken; MESH keeps it five days",
+            Time,
+            Mailbox(|mailbox| mailbox.waits_since.map(seconds)),
+        ),
         Metric("meshd_journal_records", "Records in the journal", Counter, Whole(|status| count(status.sequence))),
         Metric("meshd_suspects", "Deliveries handled alone first", Gauge, Whole(|status| count(status.suspects))),
         Metric("meshd_dropped_leases", "A defect if not 0", Counter, Whole(|status| count(status.dropped_leases))),
@@ -178,17 +186,26 @@ impl Collector for Reading {
                         write(&mut family, *kind, value)?;
                     }
                 }
-                Value::Each(read) => {
-                    for mailbox in &self.0.mailboxes {
-                        if let Some(value) = read(&mailbox.occupancy) {
-                            write(&mut family.encode_family(&Label(mailbox.id.clone()))?, *kind, value)?;
-                        }
-                    }
-                }
+                Value::Each(read) => each(&mut family, *kind, &self.0, |mailbox| read(&mailbox.occupancy))?,
+                Value::Mailbox(read) => each(&mut family, *kind, &self.0, read)?,
             }
         }
         Ok(())
     }
+}
+
+fn each(
+    family: &mut MetricEncoder<'_>,
+    kind: Kind,
+    status: &Status,
+    read: impl Fn(&MailboxStatus) -> Option<f64>,
+) -> Result<(), fmt::Error> {
+    for mailbox in &status.mailboxes {
+        if let Some(value) = read(mailbox) {
+            write(&mut family.encode_family(&Label(mailbox.id.clone()))?, kind, value)?;
+        }
+    }
+    Ok(())
 }
 
 fn write(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> Result<(), fmt::Error> {
@@ -201,7 +218,7 @@ fn write(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> Result<(), f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::operations::{MailboxStatus, Phase};
+    use crate::ports::operations::Phase;
 
     #[test]
     fn a_status_and_its_durations_are_told_in_the_text_format() {
@@ -218,8 +235,14 @@ mod tests {
             dropped_leases: 0,
             certificate_days: None,
             ready: true,
+            pipelines: Vec::new(),
             obstacles: Vec::new(),
-            mailboxes: vec![MailboxStatus { id: mailbox.clone(), organisation: None, occupancy }],
+            mailboxes: vec![MailboxStatus {
+                id: mailbox.clone(),
+                organisation: None,
+                waits_since: Some(Timestamp(2_500)),
+                occupancy,
+            }],
         };
         let metrics = Metrics::default();
         metrics.took(Span::ListedToAcknowledged, &mailbox, Duration::from_millis(2));
@@ -227,6 +250,7 @@ mod tests {
         for line in [
             "meshd_accepted_total{mailbox=\"X26ABC1\"} 3.0",
             "meshd_last_list_timestamp_seconds{mailbox=\"X26ABC1\"} 1.5",
+            "meshd_waits_since_timestamp_seconds{mailbox=\"X26ABC1\"} 2.5",
             "meshd_journal_records_total 42.0",
             "meshd_ready 1.0",
             "meshd_listed_to_acknowledged_seconds_bucket{le=\"0.004\",mailbox=\"X26ABC1\"} 1",

@@ -7,13 +7,18 @@ use tokio::sync::watch;
 
 use super::health::{Looked, is_ready};
 use crate::adapters::http::Client;
-use crate::domain::ids::MailboxId;
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::{MailboxId, Name};
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
+use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
-use crate::ports::obstacles::Obstacles;
-use crate::ports::operations::{MailboxStatus, Operations, Phase, Status, Told};
-use crate::ports::store::{Acted, NotAllowed, Order, SetAside, SetAsidePage, Store};
+use crate::ports::obstacles::{At, Obstacle, Obstacles};
+use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
+use crate::ports::store::{Acted, NotAllowed, Note, Order, SetAside, SetAsidePage, Store};
+use crate::ports::waits::Waits;
 use crate::store::journal::Head;
+use crate::work::Suspensions;
 
 /// Answers from the store and from what the daemon knows of itself.
 pub(super) struct Desk {
@@ -26,6 +31,39 @@ pub(super) struct Desk {
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) looked: watch::Receiver<Looked>,
     pub(super) obstacles: Obstacles,
+    pub(super) waits: Waits,
+    pub(super) pipelines: watch::Receiver<Arc<Pipelines>>,
+    pub(super) suspensions: Suspensions,
+}
+
+impl Desk {
+    fn pipelines(&self) -> Vec<PipelineStatus> {
+        let suspended = self.suspensions.all();
+        let pipelines = self.pipelines.borrow();
+        let mut all: Vec<_> = pipelines
+            .all()
+            .iter()
+            .map(|pipeline| PipelineStatus {
+                name: pipeline.name().clone(),
+                sha256: pipeline.sha256().to_owned(),
+                outputs: pipeline.outputs().cloned().collect(),
+                suspended: suspended.get(pipeline.name()).copied(),
+            })
+            .collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
+    }
+}
+
+/// A suspended pipeline stands in the way of its mail.
+fn suspended(pipeline: &PipelineStatus) -> Option<Obstacle> {
+    let Suspended { code, since } = pipeline.suspended?;
+    Some(Obstacle {
+        at: At::Pipeline(pipeline.name.clone()),
+        code: FaultCode::PipelineSuspended.as_str().to_owned(),
+        detail: format!("its messages failed alike, {code}: mend it, then `meshd pipeline resume {}`", pipeline.name),
+        since,
+    })
 }
 
 impl Operations for Desk {
@@ -38,9 +76,11 @@ impl Operations for Desk {
             .map(|id| MailboxStatus {
                 id: id.clone(),
                 organisation: self.organisations.get(id).cloned(),
+                waits_since: self.waits.of(id),
                 occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
             })
             .collect();
+        let pipelines = self.pipelines();
         let ready = is_ready(
             *self.phase.borrow(),
             self.clock.monotonic(),
@@ -59,7 +99,8 @@ impl Operations for Desk {
             dropped_leases: occupancy.dropped_leases,
             certificate_days: self.http.health().client_certificate_days(now),
             ready,
-            obstacles: self.obstacles.all(),
+            obstacles: self.obstacles.all().into_iter().chain(pipelines.iter().filter_map(suspended)).collect(),
+            pipelines,
             mailboxes,
         }
     }
@@ -78,6 +119,17 @@ impl Operations for Desk {
                 Err(refused) => tracing::info!(%delivery, user, ?act, %refused, "an operator was refused"),
             }
             Ok(result)
+        })
+    }
+
+    fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move {
+            let is_lifted = self.suspensions.lift(&pipeline);
+            if is_lifted {
+                tracing::info!(%pipeline, user = by.0, "an operator resumed a pipeline");
+                self.store.note(Note::Resumed { pipeline, by, why }).await?;
+            }
+            Ok(is_lifted)
         })
     }
 

@@ -63,6 +63,9 @@ impl Tellers {
             phase,
             looked: looks,
             obstacles: house.obstacles.clone(),
+            waits: house.waits.clone(),
+            pipelines: house.work.pipelines.clone(),
+            suspensions: house.work.suspensions.clone(),
         });
 
         let mut crew = Crew::new();

@@ -1,4 +1,4 @@
-//! Keyed digests: equal content can be recognised, small content cannot be guessed back (design 4).
+//! Keyed digests: equal content can be recognised, small content cannot be guessed back.
 
 use aws_lc_rs::{digest, hmac};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What went wrong, whose fault it is, and what follows from that (design 6).
+//! What went wrong, whose fault it is, and what follows from that.
 //!
 //! A [`Fault`] is made in exactly one pure function per adapter; nobody above it reads a status code.
 

@@ -117,7 +117,7 @@ impl std::str::FromStr for DeliveryId {
     }
 }
 
-/// Text that may be patient data: `Mex-To`, subject, local id, file name (design D7).
+/// Text that may be patient data: `Mex-To`, subject, local id, file name.
 ///
 /// It has no `Display`, and `Debug` prints its length only.
 /// It serialises, because the sealed envelope and the operator's own output files carry it; nothing else may.

@@ -1,4 +1,4 @@
-//! Where a message goes, and how far each of its outputs has come (design 7).
+//! Where a message goes, and how far each of its outputs has come.
 
 use std::path::{Path, PathBuf};
 

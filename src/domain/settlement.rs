@@ -1,10 +1,11 @@
-//! The last word on a lease (design 5).
+//! The last word on a lease.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::fault::FaultCode;
+use super::ids::Name;
 use super::output::OutputState;
 
 /// What becomes of a delivery after one round of work.
@@ -61,6 +62,11 @@ impl Reason {
     /// A reason with its detail.
     pub fn new(code: FaultCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
+    }
+
+    /// Why a message of a suspended pipeline is held: the same words each time, so that what it held can be found.
+    pub fn suspended(pipeline: &Name) -> Self {
+        Self::new(FaultCode::PipelineSuspended, format!("pipeline {pipeline} is suspended"))
     }
 }
 

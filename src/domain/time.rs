@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Wall-clock time: milliseconds since 1970-01-01T00:00:00Z. For records and people, never for waits (D9).
+/// Wall-clock time: milliseconds since 1970-01-01T00:00:00Z. For records and people, never for waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);

@@ -85,6 +85,11 @@ impl Pipeline {
         &self.limits
     }
 
+    /// Its outputs' names, in the order of its file.
+    pub fn outputs(&self) -> impl Iterator<Item = &Name> {
+        self.outputs.iter().map(|output| &output.name)
+    }
+
     /// Folds the stages over a message. Without a stage that routes, it goes to every output.
     pub fn run(&self, message: &mut Message<'_>, mailbox: &MailboxOutputs) -> Result<Outcome, Fault> {
         let length = message.facts().length;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::time::Timestamp;
 
-/// The two clocks (D9).
+/// The two clocks.
 pub trait Clock: Send + Sync {
     /// Wall-clock time: for records and people.
     fn wall(&self) -> Timestamp;

@@ -151,7 +151,7 @@ fn share(whole: u64, percent: u8) -> u64 {
     whole / 100 * u64::from(percent)
 }
 
-/// What a file system is, and so what a rename on it promises (design 7).
+/// What a file system is, and so what a rename on it promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// Its name, such as `ext4`, `xfs`, `btrfs`, `nfs`, `cifs`, `tmpfs`.

@@ -9,3 +9,4 @@ pub mod outputs;
 pub mod spool;
 pub mod store;
 pub mod timings;
+pub mod waits;

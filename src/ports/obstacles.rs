@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{MailboxId, Name};
 use crate::domain::time::Timestamp;
 
 /// Where an obstacle stands.
@@ -24,6 +24,8 @@ pub enum At {
     Mesh(MailboxId),
     /// An output root cannot be published to.
     Output(PathBuf),
+    /// A pipeline is suspended: its mail is held.
+    Pipeline(Name),
 }
 
 impl fmt::Display for At {
@@ -33,6 +35,7 @@ impl fmt::Display for At {
             Self::Door(mailbox) => write!(f, "the door of {mailbox}"),
             Self::Mesh(mailbox) => write!(f, "MESH for {mailbox}"),
             Self::Output(root) => write!(f, "the output root {}", root.display()),
+            Self::Pipeline(pipeline) => write!(f, "the pipeline {pipeline}"),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`] changes anything; whoever calls it has made sure that the
-//! operator may.
+//! Nothing here is patient data (I8). Only [`Operations::act`] and [`Operations::resume`] change anything; whoever calls
+//! them has made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
 use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, SetAside, SetAsidePage};
-use crate::domain::ids::MailboxId;
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::{MailboxId, Name};
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
 
 /// An answer that may wait for the store.
@@ -22,6 +24,8 @@ pub trait Operations: Send + Sync {
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
+    /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
+    fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }
@@ -49,6 +53,8 @@ pub struct Status {
     pub certificate_days: Option<i64>,
     /// Mail can be taken in for at least one mailbox.
     pub ready: bool,
+    /// The pipelines, in the order of their names.
+    pub pipelines: Vec<PipelineStatus>,
     /// What stands in the way.
     pub obstacles: Vec<Obstacle>,
     /// Each mailbox, in the order of their ids.
@@ -62,8 +68,32 @@ pub struct MailboxStatus {
     pub id: MailboxId,
     /// The ODS code of its organisation; absent for a mailbox no longer configured.
     pub organisation: Option<String>,
+    /// Since when mail waits at MESH that could not be taken, as far as this process knows: MESH keeps it five days.
+    pub waits_since: Option<Timestamp>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,
+}
+
+/// One pipeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineStatus {
+    /// Its name.
+    pub name: Name,
+    /// SHA-256 of its file, lower-case hex.
+    pub sha256: String,
+    /// Where its messages may go.
+    pub outputs: Vec<Name>,
+    /// Why its messages are held, if they are.
+    pub suspended: Option<Suspended>,
+}
+
+/// Why a pipeline is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// How its messages failed, many in a row.
+    pub code: FaultCode,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Where in its life the daemon is.

@@ -67,6 +67,11 @@ impl Memory {
         }
     }
 
+    /// Since when the longest of the waits lasts.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        self.of.values().filter_map(|entry| entry.wait).map(|wait| wait.since()).min()
+    }
+
     /// Remembers a message that this pass listed, if there is room.
     pub(super) fn remember(&mut self, id: MessageId, what: Remembered) {
         if self.of.len() < MOST || self.of.contains_key(&id) {

@@ -34,8 +34,8 @@ pub(super) struct Yield {
     /// The door closed, or a dependency failed: the rest of the page was left.
     pub(super) closed: bool,
     pub(super) fault: Option<Fault>,
-    /// Messages on it that are refused, whether again or not.
-    pub(super) refused: Vec<MessageId>,
+    /// Messages on it that are refused, whether again or not, and since when.
+    pub(super) refused: Vec<(MessageId, Timestamp)>,
 }
 
 /// Something to do about one listed message.
@@ -165,7 +165,7 @@ impl Receive {
                     }
                 }
                 Known::Refused { until, times, first, presented } => {
-                    brought.refused.push(id.clone());
+                    brought.refused.push((id.clone(), first));
                     if until <= now && !is_settled {
                         tasks.push_back(Task {
                             id,

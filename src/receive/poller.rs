@@ -18,12 +18,13 @@ use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::spool::Spool;
 use crate::ports::store::{Halt, Note, Store};
 use crate::ports::timings::Timings;
+use crate::ports::waits::Waits;
 
 use super::admission::{Admission, Closed};
 use super::handshake::{HANDSHAKE_GAP, handshake_not_before};
-use super::memory::Memory;
+use super::memory::{Memory, Remembered};
 use super::receiver::Receiver;
-use super::refusals::MOST_LISTED;
+use super::refusals::{MOST_LISTED, Refused};
 use super::schedule::Polls;
 use super::trail::{Endless, Trail};
 use super::waiting::Wait;
@@ -69,6 +70,7 @@ pub struct Receive {
     pub(super) listed: Duration,
     pub(super) timings: Arc<dyn Timings>,
     obstacles: Obstacles,
+    waits: Waits,
 }
 
 /// Everything one mailbox needs.
@@ -91,6 +93,8 @@ pub struct ReceiveParts {
     pub timings: Arc<dyn Timings>,
     /// Told while MESH does not answer as it should.
     pub obstacles: Obstacles,
+    /// Told since when mail waits at MESH that we could not take.
+    pub waits: Waits,
 }
 
 /// How one pass over the inbox ended.
@@ -113,7 +117,7 @@ enum Pass {
 impl Receive {
     /// A mailbox ready to run.
     pub fn new(parts: ReceiveParts, settings: MailboxSettings) -> Self {
-        let ReceiveParts { inbox, store, spool, admission, clock, chance, disk, timings, obstacles } = parts;
+        let ReceiveParts { inbox, store, spool, admission, clock, chance, disk, timings, obstacles, waits } = parts;
         let in_flight = Arc::new(Semaphore::new(settings.in_flight));
         let handshake_not_before = handshake_not_before(&inbox, &store, &clock);
         let receiver = Arc::new(Receiver { inbox, store, spool, admission });
@@ -134,6 +138,7 @@ impl Receive {
             listed: Duration::ZERO,
             timings,
             obstacles,
+            waits,
         }
     }
 
@@ -191,11 +196,12 @@ impl Receive {
 
     /// One look at the inbox, from its oldest message on. The `first` of a poll is the one the five minutes count from.
     async fn pass(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
-        let mut refused = BTreeSet::new();
+        let mut refused = Refused::new();
         let ended = self.pages(first, &mut refused, stop).await?;
         let is_whole = ended == Pass::Whole;
         self.memory.end_pass(is_whole);
         self.look_at_door();
+        self.tell_waits(&refused, is_whole);
         if is_whole {
             self.said_endless = false;
             self.forget_refused(refused).await?;
@@ -204,12 +210,7 @@ impl Receive {
     }
 
     /// Follows the list, and gathers the `refused` messages it names.
-    async fn pages(
-        &mut self,
-        first: bool,
-        refused: &mut BTreeSet<MessageId>,
-        stop: &CancellationToken,
-    ) -> Result<Pass, Halt> {
+    async fn pages(&mut self, first: bool, refused: &mut Refused, stop: &CancellationToken) -> Result<Pass, Halt> {
         let mut page = Page::First { max_results: PAGE, workflow_filter: None };
         let mut trail = Trail::default();
         loop {
@@ -253,6 +254,14 @@ impl Receive {
                 None => return Ok(Pass::Whole),
             }
         }
+    }
+
+    fn tell_waits(&self, refused: &Refused, is_whole: bool) {
+        // What MESH will not give any more waits for nothing.
+        let refused =
+            refused.iter().filter(|(id, _)| self.memory.of(id) != Some(Remembered::Lost)).map(|(_, first)| *first);
+        let since = refused.chain(self.memory.waits_since()).chain(self.door.map(|wait| wait.since())).min();
+        self.waits.met(self.receiver.inbox.mailbox(), since, is_whole);
     }
 
     fn say_endless(&mut self, why: Endless) {

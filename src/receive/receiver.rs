@@ -14,7 +14,7 @@ use super::admission::{Admission, Claim, Closed};
 use super::body::{self, BodyError, Decoding, Inflow, Start};
 use super::memory::Remembered;
 
-/// A message that fails with every byte there is kept as served at this fetch, counted from 1 (design 6, "Refused").
+/// A message that fails with every byte there is kept as served at this fetch, counted from 1.
 const KEEP_AS_SERVED_AT: u32 = 3;
 
 /// MESH takes messages of 100 GB (mesh-api 8). A tenth more, since GB or GiB is not said and the last chunk is shorter.

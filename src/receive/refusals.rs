@@ -1,6 +1,6 @@
 //! Messages that cannot be accepted: left at MESH, tried again ever more rarely, with an alarm before they are lost.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
@@ -8,6 +8,7 @@ use tracing::{debug, error, info, warn};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::MessageId;
 use crate::domain::settlement::Reason;
+use crate::domain::time::Timestamp;
 use crate::ports::store::{Halt, Refusal};
 
 use super::memory::Remembered;
@@ -22,10 +23,13 @@ const LOST: Duration = Duration::from_secs(24 * 3600);
 /// With more refused messages listed, none is forgotten: they need not be held in memory for what is so wrong.
 pub(super) const MOST_LISTED: usize = 10_000;
 
+/// Messages refused, and when each first was.
+pub(super) type Refused = BTreeMap<MessageId, Timestamp>;
+
 impl Receive {
-    /// Of the messages refused, a look at the whole inbox named only `listed`: the others have expired at MESH, or were
+    /// Of the messages refused, a look at the whole inbox named only these: the others have expired at MESH, or were
     /// taken by another reader.
-    pub(super) async fn forget_refused(&self, listed: BTreeSet<MessageId>) -> Result<(), Halt> {
+    pub(super) async fn forget_refused(&self, listed: Refused) -> Result<(), Halt> {
         let store = &self.receiver.store;
         let mailbox = self.receiver.inbox.mailbox();
         let refused = store.occupancy().mailboxes.get(mailbox).map_or(0, |of| of.refused);
@@ -34,7 +38,7 @@ impl Receive {
             return Ok(());
         }
         info!(%mailbox, count, "refused messages are no longer listed");
-        store.forget_refused(mailbox, listed).await
+        store.forget_refused(mailbox, listed.into_keys().collect()).await
     }
 
     /// The world's fault ends the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
@@ -46,7 +50,8 @@ impl Receive {
         }
         let mailbox = self.receiver.inbox.mailbox();
         let now = self.clock.wall();
-        let urgency = Urgency::of(now.since(first_refused.unwrap_or(now)));
+        let first_refused = first_refused.unwrap_or(now);
+        let urgency = Urgency::of(now.since(first_refused));
         let (code, detail) = (fault.code, fault.detail);
         // Another reader of the mailbox may have it: no alarm on the first (mesh-api 9.4, 404).
         let is_gone_for_now = code == FaultCode::MsgGone && fault.class == Class::Transient;
@@ -66,7 +71,7 @@ impl Receive {
         } else {
             warn!(%mailbox, message_id = %id, %code, %detail, "refused message, left at MESH");
         }
-        brought.refused.push(id.clone());
+        brought.refused.push((id.clone(), first_refused));
         let refusal = Refusal {
             mailbox: mailbox.clone(),
             message_id: id,

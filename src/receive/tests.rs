@@ -23,6 +23,7 @@ use crate::ports::inbox::Encoding;
 use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::spool::SMALL;
 use crate::ports::store::{IncomingBody, Known};
+use crate::ports::waits::Waits;
 
 use super::admission::{Admission, AdmissionSettings, Budget, Limits};
 use super::fakes::{FakeMesh, FakeSpool, FakeStore, Log, Stage, Waiting, busy, id, mailbox};
@@ -35,6 +36,7 @@ struct House {
     spool: FakeSpool,
     admission: Arc<Admission>,
     obstacles: Obstacles,
+    waits: Waits,
     stage: Stage,
     /// How long a run lasts, in simulated time.
     lasting: Duration,
@@ -64,8 +66,8 @@ fn house(limits: Limits, page_size: usize, free_bytes: u64) -> House {
     let machine = Arc::new(stage.clone());
     let admission = Admission::new(settings, Arc::clone(&store) as _, Arc::clone(&machine) as _, machine);
     let spool = FakeSpool { used: Arc::clone(&stage.spooled), ..FakeSpool::default() };
-    let obstacles = Obstacles::default();
-    House { mesh, store, spool, admission, obstacles, stage, lasting: ONE_POLL, log }
+    let (obstacles, waits) = (Obstacles::default(), Waits::default());
+    House { mesh, store, spool, admission, obstacles, waits, stage, lasting: ONE_POLL, log }
 }
 
 impl House {
@@ -87,6 +89,7 @@ impl House {
             disk: stage,
             timings: Arc::new(()),
             obstacles: self.obstacles.clone(),
+            waits: self.waits.clone(),
         };
         let schedule = "0 */5 * * * *".parse().expect("a cron expression");
         let polls = Polls::new(schedule, &mailbox(), Duration::from_secs(300));

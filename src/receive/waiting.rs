@@ -44,6 +44,11 @@ impl Wait {
         Self { since: now, said: Urgency::Calm }
     }
 
+    /// When it began.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
+    }
+
     /// What is to be said of it `now`, each urgency once, and how long it has lasted.
     pub(super) fn alarm(&mut self, now: Timestamp) -> Option<(Urgency, Duration)> {
         let age = now.since(self.since);

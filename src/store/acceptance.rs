@@ -1,4 +1,4 @@
-//! Is this message new? (design 4, "Dedupe")
+//! Is this message new?
 //!
 //! The key is mailbox and message id. A message that came again with the same bytes has nothing new to do while its
 //! delivery is on its way or was delivered, and as long as MESH has not heard our acknowledge: then it never left.

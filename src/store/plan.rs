@@ -349,5 +349,8 @@ fn noted(note: Note) -> Event {
         Note::Listed { mailbox } => Event::Listed { mailbox },
         Note::ClockStep { milliseconds } => Event::ClockStep { milliseconds },
         Note::Configured { sha256 } => Event::Configured { sha256 },
+        Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
+        Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
+        Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
     }
 }

@@ -1,4 +1,4 @@
-//! The store's own time (D9): the wall clock as it was at the opening, moved on by the monotonic clock.
+//! The store's own time: the wall clock as it was at the opening, moved on by the monotonic clock.
 //!
 //! Due times are in it, so a wall clock that jumps while we run neither delays nor hurries anything. It goes on from
 //! where the run before left it if the wall clock lies behind that, so that a clock set back does not strand the queue.

@@ -37,6 +37,8 @@ use crate::ports::spool::Spool;
 use crate::ports::store::{Halt, Store};
 use crate::ports::timings::Timings;
 
+pub use self::wave::Suspensions;
+
 /// Everything that works on accepted mail. Start it with [`Work::run`].
 pub struct Work {
     /// Where deliveries are leased and settled.
@@ -47,6 +49,8 @@ pub struct Work {
     pub outputs: Arc<dyn Outputs>,
     /// The pipelines; a reload sends new ones, and each batch takes the newest at its start.
     pub pipelines: watch::Receiver<Arc<Pipelines>>,
+    /// Which of them are suspended.
+    pub suspensions: Suspensions,
     /// For ages and due times.
     pub clock: Arc<dyn Clock>,
     /// For jitter.

@@ -11,7 +11,7 @@ use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::Limits;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::spool::Opened;
-use crate::ports::store::Lease;
+use crate::ports::store::{Lease, Note};
 
 /// One round of work on one delivery.
 pub(super) struct Round {
@@ -20,6 +20,8 @@ pub(super) struct Round {
     pub(super) limits: Limits,
     pub(super) slots: Vec<Slot>,
     pub(super) opened: Option<Opened>,
+    /// What its pipeline raised an alarm about.
+    pub(super) alarms: Vec<FaultCode>,
     /// Decided without any output, or before one.
     pub(super) end: Option<End>,
 }
@@ -50,11 +52,19 @@ impl Round {
             let detail = "the daemon died twice while it was handled alone";
             End::Fault(Fault::new(FaultCode::MsgPoison, Class::Poison, Origin::Message, detail))
         });
-        Self { lease, pipeline: None, limits: Limits::default(), slots, opened: None, end }
+        Self { lease, pipeline: None, limits: Limits::default(), slots, opened: None, alarms: Vec::new(), end }
     }
 
     pub(super) fn outputs(&self) -> Vec<OutputState> {
         self.slots.iter().map(|slot| slot.state.clone()).collect()
+    }
+
+    /// Its pipeline's alarms, for the journal.
+    pub(super) fn alarms(&self) -> Vec<Note> {
+        let Some(pipeline) = &self.pipeline else { return Vec::new() };
+        let note =
+            |code: &FaultCode| Note::Alarmed { id: self.lease.delivery.id, pipeline: pipeline.clone(), code: *code };
+        self.alarms.iter().map(note).collect()
     }
 
     pub(super) fn is_begun(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
@@ -21,7 +21,7 @@ use crate::pipeline::{Facts, Letter, Message, Outcome, Pipeline, Pipelines};
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 use crate::ports::spool::Spool;
-use crate::ports::store::{Delivery, Halt, Lease, Store};
+use crate::ports::store::{Delivery, Halt, Lease, Note, Store};
 use crate::ports::timings::{Span, Timings};
 
 /// What a batch works with: one set of pipelines, and what these pipelines did so far.
@@ -34,7 +34,7 @@ pub(super) struct Desk {
     timings: Arc<dyn Timings>,
     settings: WorkSettings,
     pipelines: Arc<Pipelines>,
-    waves: Mutex<Waves>,
+    waves: Arc<Waves>,
 }
 
 /// What a batch tells the scheduler.
@@ -61,7 +61,7 @@ impl Desk {
             timings: Arc::clone(&work.timings),
             settings: work.settings.clone(),
             pipelines,
-            waves: Mutex::default(),
+            waves: work.suspensions.begin_anew(),
         }
     }
 
@@ -94,7 +94,7 @@ impl Desk {
     /// Runs the pipeline, unless an earlier round's decision stands, and opens the payload if an output needs it.
     fn decide(&self, round: &mut Round) -> Result<(), Halt> {
         let is_begun = round.is_begun();
-        let Round { lease, pipeline, limits, slots, opened, end } = round;
+        let Round { lease, pipeline, limits, slots, opened, alarms, end } = round;
         let sealed = Sealed::new(&*self.spool, lease);
         let letter: &dyn Letter = if end.is_some() { &Closed } else { &sealed };
         let mut message = Message::new(Facts::of(&lease.delivery), letter);
@@ -110,6 +110,7 @@ impl Desk {
                 Ok(Outcome::Hold(reason)) => *end = Some(End::Hold(reason)),
                 Err(fault) => *end = Some(End::Fault(fault)),
             }
+            *alarms = message.alarms().iter().map(|alarm| alarm.code).collect();
         }
         let unstaged = slots.iter().find(|slot| slot.is_to_stage()).filter(|_| end.is_none());
         if let Some(Slot { state, .. }) = unstaged {
@@ -138,8 +139,8 @@ impl Desk {
             return Ok(Outcome::Hold(Reason::new(FaultCode::MsgNoRoute, detail)));
         };
         let pipeline = pipeline.ok_or_else(|| Fault::message(FaultCode::MsgNoRoute, "no pipeline takes it"))?;
-        if self.waves().is_suspended(pipeline.name()) {
-            return Ok(Outcome::Hold(suspended(pipeline.name())));
+        if self.waves.is_suspended(pipeline.name()) {
+            return Ok(Outcome::Hold(Reason::suspended(pipeline.name())));
         }
         let outcome = guarded(|| pipeline.run(message, mailbox)).unwrap_or_else(|| Err(panicked("a stage")));
         for alarm in message.alarms() {
@@ -218,13 +219,16 @@ impl Desk {
         let mut end = BatchEnd::default();
         let mut settled = Vec::with_capacity(rounds.len());
         let mut replies = Vec::with_capacity(rounds.len());
+        let mut notes = Vec::new();
         for round in rounds {
             round.report(&mut end);
-            let settlement = self.verdict(&round);
+            notes.extend(round.alarms());
+            let settlement = self.verdict(&round, &mut notes);
             let (delivery, pipeline) = (round.lease.delivery.clone(), round.pipeline);
             replies.push(self.store.settle(round.lease, settlement.clone()));
             settled.push((delivery, pipeline, settlement));
         }
+        let notes: Vec<_> = notes.into_iter().map(|note| self.store.note(note)).collect();
         for (reply, (delivery, pipeline, settlement)) in join_all(replies).await.into_iter().zip(settled) {
             reply?;
             if let Settlement::Delivered(_) = settlement {
@@ -233,35 +237,37 @@ impl Desk {
             }
             end.is_fruitful |= log(&delivery, pipeline.as_ref(), &settlement);
         }
+        for reply in join_all(notes).await {
+            reply?;
+        }
         Ok(end)
     }
 
-    /// The settlement of a round, counted towards its pipeline's suspension.
-    fn verdict(&self, round: &Round) -> Settlement {
+    /// The settlement of a round, counted towards its pipeline's suspension, which is noted.
+    fn verdict(&self, round: &Round, notes: &mut Vec<Note>) -> Settlement {
         let settlement = round.settlement(&self.settings, &*self.clock, &*self.chance);
         let Some(pipeline) = &round.pipeline else { return settlement };
         match &settlement {
             Settlement::Delivered(_) | Settlement::Discarded(_) => {
-                self.waves().succeeded(pipeline);
+                self.waves.succeeded(pipeline);
                 settlement
             }
-            Settlement::Dead { reason, .. } => match self.waves().failed(pipeline, reason.code) {
+            Settlement::Dead { reason, .. } => match self.waves.failed(pipeline, reason.code, self.clock.wall()) {
                 Standing::Counted => settlement,
                 Standing::Suspends => {
-                    let code = reason.code.as_str();
-                    tracing::error!(%pipeline, code, "pipeline suspended after too many alike failures, its mail is held");
+                    let code = reason.code;
+                    tracing::error!(%pipeline, %code, "pipeline suspended after too many alike failures, its mail is held");
+                    notes.push(Note::Suspended { pipeline: pipeline.clone(), code });
                     settlement
                 }
-                Standing::Suspended => Settlement::Held { reason: suspended(pipeline), outputs: round.outputs() },
+                Standing::Suspended => {
+                    Settlement::Held { reason: Reason::suspended(pipeline), outputs: round.outputs() }
+                }
             },
             Settlement::Retry { .. } | Settlement::Defer { .. } | Settlement::Release | Settlement::Held { .. } => {
                 settlement
             }
         }
-    }
-
-    fn waves(&self) -> MutexGuard<'_, Waves> {
-        self.waves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -289,10 +295,6 @@ fn together_or_alone<J: Copy, T>(jobs: &[J], call: impl Fn(&[J]) -> Vec<T>, agai
         None if jobs.len() == 1 => vec![None],
         None => jobs.iter().map(|job| guarded(|| call(&[again(*job)])).and_then(|mut answers| answers.pop())).collect(),
     }
-}
-
-fn suspended(pipeline: &Name) -> Reason {
-    Reason::new(FaultCode::PipelineSuspended, format!("pipeline {pipeline} is suspended"))
 }
 
 /// The outputs that a consumer may have had before (I2).

@@ -47,6 +47,7 @@ pub(crate) enum Broken {
     Damaged { id: String, from: &'static str },
     Unknown { name: String, from: &'static str },
     Left { path: PathBuf },
+    Told { path: PathBuf, canary: &'static str },
 }
 
 impl fmt::Display for Broken {
@@ -61,6 +62,7 @@ impl fmt::Display for Broken {
             Self::Damaged { id, from } => write!(f, "P4: {id} came out of {from} with other bytes"),
             Self::Unknown { name, from } => write!(f, "P4: {name} came out of {from} and was never offered"),
             Self::Left { path } => write!(f, "P5: {} was left", path.display()),
+            Self::Told { path, canary } => write!(f, "P12: {} tells of {canary}", path.display()),
         }
     }
 }
@@ -140,6 +142,16 @@ pub(crate) fn left_behind(outputs: &[PathBuf], state: &Path) -> Vec<Broken> {
         }
     }
     left.into_iter().map(|path| Broken::Left { path }).collect()
+}
+
+/// Files in which patient data stands open (I8).
+pub(crate) fn told(files: Vec<(PathBuf, Vec<u8>)>, canaries: &[&'static str]) -> Vec<Broken> {
+    let tells = |bytes: &[u8], canary: &str| bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+    let open = files.iter().flat_map(|(path, bytes)| {
+        let told = canaries.iter().filter(|canary| tells(bytes, canary));
+        told.map(|canary| Broken::Told { path: path.clone(), canary })
+    });
+    open.collect()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

@@ -16,7 +16,7 @@ use meshd::simulator::payload::Payload;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::house::House;
-use crate::judge::{Broken, Offered, Taken, Times, judge, left_behind, missing};
+use crate::judge::{Broken, Offered, Taken, Times, judge, left_behind, missing, told};
 use crate::place::{Daemon, MAILBOX};
 
 /// Long enough for a busy machine, short enough to fail by itself.
@@ -49,6 +49,9 @@ path = "{mailbox.output}/copy"
 
 /// Mail of this kind is taken by no pipeline: a dead letter.
 pub(crate) const DEAD_LETTER: Kind = Kind::Pathology;
+
+/// In every header that may hold a patient; 999 numbers belong to nobody.
+const CANARIES: [&str; 2] = ["9990000018", "CANARY-SMITH"];
 
 /// One house and everyone who looks at it.
 pub(crate) struct Scene {
@@ -271,6 +274,7 @@ impl Scene {
         self.recall_consumers();
         let mut broken = judge(&self.offered(), &self.taken(), times);
         broken.extend(left_behind(&self.output_folders(), &self.house.state()));
+        broken.extend(told(self.house.kept_in_clear(), &CANARIES));
         for command in [&["journal", "verify"][..], &["spool", "verify"][..]] {
             let ended = self.house.meshd(command);
             if ended.code != Some(0) {
@@ -385,5 +389,13 @@ pub(crate) fn mixed_batch(seed: u64) -> Vec<Arc<Mail>> {
 /// A message of so many bytes in chunks of so many.
 pub(crate) fn large(seed: u64, length: u64, chunk: u64) -> Arc<Mail> {
     let payload = Payload::generated(seed, length, chunk).expect("MESH takes it");
-    Draft::data("X26ABC9", "DEMO_LARGE", payload).ready().expect("plain headers")
+    let canary = || Some(CANARIES.join(" "));
+    let draft = Draft {
+        subject: canary(),
+        local_id: canary(),
+        file_name: canary(),
+        partner_id: canary(),
+        ..Draft::data("X26ABC9", "DEMO_LARGE", payload)
+    };
+    draft.ready().expect("plain headers")
 }

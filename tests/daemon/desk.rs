@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::PATIENCE;
 use crate::house::House;
+use crate::reload::reload;
 
 /// Takes nothing that comes.
 const OTHERS_ONLY: &str = r#"
@@ -83,4 +84,49 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
         };
         assert!(kept.iter().any(|(_, bytes)| says(bytes)), "{event} does not say who");
     }
+}
+
+/// Too small for any message.
+const NARROW: &str = r#"
+name = "narrow"
+[limits]
+max_bytes = "1B"
+[[output]]
+name = "inbox"
+kind = "mesh-folder"
+path = "{mailbox.output}/IN"
+"#;
+
+#[test]
+fn a_wave_suspends_its_pipeline_and_a_person_has_it_go_on() {
+    let pipelines = vec![("narrow.toml", NARROW.to_owned())];
+    let house = House::build(Plan { pipelines, ..Plan::default() });
+    house.set_up();
+    house.offer(30, |_| mixed(0).expect("synthetic mail is well made"));
+    let daemon = house.start();
+    daemon.wait_for("the mail to be dead or held", PATIENCE, || set_aside(&house).len() == 30);
+    let listed = house.meshd(&["pipeline", "list"]).expect_done();
+    assert!(
+        listed.contains("narrow") && listed.contains("suspended since") && listed.contains("MSG-TOO-LARGE"),
+        "{listed}"
+    );
+    let status = house.meshd(&["status"]).expect_done();
+    assert!(status.contains("meshd pipeline resume narrow"), "{status}");
+
+    let resumed = house.meshd(&["pipeline", "resume", "narrow", "--only-new"]).expect_done();
+    assert_eq!(resumed, "narrow goes on; deliveries back at work: 0\n");
+    assert!(!house.meshd(&["status"]).expect_done().contains("suspended"));
+
+    house.write("pipelines/narrow.toml", &NARROW.replace("1B", "1GB"));
+    reload(&daemon, "configuration reloaded");
+    let resumed = house.meshd(&["pipeline", "resume", "narrow", "--reason", "INC0012345", "--json"]).expect_done();
+    let resumed: Value = serde_json::from_str(&resumed).expect("JSON");
+    let released = resumed["released"].as_u64().expect("a number");
+    assert!((1..=10).contains(&released), "{resumed}");
+    daemon.wait_for("what was held to come out", PATIENCE, || house.published().len() as u64 == released);
+    let refused = house.meshd(&["pipeline", "resume", "narrow"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("is not suspended"), "{refused:?}");
+    let refused = house.meshd(&["pipeline", "resume", "narow"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("there are: narrow"), "{refused:?}");
+    daemon.stop_in_order();
 }

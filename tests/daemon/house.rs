@@ -128,7 +128,7 @@ impl House {
 
     /// Every file that is not meant to hold patient data, or holds it sealed: the log, and the whole state directory.
     pub(crate) fn kept_in_clear(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut folders = vec![self.path("state")];
+        let mut folders = vec![self.state()];
         let mut files = vec![self.path("log")];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).expect("the folder is ours") {

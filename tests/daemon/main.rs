@@ -1,6 +1,7 @@
 //! The real program against the simulated far side: what operators do, from keys to an orderly stop.
 
 mod desk;
+mod drain;
 mod full;
 mod handshake;
 mod health;

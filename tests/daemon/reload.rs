@@ -30,7 +30,7 @@ path = "{mailbox.output}/IN"
 "#;
 
 /// Has the daemon reload, and waits until it said what came of it.
-fn reload(daemon: &Daemon, says: &str) {
+pub(crate) fn reload(daemon: &Daemon, says: &str) {
     let before = daemon.log().matches(says).count();
     daemon.signal(Signal::HUP);
     daemon.wait_for(says, PATIENCE, || daemon.log().matches(says).count() > before);

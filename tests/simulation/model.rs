@@ -173,7 +173,10 @@ impl Model {
             | Event::Rebuilt { .. }
             | Event::SegmentRemoved { .. }
             | Event::ClockStep { .. }
-            | Event::Configured { .. } => Ok(()),
+            | Event::Configured { .. }
+            | Event::Suspended { .. }
+            | Event::Resumed { .. }
+            | Event::Alarmed { .. } => Ok(()),
         }
     }
 

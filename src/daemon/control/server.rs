@@ -147,6 +147,9 @@ async fn answer(
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
         }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
+        Ask::Resume { pipeline, why } => {
+            operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
+        }
         Ask::Act { deliveries, act, why } => {
             let by = operator?;
             let most = if is_forced(act) { 1 } else { MOST_ACTS };

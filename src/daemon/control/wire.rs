@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{DeliveryId, Name};
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
 use crate::ports::store::{Act, Acted, NotAllowed, SetAside};
@@ -52,6 +52,13 @@ pub enum Ask {
     },
     /// Where does the journal end?
     JournalHead,
+    /// Let this suspended pipeline go on.
+    Resume {
+        /// Which.
+        pipeline: Name,
+        /// Why, for the journal.
+        why: Option<Remark>,
+    },
     /// Do this with each of these.
     Act {
         /// Which, at most [`MOST_ACTS`].
@@ -82,6 +89,8 @@ pub enum Answer {
     SetAside(Vec<SetAside>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
+    /// To [`Ask::Resume`]: whether it was suspended.
+    Resumed(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }

@@ -109,7 +109,10 @@ impl Store for FakeStore {
             | Note::Stopping
             | Note::Stopped
             | Note::ClockStep { .. }
-            | Note::Configured { .. } => {}
+            | Note::Configured { .. }
+            | Note::Suspended { .. }
+            | Note::Resumed { .. }
+            | Note::Alarmed { .. } => {}
         }
         Box::pin(ready(Ok(())))
     }

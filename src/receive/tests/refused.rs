@@ -58,3 +58,12 @@ async fn what_mesh_will_not_give_any_more_is_asked_for_again_a_day_later() {
     house.run(1).await;
     assert_eq!(house.logged("fetch LOST"), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_message_waits_since_it_was_first_refused() {
+    let house = house(ROOMY, 10, 900_000);
+    house.refuse("OLD");
+    house.offer(&[("OLD", Waiting::plain(b"x"))]);
+    house.run(1).await;
+    assert_eq!(house.waits.of(&mailbox()), Some(Timestamp(0)));
+}

@@ -4,6 +4,7 @@ use std::io;
 
 use super::super::fakes::amount;
 use super::*;
+use crate::ports::clock::Clock as _;
 
 /// Keeps what is logged, a line each.
 #[derive(Clone, Default)]
@@ -60,4 +61,19 @@ async fn a_closed_door_without_mail_is_no_alarm() {
     let mut house = house(Limits { messages: 1, bytes: 1_000_000 }, 500, 900_000);
     house.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().queued = amount(1, 1);
     assert_eq!(said(&mut house, 100).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_is_told_while_it_lasts() {
+    let mut house = house(Limits { messages: 1, bytes: 1_000_000 }, 500, 900_000);
+    house.offer(&[("A", Waiting::plain(b"1"))]);
+    house.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().queued = amount(1, 1);
+    let begun = house.stage.wall();
+    house.lasting = HOUR * 30;
+    house.run(1).await;
+    let since = house.waits.of(&mailbox()).expect("it waits");
+    assert!(since.since(begun) < HOUR, "from when it was first met, not from the last pass");
+    house.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().queued = amount(0, 0);
+    house.run(1).await;
+    assert_eq!(house.waits.of(&mailbox()), None, "it was taken");
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, WorkflowId};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -287,6 +288,32 @@ pub enum Event {
     Configured {
         /// SHA-256 over both, in hex.
         sha256: String,
+    },
+    /// A pipeline was suspended: too many of its messages failed alike.
+    Suspended {
+        /// Which.
+        pipeline: Name,
+        /// How they failed.
+        code: FaultCode,
+    },
+    /// An operator let a suspended pipeline go on.
+    Resumed {
+        /// Which.
+        pipeline: Name,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Remark>,
+    },
+    /// A pipeline raised an alarm about a message.
+    Alarmed {
+        /// Its delivery.
+        id: DeliveryId,
+        /// Which pipeline.
+        pipeline: Name,
+        /// What about.
+        code: FaultCode,
     },
 }
 

@@ -155,7 +155,10 @@ impl State {
             | Event::Rebuilt { .. }
             | Event::SegmentRemoved { .. }
             | Event::ClockStep { .. }
-            | Event::Configured { .. } => {}
+            | Event::Configured { .. }
+            | Event::Suspended { .. }
+            | Event::Resumed { .. }
+            | Event::Alarmed { .. } => {}
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use crate::ports::clock::Clock;
 use crate::ports::outputs::Outputs;
 use crate::ports::spool::Spool;
 use crate::ports::store::{Delivery, Store};
-use crate::work::{Work, WorkError, WorkSettings};
+use crate::work::{Suspensions, Work, WorkError, WorkSettings};
 
 pub(super) struct Bench {
     pub(super) calls: Calls,
@@ -29,6 +29,7 @@ pub(super) struct Bench {
     pub(super) spool: Arc<FakeSpool>,
     pub(super) outputs: Arc<FakeOutputs>,
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
+    pub(super) suspensions: Suspensions,
     pub(super) settings: WorkSettings,
 }
 
@@ -42,6 +43,7 @@ impl Bench {
             spool: Arc::default(),
             outputs: Arc::new(FakeOutputs::new(calls.clone())),
             pipelines: watch::Sender::new(Arc::new(pipelines("[limits]\nmax_bytes = \"1B\""))),
+            suspensions: Suspensions::default(),
             settings: WorkSettings {
                 workers: 2,
                 retry: short,
@@ -61,6 +63,7 @@ impl Bench {
             spool: Arc::clone(&self.spool) as Arc<dyn Spool>,
             outputs: Arc::clone(&self.outputs) as Arc<dyn Outputs>,
             pipelines: self.pipelines.subscribe(),
+            suspensions: self.suspensions.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             chance: Arc::new(Loaded),
             timings: Arc::new(()),

@@ -130,6 +130,24 @@ async fn a_wave_of_alike_failures_suspends_its_pipeline_until_a_reload() {
 }
 
 #[tokio::test]
+async fn a_suspension_is_noted_and_a_person_may_lift_it() {
+    let bench = Bench::new();
+    (1..=25).for_each(|id| bench.store.queue(of("SMALL", id)));
+    let story = async {
+        bench.wait_for(|bench| bench.words().len() == 25).await;
+        let (name, suspended) = bench.suspensions.all().pop_first().expect("it is suspended");
+        assert_eq!(suspended.code, FaultCode::MsgTooLarge);
+        assert!(bench.suspensions.lift(&name) && !bench.suspensions.lift(&name));
+        bench.store.queue(of("SMALL", 26));
+        bench.wait_for(|bench| bench.words().len() == 26).await;
+    };
+    bench.run_during(story).await.expect("no halt");
+    assert_eq!(bench.words()[25], "d26 dead Permanent MSG-TOO-LARGE", "counted from the beginning");
+    let noted = r#"note {"note":"suspended","pipeline":"small","code":"MSG-TOO-LARGE"}"#;
+    assert_eq!(bench.calls.of(&["note"]), [noted]);
+}
+
+#[tokio::test]
 async fn mail_without_a_pipeline_is_dead_however_much_there_is() {
     let bench = Bench::new();
     (1..=40).for_each(|id| bench.store.queue(of("NOBODY", id)));

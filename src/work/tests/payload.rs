@@ -63,6 +63,17 @@ async fn what_cannot_be_changed_is_a_dead_letter_and_is_not_staged() {
 }
 
 #[tokio::test]
+async fn an_alarm_about_content_is_noted_and_the_message_goes_its_way() {
+    let expecting = PIPELINE
+        .replace("use = \"decompress\"\nmax_bytes = \"1KB\"", "use = \"expect\"\ncontent = { format = \"hl7v2\" }");
+    let scene = Scene::with(&expecting);
+    scene.work_on(of("LETTER", 1), b"a letter".to_vec()).await;
+    assert_eq!(scene.bench.words(), ["d1 delivered"]);
+    let noted = r#"note {"note":"alarmed","id":1,"pipeline":"letters","code":"MSG-CONTENT-MISMATCH"}"#;
+    assert_eq!(scene.bench.calls.of(&["note"]), [noted]);
+}
+
+#[tokio::test]
 async fn what_killed_the_daemon_twice_is_not_opened_for_a_choice() {
     let sealed = PIPELINE.replace("[[stage]]", "[match]\nsubject = \"x\"\n[[stage]]");
     let scene = Scene::with(&sealed);

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 
 use super::*;
 use crate::daemon::control::client::{AskError, ask};
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{DeliveryId, Name};
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
@@ -24,6 +24,7 @@ impl Operations for Parrot {
             dropped_leases: 0,
             certificate_days: None,
             ready: true,
+            pipelines: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         }
@@ -35,6 +36,10 @@ impl Operations for Parrot {
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {
         Box::pin(async move { Ok(Ok(Acted::ReplayedAs(DeliveryId(order.by.0.into())))) })
+    }
+
+    fn resume(&self, pipeline: Name, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move { Ok(pipeline.as_str() == format!("of-{}", by.0)) })
     }
 
     fn journal_head(&self) -> Told<'_, String> {
@@ -135,6 +140,17 @@ async fn acts_are_done_in_the_name_of_who_asks_and_force_is_for_one_alone() {
         assert_eq!(answer(&acting(2, act), by(), &Parrot).await, Err(Refusal::TooMany));
         assert!(answer(&acting(1, act), by(), &Parrot).await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn a_pipeline_is_resumed_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let pipeline = Name::new("of-1000").expect("a name");
+    let request = Request { version: VERSION, ask: Ask::Resume { pipeline, why: None } };
+    let request = serde_json::to_vec(&request).expect("JSON");
+    assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Resumed(true)));
+    assert_eq!(answer(&request, Ok(Operator(1001)), &Parrot).await, Ok(Answer::Resumed(false)));
+    let looks = Refusal::MayOnlyLook { group: None };
+    assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
 }
 
 #[test]

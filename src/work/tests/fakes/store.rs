@@ -213,8 +213,9 @@ impl Store for FakeStore {
     fn forget_refused(&self, _: &MailboxId, _: BTreeSet<MessageId>) -> Reply<()> {
         not_here()
     }
-    fn note(&self, _: Note) -> Reply<()> {
-        not_here()
+    fn note(&self, note: Note) -> Reply<()> {
+        self.calls.add(format!("note {}", serde_json::to_string(&note).expect("JSON")));
+        done(())
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
         not_here()

@@ -1,0 +1,143 @@
+//! Mail that a person must look at, and what a person may do about it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::DeliveryId;
+use crate::domain::operator::{Operator, Remark};
+use crate::domain::settlement::{DeathCause, Reason};
+use crate::domain::time::Timestamp;
+
+use super::Delivery;
+
+/// Which set-aside deliveries to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAsidePage {
+    /// Older than this one.
+    pub before: Option<DeliveryId>,
+    /// Only this one.
+    pub only: Option<DeliveryId>,
+    /// At most so many.
+    pub count: usize,
+}
+
+/// A delivery that a person must look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Dead, with its cause, or held.
+    pub kind: SetAsideKind,
+    /// Why.
+    pub reason: Reason,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What an operator wants done with one delivery. Which act is allowed when: see `store::acts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// What.
+    pub act: Act,
+    /// By whom.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Option<Remark>,
+}
+
+/// What an operator can do with a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Act {
+    /// Handle it anew, as another delivery with a budget of its own, by today's pipelines.
+    Replay {
+        /// Although it may harm the daemon, or pass for another message.
+        force: bool,
+        /// Although a consumer has it, or may have it.
+        again: bool,
+    },
+    /// Put what is held back to work, as it is.
+    Release {
+        /// Although it may harm the daemon, or pass for another message.
+        force: bool,
+    },
+    /// Set it aside until a person says more.
+    Hold,
+    /// End it: it goes nowhere.
+    Discard,
+}
+
+/// What came of an [`Act`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acted {
+    /// Replayed, as this new delivery.
+    ReplayedAs(DeliveryId),
+    /// Back to work.
+    Released,
+    /// Set aside.
+    Held,
+    /// Ended.
+    Discarded,
+}
+
+/// Why an [`Act`] was not done. Nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotAllowed {
+    /// No such delivery.
+    #[error("it is not known: there never was one, or its retention is over")]
+    Unknown,
+    /// It waits for work.
+    #[error("it waits for work, and needs nobody")]
+    Waits,
+    /// It is in work, or waits to be tried alone.
+    #[error("it is in work, or about to be: ask again in a moment")]
+    InWork,
+    /// Dead, where only held will do.
+    #[error("it is dead, and not held: `replay` has it handled anew")]
+    NotHeld,
+    /// Held already.
+    #[error("it is held already")]
+    AlreadyHeld,
+    /// It was delivered.
+    #[error("it was delivered")]
+    Delivered,
+    /// It was discarded.
+    #[error("it was discarded; `meshd spool open` still has its bytes until its retention is over")]
+    Discarded,
+    /// It was replayed.
+    #[error("it was replayed as {0}, which has its payload now")]
+    ReplayedAs(DeliveryId),
+    /// Its payload is gone.
+    #[error(
+        "its payload is gone (SPOOL-LOST): there is nothing to handle; look for a later delivery of the same message,          or have it sent again"
+    )]
+    Lost,
+    /// Its bytes are not what a pipeline expects.
+    #[error(
+        "its bytes are kept as MESH served them, because they do not decode: no pipeline may take them;          `meshd spool open` gives them out"
+    )]
+    AsServed,
+    /// It harmed the daemon, or may pass for another message.
+    #[error("{0}: only with --force, and only one at a time")]
+    NeedsForce(FaultCode),
+    /// A consumer has it, or may have it.
+    #[error("a consumer has it, or may have it: only with --again and --reason, and it may come out twice")]
+    NeedsAgain,
+    /// It takes a reason.
+    #[error("it needs a --reason, for the journal")]
+    NeedsReason,
+}
+
+/// The two words for bad mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetAsideKind {
+    /// A dead letter.
+    Dead(DeathCause),
+    /// Waiting for a person.
+    Held,
+}

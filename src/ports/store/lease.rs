@@ -1,0 +1,131 @@
+//! Working on a delivery: the right to, and what is known of it.
+
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::envelope::MessageKind;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use crate::domain::output::OutputState;
+use crate::domain::time::Timestamp;
+
+/// What a worker would like to work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseWish {
+    /// The lane.
+    pub mailbox: MailboxId,
+    /// At most so many.
+    pub count: usize,
+    /// Stop adding once their payloads reach this many bytes (at least one is given).
+    pub bytes: u64,
+    /// Only those started before without an end, one at a time.
+    pub suspects: bool,
+}
+
+/// The right to work on one delivery. Neither `Clone` nor `Copy`; settling consumes it.
+///
+/// One that is dropped unsettled is released by the store and counted.
+#[derive(Debug)]
+pub struct Lease {
+    /// What is known without opening the payload.
+    pub delivery: Delivery,
+    ticket: Option<Ticket>,
+}
+
+/// Where dropped leases are remembered until the committer releases them.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedLeases(Arc<Mutex<Vec<DeliveryId>>>);
+
+impl DroppedLeases {
+    /// Those dropped since the last call.
+    pub(crate) fn take(&self) -> Vec<DeliveryId> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+#[derive(Debug)]
+struct Ticket {
+    delivery: DeliveryId,
+    dropped: DroppedLeases,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.dropped.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(self.delivery);
+    }
+}
+
+impl Lease {
+    /// Called by `store::committer` alone; `tests/architecture.rs` holds it to that.
+    pub(crate) fn attest(delivery: Delivery, dropped: DroppedLeases) -> Self {
+        let ticket = Some(Ticket { delivery: delivery.id, dropped });
+        Self { delivery, ticket }
+    }
+
+    /// Ends the lease on its way to the committer, so that dropping it releases nothing.
+    pub(crate) fn redeem(mut self) -> Delivery {
+        if let Some(ticket) = self.ticket.take() {
+            std::mem::forget(ticket);
+        }
+        self.delivery.clone()
+    }
+}
+
+/// One delivery, as the index knows it. No patient data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The mailbox it came to.
+    pub mailbox: MailboxId,
+    /// MESH's id.
+    pub message_id: MessageId,
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// Its sender, when that is a mailbox id.
+    pub from: Option<MailboxId>,
+    /// Data or report.
+    pub kind: MessageKind,
+    /// Decoded length of the payload, bytes.
+    pub length: u64,
+    /// Keyed digest of the payload.
+    pub digest: crate::domain::digest::ContentDigest,
+    /// Where the spool keeps it.
+    pub location: Location,
+    /// When it was accepted, or replayed.
+    pub accepted_at: Timestamp,
+    /// Attempts that count against its pipeline's `max_attempts`.
+    pub attempts: u32,
+    /// Times it was started; `starts` > settled rounds marks a suspect.
+    pub starts: u32,
+    /// Deaths of the daemon while it was handled alone.
+    pub solo_deaths: u32,
+    /// The delivery this one continues, after a message came again or was replayed.
+    pub continues: Option<DeliveryId>,
+    /// How far each output came; empty until a pipeline decided.
+    pub outputs: Vec<OutputState>,
+}
+
+/// Where the spool keeps a payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// Member `member` of the sealed group at `offset` in volume `volume`.
+    Group {
+        /// Volume number.
+        volume: u64,
+        /// Offset of the group's clear header, bytes.
+        offset: u64,
+        /// Length of the whole group, bytes.
+        length: u64,
+        /// Place in the group, from 0.
+        member: u32,
+    },
+    /// A chunk directory of `parts` sealed parts, by mailbox and message id.
+    Parts {
+        /// How many.
+        parts: u32,
+        /// Which life of the message id: 0 for the first, then the delivery id it continues.
+        life: u64,
+    },
+}

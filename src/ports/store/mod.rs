@@ -1,0 +1,64 @@
+//! What happened to each message, kept. The one place where a delivery changes state.
+
+mod accept;
+mod desk;
+mod lease;
+mod note;
+mod occupancy;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refusal};
+pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetAsidePage};
+pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
+pub use self::note::Note;
+pub use self::occupancy::{Amount, MailboxOccupancy, Occupancy};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::output::OutputState;
+use crate::domain::settlement::Settlement;
+
+/// An answer that arrives once the commit it rode on is durable.
+pub type Reply<T> = BoxFuture<'static, Result<T, Halt>>;
+
+/// The store can no longer promise anything: stop, say so, restart, recover. Never retried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stable storage failed: {0}")]
+pub struct Halt(pub String);
+
+/// Every state change of every delivery. A PostgreSQL engine must be able to stand here.
+pub trait Store: Send + Sync {
+    /// Keeps a message. Durable on reply (I1).
+    fn accept(&self, incoming: Incoming) -> Reply<Acceptance>;
+    /// What we know of listed ids, in their order.
+    fn known(&self, mailbox: &MailboxId, ids: Vec<MessageId>) -> Reply<Vec<Known>>;
+    /// Notes that MESH heard our acknowledge. Rides with the next commit: losing it only repeats the acknowledge.
+    fn acknowledged(&self, accepted: &Accepted) -> Reply<()>;
+    /// Notes that a message stays at MESH, and why. Durable on reply.
+    fn refuse(&self, refusal: Refusal) -> Reply<()>;
+    /// A look at a mailbox's whole inbox named, of the messages refused, only `listed`: some or all of the others are
+    /// forgotten, for MESH has them no more. Durable on reply.
+    fn forget_refused(&self, mailbox: &MailboxId, listed: BTreeSet<MessageId>) -> Reply<()>;
+    /// Takes up to `wish.count` due deliveries of one mailbox. `started` is durable on reply, before any work.
+    fn lease(&self, wish: LeaseWish) -> Reply<Vec<Lease>>;
+    /// Notes outputs that are whole in staging. Durable on reply, before any rename.
+    fn staged(&self, delivery: DeliveryId, outputs: Vec<OutputState>) -> Reply<()>;
+    /// Ends a lease. Durable on reply.
+    fn settle(&self, lease: Lease, settlement: Settlement) -> Reply<()>;
+    /// Notes what the daemon itself did: start, stop, handshake, configuration, clock step. Durable on reply.
+    fn note(&self, note: Note) -> Reply<()>;
+    /// Deliveries that a person must look at, newest first, after `page.after`.
+    fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
+    /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
+    fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
+    /// How full we are, as of the last commit. Cheap.
+    fn occupancy(&self) -> Arc<Occupancy>;
+    /// Resolves when the store changed since the last call on this watch: new work, or work done.
+    fn watch(&self) -> tokio::sync::watch::Receiver<Arc<Occupancy>>;
+    /// Resolves once everything handed over before is durable.
+    fn barrier(&self) -> Reply<()>;
+    /// Resolves when the store has halted.
+    fn halted(&self) -> BoxFuture<'static, Halt>;
+}

@@ -1,0 +1,72 @@
+//! What the daemon itself did.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::fault::FaultCode;
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::operator::{Operator, Remark};
+
+/// What the daemon itself did. Journalled for auditors; changes no delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "note")]
+pub enum Note {
+    /// The daemon began a run.
+    Started {
+        /// Its version.
+        version: String,
+    },
+    /// The daemon was told to end: if that takes too long it is cut off, and nothing in work is to blame (I10).
+    Stopping,
+    /// The daemon ended a run in order; its absence makes the next start look for suspects.
+    Stopped,
+    /// A handshake is about to be tried (never more than hourly; remembered across restarts).
+    HandshakeTried {
+        /// The mailbox.
+        mailbox: MailboxId,
+    },
+    /// A mailbox answered a handshake (daily; remembered across restarts).
+    Handshake {
+        /// The mailbox.
+        mailbox: MailboxId,
+    },
+    /// An inbox was listed (five minutes apart on national environments; remembered across restarts).
+    Listed {
+        /// The mailbox.
+        mailbox: MailboxId,
+    },
+    /// The wall clock moved by itself.
+    ClockStep {
+        /// By so many milliseconds; negative is back.
+        milliseconds: i64,
+    },
+    /// Configuration and pipelines were loaded.
+    Configured {
+        /// SHA-256 over both, lower-case hex.
+        sha256: String,
+    },
+    /// A pipeline was suspended: too many of its messages failed alike (I5).
+    Suspended {
+        /// The pipeline.
+        pipeline: Name,
+        /// How they failed.
+        code: FaultCode,
+    },
+    /// An operator lets a suspended pipeline go on.
+    Resumed {
+        /// The pipeline.
+        pipeline: Name,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Option<Remark>,
+    },
+    /// A pipeline raised an alarm about a message, which went its way.
+    Alarmed {
+        /// The delivery.
+        id: DeliveryId,
+        /// The pipeline.
+        pipeline: Name,
+        /// What about.
+        code: FaultCode,
+    },
+}

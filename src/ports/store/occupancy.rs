@@ -1,0 +1,67 @@
+//! How full the store is, and what it did.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::MailboxId;
+use crate::domain::time::Timestamp;
+
+/// How full we are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Occupancy {
+    /// Per mailbox.
+    pub mailboxes: BTreeMap<MailboxId, MailboxOccupancy>,
+    /// Journal sequence this is true for.
+    pub sequence: u64,
+    /// Suspects not yet cleared: while there are any, they run alone.
+    pub suspects: u64,
+    /// Leases dropped unsettled since the start: a defect if not 0.
+    pub dropped_leases: u64,
+}
+
+/// How full one mailbox is, and what it did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MailboxOccupancy {
+    /// Accepted and not settled: messages.
+    pub queued: Amount,
+    /// Of those, parked on an answer.
+    pub parked: Amount,
+    /// Held for a person.
+    pub held: Amount,
+    /// Dead letters.
+    pub dead: Amount,
+    /// Settled, kept for their retention.
+    pub retained: Amount,
+    /// Refused and left at MESH.
+    pub refused: u64,
+    /// Accepted ever; with `delivered` a pair of counters (style: metrics).
+    pub accepted_total: u64,
+    /// Acknowledged ever.
+    pub acknowledged_total: u64,
+    /// Delivered ever.
+    pub delivered_total: u64,
+    /// Discarded by rule ever.
+    pub discarded_total: u64,
+    /// Outputs ever taken for published because both names were gone: most likely the consumer was quick after a crash.
+    pub inferred_total: u64,
+    /// Outputs ever published once more, after their own disk lost power (`OUT-REPUBLISHED`).
+    pub republished_total: u64,
+    /// Earliest time something becomes due; `None` when nothing waits.
+    pub next_due: Option<Timestamp>,
+    /// Last handshake that was answered.
+    pub handshake_at: Option<Timestamp>,
+    /// Last list.
+    pub listed_at: Option<Timestamp>,
+    /// Last handshake that was tried.
+    pub handshake_tried_at: Option<Timestamp>,
+}
+
+/// Messages and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Amount {
+    /// How many.
+    pub messages: u64,
+    /// Decoded bytes of their payloads.
+    pub bytes: u64,
+}
