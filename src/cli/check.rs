@@ -7,23 +7,31 @@ use clap::Args;
 use rustix::fs::{Access, access};
 use serde_json::json;
 
+use super::exit::FarSide;
 use super::{Context, Failure};
-use crate::adapters::http::{Client, Network};
-use crate::config::{Loaded, Secrets};
-use crate::daemon::{self, SystemClock};
-use crate::domain::finding::Finding;
+use crate::config::{self, Loaded, Secrets};
+use crate::daemon::{self, Probe, SystemClock, Verdict};
+use crate::domain::finding::{Finding, nearest};
 use crate::pipeline::Pipelines;
+use crate::ports::clock::Clock;
 use crate::ports::disk::Disk;
-use crate::publish::{Promise, RootReport, probe_roots};
-use crate::store::disk::Real;
+use crate::publish::{Promise, RootReport, Trial, probe_roots};
+use crate::store::disk::{Real, group_names, group_number};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when all is well, 78 when something is not. Nothing is changed, and nothing is asked over the network.
+Exit code 0 when all is well, 78 when something here is not; with --online also 77 when MESH refuses us and 69 when it
+cannot be reached. Nothing is changed, and without --online nothing is asked over the network.
+
+--online asks MESH for a sign of life, and for each mailbox a handshake and one page of its list, of which only the
+number is shown. It counts as a handshake, of which MESH wants no more than one an hour for each mailbox: the limit that
+a running daemon keeps is its own. It writes a small file into each staging folder and removes it, so run it as the
+daemon's user. It looks at the state disk, and whether keys.identity opens what is sealed. A daemon may run beside it.
 
 Examples:
   meshd check
   meshd check --tests
+  meshd check --online
   meshd check --config ./meshd.toml --json")]
 pub(super) struct Check {
     /// Outputs that are away are shown, but do not count: what the unit asks before it starts the daemon, which
@@ -33,6 +41,9 @@ pub(super) struct Check {
     /// Run the tests in the pipelines' files as well
     #[arg(long)]
     tests: bool,
+    /// Ask MESH, the outputs and the state disk as well, and list what they answer
+    #[arg(long)]
+    online: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -44,6 +55,8 @@ struct Report {
     mistakes: Vec<Finding>,
     away: Vec<Finding>,
     roots: Vec<(String, RootReport)>,
+    /// What was asked with `--online`.
+    probes: Vec<Probe>,
     mailboxes: usize,
     pipelines: usize,
     /// How many ran, if they were asked for.
@@ -53,29 +66,45 @@ struct Report {
 impl Check {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let mut report = Report::default();
-        match context.load() {
-            Ok(loaded) => look(&loaded, self.tests, &mut report),
-            Err(Failure::Configuration(findings)) => report.mistakes = findings,
-            Err(other) => return Err(other),
+        match config::examine(&context.config) {
+            Ok(loaded) => self.look(&loaded, &mut report)?,
+            Err(findings) => report.mistakes = findings,
         }
         if !self.before_start {
             report.mistakes.append(&mut report.away);
         }
+        report.mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         if self.json {
             context.out.json(&json!({
                 "mistakes": report.mistakes.iter().map(as_json).collect::<Vec<_>>(),
                 "away": report.away.iter().map(as_json).collect::<Vec<_>>(),
+                "outputs": report.roots.iter().map(root_as_json).collect::<Vec<_>>(),
+                "online": report.probes.iter().map(probe_as_json).collect::<Vec<_>>(),
             }))?;
         } else {
+            let written = if self.online { ", written to as this user" } else { "" };
             for (output, root) in &report.roots {
-                context.out.line(format_args!("{output}: {}, {}", root.kind, promise(root.promise)))?;
+                context.out.line(format_args!("{output}: {}, {}{written}", root.kind, promise(root.promise)))?;
+            }
+            for Probe { about, verdict, answer } in &report.probes {
+                context.out.line(format_args!("{about}: {}: {answer}", verdict.as_str()))?;
             }
             for away in &report.away {
                 context.out.line(format_args!("away for now: {away}"))?;
             }
         }
         if !report.mistakes.is_empty() {
+            if self.online && report.probes.is_empty() {
+                context.out.note("MESH, keys and disk are asked once there is no other mistake");
+            }
             return Err(Failure::Configuration(report.mistakes));
+        }
+        let is_any = |verdict| report.probes.iter().any(|probe| probe.verdict == verdict);
+        if is_any(Verdict::Refused) {
+            return Err(Failure::Far(FarSide::Refused));
+        }
+        if is_any(Verdict::Away) {
+            return Err(Failure::Far(FarSide::Away));
         }
         if self.json {
             return Ok(());
@@ -84,6 +113,76 @@ impl Check {
         let Report { mailboxes, pipelines, .. } = report;
         context.out.good(format_args!("no mistakes (mailboxes: {mailboxes}, pipelines: {pipelines}{tests})"))
     }
+
+    /// Looks at all that a sound key leads to, so that a mistake hides no other.
+    fn look(&self, loaded: &Loaded, report: &mut Report) -> Result<(), Failure> {
+        report.mistakes.extend_from_slice(loaded.mistakes());
+        report.mailboxes = loaded.config.mailboxes.len();
+        let state_is_sound = loaded.is_sound("state.directory");
+        let secrets = loaded.resolve().map_err(|findings| report.mistakes.extend(findings)).ok();
+        let misfits = certificates(loaded, &report.mistakes);
+        report.mistakes.extend(misfits);
+        if let Some(secrets) = secrets {
+            if state_is_sound {
+                report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
+            }
+            if self.online && report.mistakes.is_empty() {
+                report.ask(loaded, &secrets)?;
+            }
+        }
+        if state_is_sound {
+            report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
+        }
+        if let Some(folder) = loaded.config.control.socket.parent()
+            && loaded.is_sound("control.socket")
+        {
+            report.mistakes.extend(writable(loaded, "control.socket", folder));
+        }
+        groups(loaded, report);
+        // A pipeline may name a mailbox that is left out.
+        if !loaded.is_sound("pipelines") || loaded.lacks_a_mailbox() || loaded.config.mailboxes.is_empty() {
+            return Ok(());
+        }
+        match daemon::load_pipelines_with_keys(loaded) {
+            Ok(pipelines) => {
+                report.pipelines = pipelines.all().len();
+                if state_is_sound {
+                    outputs(loaded, &pipelines, self.trial(), report);
+                }
+                if self.tests {
+                    let tested = pipelines.test();
+                    report.tests = Some(tested.count);
+                    report.mistakes.extend(tested.failures);
+                }
+            }
+            Err(findings) => report.mistakes.extend(findings),
+        }
+        Ok(())
+    }
+
+    fn trial(&self) -> Trial {
+        if self.online { Trial::Write } else { Trial::Look }
+    }
+}
+
+impl Report {
+    /// Asks what only MESH, the disk and the keys can tell. What is wrong here is a mistake like any other.
+    fn ask(&mut self, loaded: &Loaded, secrets: &Secrets) -> Result<(), Failure> {
+        let (wrong, told) =
+            daemon::probe(loaded, secrets)?.into_iter().partition(|probe| probe.verdict == Verdict::Wrong);
+        let wrong: Vec<Probe> = wrong;
+        self.mistakes.extend(wrong.into_iter().map(|probe| loaded.finding(&probe.about, probe.answer, "")));
+        self.probes = told;
+        Ok(())
+    }
+}
+
+fn root_as_json((output, root): &(String, RootReport)) -> serde_json::Value {
+    json!({ "output": output, "file_system": root.kind, "once": root.promise == Promise::Once })
+}
+
+fn probe_as_json(probe: &Probe) -> serde_json::Value {
+    json!({ "about": probe.about, "verdict": probe.verdict.as_str(), "answer": probe.answer })
 }
 
 fn promise(promise: Promise) -> &'static str {
@@ -106,37 +205,29 @@ fn as_json(finding: &Finding) -> serde_json::Value {
     })
 }
 
-fn look(loaded: &Loaded, with_tests: bool, report: &mut Report) {
-    report.mailboxes = loaded.config.mailboxes.len();
-    match loaded.resolve() {
-        Ok(secrets) => {
-            report.mistakes.extend(certificates(loaded, &secrets));
-            report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
-        }
-        Err(findings) => report.mistakes.extend(findings),
+/// Do authorities, certificate and key fit together? Asked only if none of them is among the mistakes.
+fn certificates(loaded: &Loaded, mistakes: &[Finding]) -> Vec<Finding> {
+    let files = ["mesh.ca", "mesh.client_certificate", "mesh.client_key"];
+    if mistakes.iter().any(|finding| files.contains(&finding.key.as_str())) {
+        return Vec::new();
     }
-    report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
-    if let Some(folder) = loaded.config.control.socket.parent() {
-        report.mistakes.extend(writable(loaded, "control.socket", folder));
-    }
-    match daemon::load_pipelines_with_keys(loaded) {
-        Ok(pipelines) => {
-            outputs(loaded, &pipelines, report);
-            if with_tests {
-                let tested = pipelines.test();
-                report.tests = Some(tested.count);
-                report.mistakes.extend(tested.failures);
-            }
-        }
-        Err(findings) => report.mistakes.extend(findings),
-    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let mesh = loaded.config.mesh.as_ref();
+    mesh.and_then(|mesh| daemon::client(loaded, mesh, &clock).err()).unwrap_or_default()
 }
 
-fn certificates(loaded: &Loaded, secrets: &Secrets) -> Option<Finding> {
-    let mesh = loaded.config.mesh.as_ref()?;
-    let clock = Arc::new(SystemClock::default());
-    let error = Client::new(daemon::tls_files(mesh, secrets), Network::default(), clock).err()?;
-    Some(loaded.finding("mesh", error.to_string(), "authorities, a certificate and its key, that fit together"))
+/// Are the groups there? One that owns outputs keeps no mail from being received.
+fn groups(loaded: &Loaded, report: &mut Report) {
+    let missing = |key: &str, name: &Option<String>| {
+        let error = group_number(name.as_ref()?).err()?;
+        let names = group_names().unwrap_or_default();
+        let did_you_mean = nearest(name.as_ref()?, names.iter().map(String::as_str));
+        Some(Finding { did_you_mean, ..loaded.finding(key, error.to_string(), "a group of this machine") })
+    };
+    let control = &loaded.config.control;
+    report.mistakes.extend(missing("control.view_group", &control.view_group));
+    report.mistakes.extend(missing("control.operate_group", &control.operate_group));
+    report.away.extend(loaded.mailboxes().filter_map(|(name, of)| missing(&format!("{name}.group"), &of.group)));
 }
 
 /// Could the daemon write into `folder`, or make it?
@@ -147,12 +238,11 @@ fn writable(loaded: &Loaded, key: &str, folder: &Path) -> Option<Finding> {
     Some(loaded.finding(key, problem, "a folder that this user may write to"))
 }
 
-fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
-    report.pipelines = pipelines.all().len();
+fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Report) {
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     let (mailboxes, roots): (Vec<_>, Vec<_>) =
         pipelines.plans().into_iter().map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
-    let reports = probe_roots(&disk, &loaded.config.state.directory, &roots);
+    let reports = probe_roots(&disk, &loaded.config.state.directory, &roots, trial);
     for ((mailbox, (_, plan)), found) in mailboxes.into_iter().zip(roots).zip(reports) {
         match found {
             Ok(found) => {
@@ -163,8 +253,8 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, report: &mut Report) {
                 }
             }
             Err(fault) => {
-                let number = (1..).zip(&loaded.config.mailboxes).find(|(_, known)| known.id == mailbox);
-                let key = number.map_or("mailbox".into(), |(number, _)| format!("mailbox[{number}].output"));
+                let known = loaded.mailboxes().find(|(_, known)| known.id == mailbox);
+                let key = known.map_or("mailbox".into(), |(name, _)| format!("{name}.output"));
                 let problem = format!("output {} in {}: {fault}", plan.name, plan.folder.display());
                 report.away.push(loaded.finding(&key, problem, "a root that `meshd output init` set up, mounted"));
             }

@@ -14,20 +14,20 @@ pub(super) enum Exit {
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
-    /// The daemon cannot be reached.
+    /// The daemon, or MESH, cannot be reached.
     Unreachable = 69,
     /// Stable storage failed: the daemon halted.
     Halted = 70,
     /// Something is in the way that may go away by itself, or a stop was cut off.
     TryAgain = 75,
-    /// This user may not.
+    /// This user may not, or MESH refuses us.
     NotPermitted = 77,
     /// The configuration has mistakes.
     Configuration = 78,
 }
 
 /// The codes, for `--help`.
-pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 69 daemon unreachable, 70 halted, \
+pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 69 unreachable, 70 halted, \
 75 try again, 77 not permitted, 78 configuration.";
 
 impl From<Exit> for ExitCode {
@@ -36,12 +36,22 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// How a far side that does not do what it should stands to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FarSide {
+    Refused,
+    Away,
+}
+
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// Mistakes in files, keys or folders.
     #[error("{} mistake{} found", .0.len(), if .0.len() == 1 { "" } else { "s" })]
     Configuration(Vec<Finding>),
+    /// MESH refuses us, or is away: what was asked of it says which.
+    #[error("{}", match .0 { FarSide::Refused => "MESH refuses", FarSide::Away => "MESH cannot be reached" })]
+    Far(FarSide),
     /// The daemon did not answer.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -67,7 +77,8 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Configuration(_) | Self::Stop(Stop::Configuration(_)) => Exit::Configuration,
-            Self::Ask(AskError::NotRunning(_)) => Exit::Unreachable,
+            Self::Ask(AskError::NotRunning(_)) | Self::Far(FarSide::Away) => Exit::Unreachable,
+            Self::Far(FarSide::Refused) => Exit::NotPermitted,
             Self::Ask(
                 AskError::NotPermitted(_) | AskError::Refused(Refusal::NotPermitted | Refusal::MayOnlyLook { .. }),
             ) => Exit::NotPermitted,

@@ -17,6 +17,7 @@ mod output;
 mod pipeline;
 mod print;
 mod run;
+mod schema;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod spool;
@@ -81,6 +82,8 @@ enum Command {
     /// Simulate the far side of MESH on loopback, for benchmarks
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
+    /// Print a schema of the configuration, for editors
+    Schema(schema::Schema),
     /// Print completions for a shell
     Completions(completions::Completions),
     /// Print the manual page
@@ -140,6 +143,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::DemoJudge(judge) => judge.run(context),
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run(),
+        Command::Schema(schema) => schema.run(context),
         Command::Completions(completions) => completions.run(context),
         Command::Man(man) => man.run(context),
         Command::IndexProbe(probe) => probe.run(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use age::x25519;
 use chrono::{DateTime, Utc};
 
-use super::model::{Config, Environment, Mailbox, Mesh};
+use super::model::{Config, Environment, Feature, Features, Mailbox, Mesh};
 use super::read::Notes;
 use super::values::{ByteSize, Period};
 
@@ -18,6 +18,12 @@ const LONGEST_POLL: Duration = Duration::from_secs(86_400);
 /// MESH may put a message back until day 30 and list it five days more (mesh-api 7.2).
 const SHORTEST_SEEN: Period = Period::days(35);
 
+/// Recipients in meshd's own documents and fixtures.
+const PRINTED: [&str; 2] = [
+    "age1gde3ncmahlqd9gg50tanl99r960llztrhfapnmx853s4tjum03uqfssgdh",
+    "age19f3cwwfmr5efmvse3u7ycf9gss54gwtv8wh3c22h4zly882w945s4z4yyl",
+];
+
 /// Schedules are looked at from here on, so that the same file always has the same findings.
 fn schedule_start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default()
@@ -27,7 +33,7 @@ fn schedule_start() -> DateTime<Utc> {
 pub(super) fn check(config: &Config, notes: &mut Notes) {
     ranges(config, notes);
     match &config.mesh {
-        Some(mesh) => service(mesh, notes),
+        Some(mesh) => service(mesh, &config.features, notes),
         // A service with a mistake has its own finding.
         None if config.mailboxes.is_empty() || notes.places.contains_key("mesh") => {}
         None => notes.find("mesh", "there are mailboxes but no service", "a table `[mesh]`"),
@@ -37,8 +43,8 @@ pub(super) fn check(config: &Config, notes: &mut Notes) {
         notes.find("mailbox", "there is no mailbox", "at least one table `[[mailbox]]`");
     }
     let is_national = config.mesh.as_ref().is_some_and(|mesh| mesh.environment.is_national());
-    for (number, mailbox) in (1..).zip(&config.mailboxes) {
-        one_mailbox(&format!("mailbox[{number}]"), mailbox, config, is_national, notes);
+    for (name, mailbox) in notes.mailboxes.clone().iter().zip(&config.mailboxes) {
+        one_mailbox(name, mailbox, config, is_national, notes);
     }
     twins(config, notes);
 }
@@ -69,7 +75,11 @@ fn ranges(config: &Config, notes: &mut Notes) {
     within("retention.journal", retention.journal >= longest, "at least as long as any other retention");
 }
 
-fn service(mesh: &Mesh, notes: &mut Notes) {
+fn service(mesh: &Mesh, features: &Features, notes: &mut Notes) {
+    if mesh.environment == Environment::Live && !features.allow.is_empty() {
+        let problem = "\"live\" carries patients' mail, and allows none of these";
+        notes.find("features.allow", problem, "an empty list, or another environment");
+    }
     let second = Period::seconds(1);
     if !(second..=Period::seconds(600)).contains(&mesh.patience) {
         notes.find("mesh.patience", "this is out of range", "\"1s\" to \"10m\"");
@@ -99,7 +109,7 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
         None => notes.find(&key("poll"), "this schedule never comes round", "a schedule that repeats"),
         Some((shortest, longest)) if is_national => {
             if shortest < SHORTEST_POLL {
-                let problem = format!("this lists the inbox {} seconds after the last time", shortest.as_secs());
+                let problem = format!("this lists the inbox {} s after the last time", shortest.as_secs());
                 notes.find(&key("poll"), problem, "at least five minutes between lists on a national service");
             }
             if longest > LONGEST_POLL {
@@ -114,9 +124,15 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
     if mailbox.recipients.is_empty() {
         notes.find(&key("recipients"), "the mail would be sealed for nobody", "at least one age recipient");
     }
-    if mailbox.recipients.iter().any(|recipient| recipient.parse::<x25519::Recipient>().is_err()) {
-        let expected = "recipients such as `meshd keys generate` prints, beginning with `age1`";
-        notes.find(&key("recipients"), "one of these is not an age recipient", expected);
+    for (place, recipient) in (1..).zip(&mailbox.recipients) {
+        if recipient.parse::<x25519::Recipient>().is_err() {
+            let expected = "recipients such as `meshd keys generate` prints, beginning with `age1`";
+            notes.find(&key("recipients"), format!("number {place} is not an age recipient"), expected);
+        } else if PRINTED.contains(&recipient.as_str()) && !config.may_use(Feature::TestRecipients) {
+            let problem = format!("number {place} is printed in meshd's documents: its identity may be anyone's");
+            let expected = "a recipient of your own, or \"test-recipients\" in `features.allow`";
+            notes.find(&key("recipients"), problem, expected);
+        }
     }
     if overlaps(&mailbox.output, &config.state.directory) {
         notes.find(&key("output"), "this overlaps the state directory", "a folder of its own");
@@ -126,15 +142,16 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
 /// Two mailboxes that would be taken for one another.
 fn twins(config: &Config, notes: &mut Notes) {
     let mut ids = BTreeMap::new();
-    for (number, mailbox) in (1..).zip(&config.mailboxes) {
-        if let Some(first) = ids.insert(&mailbox.id, number) {
-            let problem = format!("{} is mailbox {first} already", mailbox.id);
-            notes.find(&format!("mailbox[{number}].id"), problem, "each mailbox once");
+    let names = notes.mailboxes.clone();
+    for (place, (name, mailbox)) in names.iter().zip(&config.mailboxes).enumerate() {
+        if let Some(first) = ids.insert(&mailbox.id, name) {
+            let problem = format!("{} is {first} already", mailbox.id);
+            notes.find(&format!("{name}.id"), problem, "each mailbox once");
         }
-        let earlier = (1..number).zip(&config.mailboxes).find(|(_, other)| overlaps(&mailbox.output, &other.output));
-        if let Some((other, _)) = earlier {
-            let problem = format!("this overlaps the output of mailbox {other}");
-            notes.find(&format!("mailbox[{number}].output"), problem, "a folder of its own for each mailbox");
+        let mut earlier = names.iter().zip(&config.mailboxes).take(place);
+        if let Some((other, _)) = earlier.find(|(_, other)| overlaps(&mailbox.output, &other.output)) {
+            let problem = format!("this overlaps the output of {other}");
+            notes.find(&format!("{name}.output"), problem, "a folder of its own for each mailbox");
         }
     }
 }

@@ -88,7 +88,7 @@ fn parse(source: &Source, findings: &mut Vec<Finding>) -> Table {
             line: error.span().map(|span| line_of(&source.text, span.start)),
             key: String::new(),
             problem: format!("this is not TOML: {}", error.message()),
-            expected: "a TOML file".into(),
+            expected: "lines such as `key = \"value\"`".into(),
             did_you_mean: None,
         });
     }

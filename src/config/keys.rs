@@ -1,12 +1,14 @@
 //! Which keys each table has, which of them are needed, and their defaults: the one place for those.
 
+use serde_json::{Value as Json, json};
+
 use super::document::{Node, Place, Table, Value};
 use super::model::{
-    Config, Control, Engine, Environment, FileRef, Http, Journal, KeyFiles, Life, Limits, Log, LogFormat, LogLevel,
-    Mailbox, Mesh, Pipelines, Queue, Retention, State,
+    Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits, Log,
+    LogFormat, LogLevel, Mailbox, Mesh, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
-use super::secret::SecretRef;
+use super::secret::{SecretRef, one_key};
 use super::values::{ByteSize, Listen, Mode, Percent, Period};
 
 impl Config {
@@ -24,12 +26,17 @@ impl Config {
             http: Http::read(root.table("http")),
             log: Log::read(root.table("log")),
             life: Life::read(root.table("life")),
+            features: Features::read(root.table("features")),
             keys: KeyFiles::read(root.table("keys")),
             mesh: root.optional_table("mesh").and_then(Mesh::read),
             mailboxes: root
                 .tables("mailbox")
                 .into_iter()
-                .filter_map(|(name, node)| Mailbox::read(Keys::of(&name, Some(node), root.notes())))
+                .filter_map(|(name, node)| {
+                    let mailbox = Mailbox::read(Keys::of(&name, Some(node), root.notes()))?;
+                    root.notes().mailboxes.push(name);
+                    Some(mailbox)
+                })
                 .collect(),
         };
         root.end();
@@ -137,6 +144,14 @@ impl Life {
     }
 }
 
+impl Features {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let features = Self { allow: keys.or("allow", Vec::new()) };
+        keys.end();
+        features
+    }
+}
+
 impl KeyFiles {
     fn read(mut keys: Keys<'_>) -> Self {
         let files = Self {
@@ -209,6 +224,10 @@ macro_rules! written_as_word {
         $(impl Setting for $type {
             const EXPECTED: &'static str = $expected;
 
+            fn schema() -> Json {
+                json!({ "enum": $words.iter().map(|(word, _)| *word).collect::<Vec<_>>() })
+            }
+
             fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
                 read_word(node, key, notes, &$words)
             }
@@ -224,6 +243,9 @@ written_as_word! {
     LogLevel, "a level", [
         ("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)
     ];
+    Feature, "a word", [
+        ("test-recipients", Self::TestRecipients), ("simulator-certificates", Self::SimulatorCertificates)
+    ];
     Environment, "\"live\", \"int\", \"dep\" or \"custom\"", [
         ("live", Self::Live), ("int", Self::Integration), ("dep", Self::Deployment), ("custom", Self::Custom)
     ];
@@ -232,7 +254,15 @@ written_as_word! {
 impl Setting for FileRef {
     const EXPECTED: &'static str = "`{ file = \"/path\" }`";
 
+    fn schema() -> Json {
+        one_key("file")
+    }
+
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
+        if !matches!(node.value, Value::Table(_)) {
+            notes.find(key, format!("this is {}", node.value.kind()), Self::EXPECTED);
+            return None;
+        }
         let mut keys = Keys::of(key, Some(node.clone()), notes);
         let file = keys.required("file");
         keys.end();

@@ -12,11 +12,13 @@ mod keys;
 mod model;
 mod read;
 mod resolve;
+mod schema;
 mod secret;
 #[cfg(test)]
 mod tests;
 mod values;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -24,8 +26,9 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 
 pub use document::Source;
-pub use model::{Config, Engine, Environment, Limits, LogFormat, LogLevel, Mailbox, Mesh};
-pub use resolve::{Secrets, identities_at};
+pub use model::{Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh};
+pub use resolve::{Secrets, credentials, identities_at};
+pub use schema::schema;
 pub use secret::{SecretError, SecretRef};
 pub use values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};
 
@@ -38,7 +41,7 @@ pub const MAIN_FILE: &str = "/etc/meshd/meshd.toml";
 /// No configuration file is longer than this many bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// A configuration without mistakes, and where each key of it stands.
+/// A configuration, and where each key of it stands.
 #[derive(Debug)]
 pub struct Loaded {
     /// The values.
@@ -58,22 +61,34 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Finding>> {
     read_sources(path).and_then(|sources| check_sources(&sources))
 }
 
+/// Reads the same files, and gives what is right in them even where something is wrong: see [`Loaded::mistakes`].
+/// Files that cannot be read give nothing.
+pub fn examine(path: &Path) -> Result<Loaded, Vec<Finding>> {
+    read_sources(path).map(|sources| examine_sources(&sources))
+}
+
 /// Checks files already read.
 pub fn check_sources(sources: &[Source]) -> Result<Loaded, Vec<Finding>> {
+    let loaded = examine_sources(sources);
+    if loaded.mistakes().is_empty() { Ok(loaded) } else { Err(loaded.notes.findings) }
+}
+
+fn examine_sources(sources: &[Source]) -> Loaded {
     let mut notes = read::Notes::default();
     let table = document::merge(sources, &mut notes.findings);
+    let broken: BTreeSet<_> = notes.findings.iter().map(|finding| (finding.file.clone(), finding.line)).collect();
+    let syntax = notes.findings.len();
     let config = Config::read(table, &mut notes);
     check::check(&config, &mut notes);
-    if !notes.findings.is_empty() {
-        let mut findings = notes.findings;
-        findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        return Err(findings);
-    }
+    // What the parser made of a line that is not TOML is no mistake of its own.
+    let meant = notes.findings.split_off(syntax);
+    notes.findings.extend(meant.into_iter().filter(|found| !broken.contains(&(found.file.clone(), found.line))));
+    notes.findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     let mut hash = digest::Context::new(&digest::SHA256);
     for source in sources {
         hash.update(source.text.as_bytes());
     }
-    Ok(Loaded { config, sha256: hex(hash.finish().as_ref()), notes })
+    Loaded { config, sha256: hex(hash.finish().as_ref()), notes }
 }
 
 fn read_sources(main: &Path) -> Result<Vec<Source>, Vec<Finding>> {
@@ -130,6 +145,30 @@ fn unreadable(path: &Path, error: &io::Error) -> Finding {
 }
 
 impl Loaded {
+    /// Everything that is wrong in the files. Each such key has its default here, or is left out with its table.
+    pub fn mistakes(&self) -> &[Finding] {
+        &self.notes.findings
+    }
+
+    /// Is nothing wrong in the table or key `name`, nor in what is inside it? Where a file is not TOML nothing is sure.
+    pub fn is_sound(&self, name: &str) -> bool {
+        let concerns = |key: &str| {
+            key.is_empty() || key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        !self.mistakes().iter().any(|finding| concerns(&finding.key))
+    }
+
+    /// The mailboxes, each with the full name of its table, such as `mailbox[2]`.
+    pub fn mailboxes(&self) -> impl Iterator<Item = (&str, &Mailbox)> {
+        self.notes.mailboxes.iter().map(String::as_str).zip(&self.config.mailboxes)
+    }
+
+    /// Is any mailbox left out for a mistake in it?
+    pub fn lacks_a_mailbox(&self) -> bool {
+        let is_mailbox = |key: &&String| key.starts_with("mailbox[") && key.ends_with(']');
+        self.notes.places.keys().filter(is_mailbox).count() > self.config.mailboxes.len()
+    }
+
     /// A mistake at `key` that only the outside showed, with the key's place.
     pub fn finding(&self, key: &str, problem: impl Into<String>, expected: impl Into<String>) -> Finding {
         self.notes.finding(key, problem, expected)

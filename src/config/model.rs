@@ -31,6 +31,8 @@ pub struct Config {
     pub log: Log,
     /// `[life]`
     pub life: Life,
+    /// `[features]`
+    pub features: Features,
     /// `[keys]`
     pub keys: KeyFiles,
     /// `[mesh]`; there must be one where there are mailboxes.
@@ -169,6 +171,22 @@ pub struct Life {
     pub workers: u16,
 }
 
+/// `[features]`: what only a rehearsal may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Features {
+    /// What is allowed on a national service; nothing may be on `live`. A custom service allows all of it.
+    pub allow: Vec<Feature>,
+}
+
+/// Something that is not for patients' mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feature {
+    /// Recipients that are printed in meshd's own documents and fixtures: anyone may have their identity.
+    TestRecipients,
+    /// A client certificate that a simulator's authority issued.
+    SimulatorCertificates,
+}
+
 /// `[keys]`: the daemon's own keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFiles {
@@ -253,6 +271,14 @@ pub struct Mailbox {
     pub limits: Limits,
     /// How much of its mail may be dead or held.
     pub set_aside: Limits,
+}
+
+impl Config {
+    /// Is it allowed, or is the service one without national rules?
+    pub fn may_use(&self, feature: Feature) -> bool {
+        let is_national = self.mesh.as_ref().is_some_and(|mesh| mesh.environment.is_national());
+        !is_national || self.features.allow.contains(&feature)
+    }
 }
 
 impl Mesh {

@@ -3,8 +3,10 @@
 //! A table is read key by key rather than by a derived deserializer, because a derived one stops at its first mistake
 //! and operators need all of them. An unknown key is always a mistake, as with `deny_unknown_fields`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use serde_json::{Value as Json, json};
 
 use super::document::{Node, Place, Table, Value};
 use crate::domain::finding::{Finding, nearest};
@@ -16,8 +18,27 @@ pub(super) struct Notes {
     pub(super) findings: Vec<Finding>,
     /// Where each key that is written stands, by its full name such as `mailbox[2].poll`.
     pub(super) places: BTreeMap<String, Place>,
+    /// The full name of each mailbox that could be read, such as `mailbox[2]`: one with a mistake may be left out.
+    pub(super) mailboxes: Vec<String>,
     /// Every key that could be written, by its name without numbers such as `mailbox.poll`.
-    pub(super) known: BTreeSet<String>,
+    pub(super) known: BTreeMap<String, Known>,
+}
+
+/// A key that could be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) shape: Shape,
+    pub(super) is_required: bool,
+}
+
+/// What stands behind a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    /// One value, with its JSON schema.
+    Value(fn() -> Json),
+    Table,
+    /// Tables, each headed `[[key]]`.
+    Tables,
 }
 
 impl Notes {
@@ -55,6 +76,9 @@ pub(super) trait Setting: Sized {
     /// What may stand there, for the message.
     const EXPECTED: &'static str;
 
+    /// The same for editors, as a JSON schema.
+    fn schema() -> Json;
+
     /// The checked value; on a mistake a finding in `notes` and `None`.
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self>;
 }
@@ -85,7 +109,7 @@ impl<'a> Keys<'a> {
 
     /// The value of a key that need not be there.
     pub(super) fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
-        let node = self.take(key)?;
+        let node = self.take(key, Shape::Value(T::schema), false)?;
         T::read(&node, &self.full(key), self.notes)
     }
 
@@ -96,7 +120,7 @@ impl<'a> Keys<'a> {
 
     /// The value of a key that must be there.
     pub(super) fn required<T: Setting>(&mut self, key: &'static str) -> Option<T> {
-        let Some(node) = self.take(key) else {
+        let Some(node) = self.take(key, Shape::Value(T::schema), true) else {
             let full = self.full(key);
             self.notes.find(&full, "this key is missing", T::EXPECTED);
             return None;
@@ -106,20 +130,20 @@ impl<'a> Keys<'a> {
 
     /// A table inside this one.
     pub(super) fn table(&mut self, key: &'static str) -> Keys<'_> {
-        let node = self.take(key);
+        let node = self.take(key, Shape::Table, false);
         Keys::of(&self.full(key), node, self.notes)
     }
 
     /// A table inside this one that need not be there.
     pub(super) fn optional_table(&mut self, key: &'static str) -> Option<Keys<'_>> {
-        let node = self.take(key)?;
+        let node = self.take(key, Shape::Table, false)?;
         Some(Keys::of(&self.full(key), Some(node), self.notes))
     }
 
     /// The tables of a `[[list]]` inside this one, with their full names, counted from 1.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<(String, Node)> {
         let full = self.full(key);
-        match self.take(key) {
+        match self.take(key, Shape::Tables, false) {
             None => Vec::new(),
             Some(Node { value: Value::List(nodes), .. }) => {
                 (1..).zip(nodes).map(|(number, node)| (format!("{full}[{number}]"), node)).collect()
@@ -147,10 +171,11 @@ impl<'a> Keys<'a> {
         self.notes
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Node> {
+    fn take(&mut self, key: &'static str, shape: Shape, is_required: bool) -> Option<Node> {
         self.asked.push(key);
         let full = self.full(key);
-        self.notes.known.insert(full.chars().filter(|c| !matches!(c, '[' | ']' | '0'..='9')).collect());
+        let name = full.chars().filter(|c| !matches!(c, '[' | ']' | '0'..='9')).collect();
+        self.notes.known.insert(name, Known { shape, is_required });
         let node = self.table.remove(key)?;
         self.notes.places.insert(full, node.place.clone());
         Some(node)
@@ -218,6 +243,10 @@ pub(super) fn read_whole<T: TryFrom<i64>>(
 
 impl<T: Setting> Setting for Vec<T> {
     const EXPECTED: &'static str = "a list";
+
+    fn schema() -> Json {
+        json!({ "type": "array", "items": T::schema() })
+    }
 
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         let Value::List(items) = &node.value else {

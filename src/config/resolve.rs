@@ -17,7 +17,7 @@ const SHORTEST_HMAC_BYTES: usize = 32;
 
 const NO_IDENTITY: &str = "there is no age identity, or a line that is none";
 
-/// Everything secret, and the files of the TLS identity, which its adapter reads and watches itself.
+/// Everything secret but the TLS identity, which its adapter reads and watches itself.
 #[derive(Debug)]
 pub struct Secrets {
     /// The age identities that open payloads.
@@ -28,22 +28,18 @@ pub struct Secrets {
     pub shared_key: SecretString,
     /// Each mailbox's password.
     pub passwords: BTreeMap<MailboxId, SecretString>,
-    /// Our certificate with its chain.
-    pub client_certificate: PathBuf,
-    /// Its key.
-    pub client_key: PathBuf,
 }
 
 impl Loaded {
-    /// Reads every secret. Nothing of any secret is in a finding.
+    /// Reads every secret that is soundly named. Nothing of any secret is in a finding.
     pub fn resolve(&self) -> Result<Secrets, Vec<Finding>> {
         let credentials = credentials();
         let mut findings = Vec::new();
         let mut read = |key: &str, reference: &SecretRef| {
-            let read = reference.path(credentials.as_deref()).and_then(|path| {
-                let secret = reference.read(credentials.as_deref())?;
-                Ok((path, secret))
-            });
+            if !self.is_sound(key) {
+                return None;
+            }
+            let read = reference.read(credentials.as_deref());
             read.map_err(|error| findings.push(self.finding(key, error.to_string(), "a secret that only we can read")))
                 .ok()
         };
@@ -54,32 +50,23 @@ impl Loaded {
         let shared_key = mesh.and_then(|mesh| read("mesh.shared_key", &mesh.shared_key));
         let certificate = mesh.and_then(|mesh| read("mesh.client_certificate", &mesh.client_certificate));
         let key = mesh.and_then(|mesh| read("mesh.client_key", &mesh.client_key));
-        let passwords: BTreeMap<MailboxId, SecretString> = (1..)
-            .zip(&config.mailboxes)
-            .filter_map(|(number, mailbox)| {
-                let (_, password) = read(&format!("mailbox[{number}].password"), &mailbox.password)?;
+        let passwords: BTreeMap<MailboxId, SecretString> = self
+            .mailboxes()
+            .filter_map(|(name, mailbox)| {
+                let password = read(&format!("{name}.password"), &mailbox.password)?;
                 Some((mailbox.id.clone(), password))
             })
             .collect();
 
-        let identities = identity.map(|(_, secret)| self.identities(&secret, &mut findings));
-        if let Some((_, secret)) = &hmac
+        let identities = identity.map(|secret| self.identities(&secret, &mut findings));
+        if let Some(secret) = &hmac
             && secret.expose_secret().len() < SHORTEST_HMAC_BYTES
         {
             findings.push(self.finding("keys.hmac", "this key is too short", "a key of `meshd keys generate --hmac`"));
         }
         match (identities, hmac, shared_key, certificate, key) {
-            (Some(identities), Some((_, hmac)), Some((_, shared_key)), Some(certificate), Some(key))
-                if findings.is_empty() =>
-            {
-                Ok(Secrets {
-                    identities,
-                    hmac: DigestKey::new(hmac.expose_secret().as_bytes()),
-                    shared_key,
-                    passwords,
-                    client_certificate: certificate.0,
-                    client_key: key.0,
-                })
+            (Some(identities), Some(hmac), Some(shared_key), Some(_), Some(_)) if findings.is_empty() => {
+                Ok(Secrets { identities, hmac: DigestKey::new(hmac.expose_secret().as_bytes()), shared_key, passwords })
             }
             _ => Err(findings),
         }
@@ -92,11 +79,12 @@ impl Loaded {
             return Vec::new();
         };
         let ours: BTreeSet<String> = identities.iter().map(|identity| identity.to_public().to_string()).collect();
-        for (number, mailbox) in (1..).zip(&self.config.mailboxes) {
-            if !mailbox.recipients.iter().any(|recipient| ours.contains(recipient)) {
+        for (name, mailbox) in self.mailboxes() {
+            let key = format!("{name}.recipients");
+            if self.is_sound(&key) && !mailbox.recipients.iter().any(|recipient| ours.contains(recipient)) {
                 let problem = "none of these belongs to keys.identity, so its mail could be kept but never opened";
                 let expected = format!("{} among them", ours.iter().cloned().collect::<Vec<_>>().join(" or "));
-                findings.push(self.finding(&format!("mailbox[{number}].recipients"), problem, expected));
+                findings.push(self.finding(&key, problem, expected));
             }
         }
         identities.iter().map(x25519::Identity::to_string).collect()
@@ -110,7 +98,7 @@ pub fn identities_at(reference: &SecretRef) -> Result<Vec<x25519::Identity>, Str
 }
 
 /// Where systemd put the unit's credentials.
-fn credentials() -> Option<PathBuf> {
+pub fn credentials() -> Option<PathBuf> {
     std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
 use super::document::{Node, Value};
@@ -96,11 +97,16 @@ impl SecretRef {
 impl Setting for SecretRef {
     const EXPECTED: &'static str = Self::EXPECTED;
 
+    fn schema() -> Json {
+        json!({ "oneOf": [one_key("credential"), one_key("file")] })
+    }
+
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         if !matches!(node.value, Value::Table(_)) {
             notes.find(key, "a secret is never written here", Self::EXPECTED);
             return None;
         }
+        let before = notes.findings.len();
         let mut keys = Keys::of(key, Some(node.clone()), notes);
         let credential: Option<String> = keys.optional("credential");
         let file: Option<PathBuf> = keys.optional("file");
@@ -114,12 +120,24 @@ impl Setting for SecretRef {
                 credential
             }
             (None, Some(path)) => Some(Self::File(path)),
+            // What is written and wrong has its own finding.
+            (None, None) if notes.findings.len() > before => None,
             (None, None) | (Some(_), Some(_)) => {
                 notes.find(key, "exactly one reference is needed", Self::EXPECTED);
                 None
             }
         }
     }
+}
+
+/// The schema of a table with this key alone, a string.
+pub(super) fn one_key(key: &str) -> Json {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": [key],
+        "properties": { key: { "type": "string" } },
+    })
 }
 
 #[cfg(test)]

@@ -4,18 +4,28 @@ use std::collections::BTreeSet;
 
 use super::document::Source;
 use super::read::Notes;
+use super::schema::{SHIPPED, shipped_in_full};
 use super::*;
 
-const SHIPPED: &str = include_str!("../../config/meshd.toml");
-
 /// A recipient whose identity nobody has.
-const RECIPIENT: &str = "age1gde3ncmahlqd9gg50tanl99r960llztrhfapnmx853s4tjum03uqfssgdh";
+const RECIPIENT: &str = "age1kaea6l00mdx54a980c96jr7pknrfl0z5skj0xdexd6hvzc0epseq8u4wex";
+
+/// One that is printed, as the examples have it.
+const PRINTED: &str = "\"age1gde3ncmahlqd9gg50tanl99r960llztrhfapnmx853s4tjum03uqfssgdh\",
+    \"age19f3cwwfmr5efmvse3u7ycf9gss54gwtv8wh3c22h4zly882w945s4z4yyl\",";
+
+/// The drop-ins beside the shipped file.
+pub(super) const EXAMPLES: [(&str, &str); 3] = [
+    ("10-mailbox", include_str!("../../config/conf.d/10-mailbox.toml")),
+    ("20-environment", include_str!("../../config/conf.d/20-environment.toml")),
+    ("30-small-machine", include_str!("../../config/conf.d/30-small-machine.toml")),
+];
 
 fn source(text: &str) -> Source {
     Source { path: "meshd.toml".into(), text: text.into() }
 }
 
-fn minimal() -> String {
+pub(super) fn minimal() -> String {
     format!(
         r#"
 [mesh]
@@ -51,18 +61,6 @@ fn read(text: &str) -> (Config, Notes) {
     (config, notes)
 }
 
-/// The shipped file with every commented key switched on.
-fn shipped_in_full() -> String {
-    let mut text = String::new();
-    for line in SHIPPED.lines() {
-        let is_key =
-            line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['));
-        text.push_str(if is_key { &line[1..] } else { line });
-        text.push('\n');
-    }
-    text
-}
-
 #[test]
 fn the_shipped_file_shows_the_defaults() {
     assert_eq!(read(SHIPPED).0, read("").0);
@@ -74,7 +72,7 @@ fn the_shipped_file_shows_every_key() {
     let shown: BTreeSet<String> =
         notes.places.keys().map(|key| key.chars().filter(|c| !matches!(c, '[' | ']' | '0'..='9')).collect()).collect();
     let references = |key: &&String| !key.ends_with(".credential") && !key.ends_with(".file");
-    let hidden: Vec<_> = notes.known.iter().filter(references).filter(|key| !shown.contains(*key)).collect();
+    let hidden: Vec<_> = notes.known.keys().filter(references).filter(|key| !shown.contains(*key)).collect();
     assert_eq!(hidden, Vec::<&String>::new());
 }
 
@@ -87,6 +85,27 @@ fn the_shipped_file_is_right_once_every_key_is_switched_on() {
     assert_eq!(written_out.mode, left_out.mode);
     assert_eq!(written_out.limits, left_out.limits);
     assert_eq!(written_out.set_aside, left_out.set_aside);
+}
+
+#[test]
+fn each_example_can_be_laid_over_a_minimal_configuration_and_all_of_them_together() {
+    let live = minimal().replace("\"int\"", "\"live\"");
+    // The first names printed recipients, which only the second allows.
+    let examples = EXAMPLES.map(|(name, text)| (name, text.replace(PRINTED, &format!("\"{RECIPIENT}\","))));
+    let checked = |over: &[&str]| {
+        let over = over.iter().map(|text| Source { path: "conf.d/example.toml".into(), text: (*text).to_owned() });
+        check_sources(&std::iter::once(source(&live)).chain(over).collect::<Vec<_>>())
+    };
+    for (name, text) in &examples {
+        checked(&[text]).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+    }
+    let [mailbox, environment, small] = EXAMPLES.map(|(_, text)| text);
+    let config = checked(&[mailbox, environment, small]).expect("no mistakes").config;
+    assert_eq!(config.mailboxes.len(), 2);
+    assert_eq!(config.mesh.map(|mesh| mesh.environment), Some(Environment::Integration));
+    assert_eq!(config.life.workers, 1);
+    let refused = checked(&[mailbox]).expect_err("printed recipients on live");
+    assert!(refused.iter().all(|finding| finding.key == "mailbox[2].recipients"), "{refused:?}");
 }
 
 #[test]
@@ -185,6 +204,19 @@ fn a_reference_names_exactly_one_place() {
         let text = minimal().replace("{ credential = \"mesh-X26ABC1\" }", wrong);
         assert!(findings(&text).iter().all(|finding| finding.key.starts_with("mailbox[1].password")), "{wrong}");
     }
+}
+
+#[test]
+fn recipients_of_our_documents_are_for_rehearsals_and_never_for_live() {
+    let printed = SHIPPED.lines().find_map(|line| line.strip_prefix("#recipients = [\"")?.strip_suffix("\"]"));
+    let text = minimal().replace(RECIPIENT, printed.expect("the shipped file shows a recipient"));
+    assert_eq!(keys(&text), [("mailbox[1].recipients".into(), Some(12))]);
+    let allowed = text.clone() + "[features]\nallow = [\"test-recipients\"]\n";
+    assert!(check_sources(&[source(&allowed)]).is_ok());
+    let custom = text.replace("\"int\"", "\"custom\"\nurl = \"https://localhost:8743\"");
+    assert!(check_sources(&[source(&custom)]).is_ok());
+    let live = allowed.replace("\"int\"", "\"live\"");
+    assert_eq!(keys(&live), [("features.allow".into(), Some(15))]);
 }
 
 #[test]

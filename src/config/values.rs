@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
+
 use super::document::Node;
 use super::read::{Notes, Setting, read_text, read_whole};
 use crate::adapters::mesh::BaseUrl;
@@ -118,7 +120,10 @@ impl FromStr for Cron {
             5 => return Err(format!("five fields lack the seconds: write \"0 {text}\"")),
             fields => return Err(format!("there are {fields} fields, not six")),
         }
-        text.parse().map(|schedule| Self(Box::new(schedule))).map_err(|error: cron::error::Error| error.to_string())
+        text.parse().map(|schedule| Self(Box::new(schedule))).map_err(|error: cron::error::Error| {
+            // The last line of several says what is wrong; the others draw where.
+            error.to_string().lines().last().unwrap_or("this is not a schedule").to_owned()
+        })
     }
 }
 
@@ -178,6 +183,10 @@ macro_rules! written_as_text {
         $(impl Setting for $type {
             const EXPECTED: &'static str = $expected;
 
+            fn schema() -> Json {
+                json!({ "type": "string" })
+            }
+
             fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
                 read_text(node, key, notes, Self::EXPECTED, $build)
             }
@@ -196,11 +205,16 @@ written_as_text! {
     Proxy, "a URL such as \"http://proxy.example:3128\"", str::parse;
     BaseUrl, "a URL such as \"https://localhost:8743\"", BaseUrl::parse;
     String, "a string", |text| Ok::<_, String>(text.to_owned());
-    MailboxId, "a mailbox id such as \"X26ABC1\"", |text| MailboxId::new(text);
+    MailboxId, "1 to 100 letters, digits, `_` or `-`, such as \"X26ABC1\"",
+        |text| MailboxId::new(text).map_err(|_| "this is not a mailbox id");
 }
 
 impl Setting for u64 {
     const EXPECTED: &'static str = "a whole number of at least 1";
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 1 })
+    }
 
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         read_whole(node, key, notes, Self::EXPECTED, 1..=i64::MAX)
@@ -209,6 +223,10 @@ impl Setting for u64 {
 
 impl Setting for u16 {
     const EXPECTED: &'static str = "a whole number from 1 to 1000";
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 1, "maximum": 1_000 })
+    }
 
     fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
         read_whole(node, key, notes, Self::EXPECTED, 1..=1_000)

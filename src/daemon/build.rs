@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use secrecy::ExposeSecret;
+use anyhow::Context as _;
 use tokio::sync::watch;
 
 use super::clock::{SystemChance, SystemClock};
 use super::lock::LastEnd;
 use super::metrics::Metrics;
+use super::service::Service;
 use super::{Stop, probe};
-use crate::adapters::http::{Client, Identity, Network, TlsFiles};
-use crate::adapters::mesh::auth::Credentials;
-use crate::adapters::mesh::{self, BaseUrl};
+use crate::adapters::http::Client;
 use crate::config::{Config, Engine, Loaded, Secrets};
-use crate::domain::ids::{MailboxId, Name};
+use crate::domain::ids::MailboxId;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, Floor};
@@ -74,7 +72,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let chance: Arc<dyn Chance> = Arc::new(SystemChance::default());
 
-    let (http, base) = service(loaded, &secrets, &clock)?;
+    let service = Service::new(loaded, Arc::clone(&clock), Arc::clone(&chance)).map_err(Stop::Configuration)?;
     let index = index(config, last, &disk, &clock)?;
     let spool_settings = SpoolSettings {
         directory: config.state.directory.join("spool"),
@@ -104,21 +102,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
 
     let (obstacles, waits, metrics) = (Obstacles::default(), Waits::default(), Metrics::default());
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
-    let service = config.mesh.as_ref().context("there is no service")?;
-    let limits = mesh::Limits { answer: service.patience.0, grace: service.patience.0, ..mesh::Limits::default() };
+    let mesh = config.mesh.as_ref().context("there is no service")?;
     let mut receivers = Vec::new();
     for mailbox in &config.mailboxes {
-        let Some(password) = secrets.passwords.get(&mailbox.id) else { continue };
-        let shared_key = secrets.shared_key.expose_secret().as_bytes();
-        let inbox = mesh::Mailbox::new(mesh::Parts {
-            http: http.clone(),
-            base: base.clone(),
-            credentials: Credentials::new(mailbox.id.clone(), password.clone(), shared_key),
-            clock: Arc::clone(&clock),
-            chance: Arc::clone(&chance),
-            dependency: Name::new("mesh").map_err(|error| anyhow!(error))?,
-            limits,
-        });
+        let Some(inbox) = service.inbox(&mailbox.id, &secrets) else { continue };
         let parts = ReceiveParts {
             inbox: Arc::new(inbox),
             store: Arc::clone(&store),
@@ -131,13 +118,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
             obstacles: obstacles.clone(),
             waits: waits.clone(),
         };
-        let gap = if service.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
+        let gap = if mesh.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
         let polls = Polls::new(mailbox.poll.schedule().clone(), &mailbox.id, gap);
-        let settings = MailboxSettings {
-            polls,
-            in_flight: usize::from(mailbox.in_flight),
-            retry_refused: service.retry_refused.0,
-        };
+        let settings =
+            MailboxSettings { polls, in_flight: usize::from(mailbox.in_flight), retry_refused: mesh.retry_refused.0 };
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
@@ -160,7 +144,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     };
     Ok(House {
         clock,
-        http,
+        http: service.http,
         store,
         committer,
         admission,
@@ -183,27 +167,6 @@ fn sweep(outputs: &Patient<Publisher>, pipelines: &Pipelines, committer: &Commit
     }
     for fault in swept.faults {
         tracing::warn!(code = %fault.code, detail = fault.detail, "an output is away: mail for it waits");
-    }
-}
-
-/// The one client of our TLS identity, and where the service is.
-fn service(loaded: &Loaded, secrets: &Secrets, clock: &Arc<dyn Clock>) -> Result<(Client, BaseUrl), Stop> {
-    let mesh = loaded.config.mesh.as_ref().context("there is no service")?;
-    let base = mesh.service().context("the service has no address")?.base_url();
-    let network = Network { proxy: mesh.proxy.as_ref().map(|proxy| proxy.0.clone()), ..Network::default() };
-    let client = Client::new(tls_files(mesh, secrets), network, Arc::clone(clock)).map_err(|error| {
-        let expected = "a bundle of authorities, a certificate and its key, that fit";
-        Stop::Configuration(vec![loaded.finding("mesh", error.to_string(), expected)])
-    })?;
-    Ok((client, base))
-}
-
-/// The files of our TLS identity.
-pub fn tls_files(mesh: &crate::config::Mesh, secrets: &Secrets) -> TlsFiles {
-    TlsFiles {
-        ca: mesh.ca.0.clone(),
-        identity: Some(Identity { certificate: secrets.client_certificate.clone(), key: secrets.client_key.clone() }),
-        credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
     }
 }
 
@@ -240,7 +203,7 @@ fn store_settings(config: &Config) -> StoreSettings {
     }
 }
 
-fn floor(config: &Config) -> Floor {
+pub(super) fn floor(config: &Config) -> Floor {
     Floor { bytes_percent: config.state.min_free.0, inodes_percent: config.state.min_free_inodes.0 }
 }
 

@@ -17,11 +17,13 @@ mod lock;
 mod logging;
 mod metrics;
 mod notify;
+mod online;
 mod operations;
 mod pipelines;
 mod probe;
 mod reload;
 mod run;
+mod service;
 mod signals;
 mod tellers;
 
@@ -29,14 +31,15 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-pub use build::tls_files;
 pub use clock::{SystemChance, SystemClock};
 pub use control::{Answer, Ask, AskError, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal, ask};
 pub use keys::foreign_key;
 pub use lock::Lock;
+pub use online::{Probe, Verdict, probe};
 pub use pipelines::{load as load_pipelines, load_with_keys as load_pipelines_with_keys};
 pub use probe::COMMAND as INDEX_PROBE;
 pub use run::run;
+pub use service::client;
 
 use crate::domain::finding::Finding;
 use crate::ports::store::Halt;

@@ -19,6 +19,10 @@ pub fn load(loaded: &Loaded) -> Result<Pipelines, Vec<Finding>> {
         loaded.finding("pipelines.directory", format!("{}: {error}", path.display()), "a readable folder of pipelines")
     };
     let paths = toml_files(folder).map_err(|error| vec![unreadable(folder, error)])?;
+    if paths.is_empty() {
+        let problem = format!("{}: there is no pipeline", folder.display());
+        return Err(vec![loaded.finding("pipelines.directory", problem, "at least one *.toml in it")]);
+    }
     let mut findings = Vec::new();
     let mut files = Vec::new();
     for path in paths {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::build;
 use super::logging::Level;
 use super::{notify, pipelines};
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, Mailbox};
 use crate::domain::digest::Hasher;
 use crate::domain::finding::Finding;
 use crate::pipeline::Pipelines;
@@ -44,7 +44,7 @@ impl Reload {
     pub(super) async fn reload(&mut self) -> Result<(), Halt> {
         notify::reloading();
         match tokio::task::block_in_place(|| self.read()) {
-            Ok((loaded, pipelines)) => self.change(loaded, pipelines).await?,
+            Ok((loaded, pipelines, keys)) => self.change(loaded, pipelines, &keys).await?,
             Err(Refusal::Mistakes(findings)) => {
                 for finding in &findings {
                     tracing::error!(%finding, "mistake in the changed configuration");
@@ -60,17 +60,18 @@ impl Reload {
         Ok(())
     }
 
-    fn read(&self) -> Result<(Loaded, Pipelines), Refusal> {
+    /// The new ones, and which keys of the configuration change.
+    fn read(&self) -> Result<(Loaded, Pipelines, Vec<String>), Refusal> {
         let loaded = config::load(&self.file).map_err(Refusal::Mistakes)?;
-        let fixed = needs_restart(&self.config, &loaded.config);
-        if !fixed.is_empty() {
-            return Err(Refusal::NeedsRestart(fixed));
+        let Changed { at_start, at_once } = Changed::between(&self.config, &loaded.config);
+        if !at_start.is_empty() {
+            return Err(Refusal::NeedsRestart(at_start));
         }
         let pipelines = pipelines::load_with_keys(&loaded).map_err(Refusal::Mistakes)?;
-        Ok((loaded, pipelines))
+        Ok((loaded, pipelines, at_once))
     }
 
-    async fn change(&mut self, loaded: Loaded, pipelines: Pipelines) -> Result<(), Halt> {
+    async fn change(&mut self, loaded: Loaded, pipelines: Pipelines, keys: &[String]) -> Result<(), Halt> {
         // Before the effect: what is done from here on is done by these.
         self.store.note(Note::Configured { sha256: fingerprint(&loaded, &pipelines) }).await?;
         let difference = difference(&self.pipelines.borrow(), &pipelines);
@@ -81,7 +82,8 @@ impl Reload {
         for (pipeline, change) in &difference {
             tracing::info!(pipeline, change, "pipeline reloaded");
         }
-        tracing::info!(pipelines_changed = difference.len(), "configuration reloaded");
+        let keys = keys.join(", ");
+        tracing::info!(keys, pipelines_changed = difference.len(), "configuration reloaded");
         Ok(())
     }
 }
@@ -96,35 +98,62 @@ pub(super) fn fingerprint(loaded: &Loaded, pipelines: &Pipelines) -> String {
     hasher.clear()
 }
 
-/// The keys that differ and take effect at a start only.
-fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
-    let mut keys = Vec::new();
-    let mut fixed = |key: &str, is_equal: bool| {
-        if !is_equal {
-            keys.push(key.to_owned());
+/// The keys that differ.
+#[derive(Default)]
+struct Changed {
+    /// They take effect at a start only.
+    at_start: Vec<String>,
+    /// They take effect at once.
+    at_once: Vec<String>,
+}
+
+impl Changed {
+    fn between(old: &Config, new: &Config) -> Self {
+        let mut changed = Self::default();
+        changed.restart("state", old.state == new.state);
+        changed.restart("journal", old.journal == new.journal);
+        changed.restart("queue.engine", old.queue.engine == new.queue.engine);
+        changed.live("queue.limits", old.queue.limits == new.queue.limits);
+        changed.live("queue.set_aside", old.queue.set_aside == new.queue.set_aside);
+        changed.restart("retention", old.retention == new.retention);
+        changed.live("pipelines", old.pipelines == new.pipelines);
+        changed.restart("control", old.control == new.control);
+        changed.restart("http", old.http == new.http);
+        changed.restart("log.format", old.log.format == new.log.format);
+        changed.live("log.level", old.log.level == new.log.level);
+        changed.restart("life", old.life == new.life);
+        changed.restart("features", old.features == new.features);
+        changed.restart("keys", old.keys == new.keys);
+        changed.restart("mesh", old.mesh == new.mesh);
+        let ids = |config: &Config| config.mailboxes.iter().map(|mailbox| mailbox.id.clone()).collect::<Vec<_>>();
+        changed.restart("mailbox.id", ids(old) == ids(new));
+        for (number, (old, new)) in (1..).zip(old.mailboxes.iter().zip(&new.mailboxes)) {
+            changed.mailbox(number, old, new);
         }
-    };
-    fixed("state", old.state == new.state);
-    fixed("journal", old.journal == new.journal);
-    fixed("queue.engine", old.queue.engine == new.queue.engine);
-    fixed("retention", old.retention == new.retention);
-    fixed("control", old.control == new.control);
-    fixed("http", old.http == new.http);
-    fixed("log.format", old.log.format == new.log.format);
-    fixed("life", old.life == new.life);
-    fixed("keys", old.keys == new.keys);
-    fixed("mesh", old.mesh == new.mesh);
-    let ids = |config: &Config| config.mailboxes.iter().map(|mailbox| mailbox.id.clone()).collect::<Vec<_>>();
-    fixed("mailbox.id", ids(old) == ids(new));
-    for (number, (old, new)) in (1..).zip(old.mailboxes.iter().zip(&new.mailboxes)) {
-        let key = |key: &str| format!("mailbox[{number}].{key}");
-        fixed(&key("organisation"), old.organisation == new.organisation);
-        fixed(&key("password"), old.password == new.password);
-        fixed(&key("poll"), old.poll == new.poll);
-        fixed(&key("in_flight"), old.in_flight == new.in_flight);
-        fixed(&key("recipients"), old.recipients == new.recipients);
+        changed
     }
-    keys
+
+    fn mailbox(&mut self, number: u32, old: &Mailbox, new: &Mailbox) {
+        let key = |key: &str| format!("mailbox[{number}].{key}");
+        self.restart(&key("organisation"), old.organisation == new.organisation);
+        self.restart(&key("password"), old.password == new.password);
+        self.restart(&key("poll"), old.poll == new.poll);
+        self.restart(&key("in_flight"), old.in_flight == new.in_flight);
+        self.restart(&key("recipients"), old.recipients == new.recipients);
+        self.live(&key("output"), old.output == new.output);
+        self.live(&key("group"), old.group == new.group);
+        self.live(&key("mode"), old.mode == new.mode);
+        self.live(&key("limits"), old.limits == new.limits);
+        self.live(&key("set_aside"), old.set_aside == new.set_aside);
+    }
+
+    fn restart(&mut self, key: &str, is_equal: bool) {
+        self.at_start.extend((!is_equal).then(|| key.to_owned()));
+    }
+
+    fn live(&mut self, key: &str, is_equal: bool) {
+        self.at_once.extend((!is_equal).then(|| key.to_owned()));
+    }
 }
 
 /// Each pipeline that is new, gone or other than it was.

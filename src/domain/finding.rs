@@ -54,19 +54,24 @@ pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate.to_owned())
 }
 
-/// Insertions, removals and replacements that make one word of the other (Levenshtein).
+/// Insertions, removals, replacements and swaps of neighbours that make one word of the other (optimal string alignment).
 fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, letter) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
-        for (column, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    for line in 0..from.len() {
+        let mut row = vec![line + 1];
+        for column in 0..to.len() {
+            let replaced = above[column] + usize::from(from[line] != to[column]);
+            let mut least = replaced.min(above[column + 1] + 1).min(row[column] + 1);
+            if line > 0 && column > 0 && from[line] == to[column - 1] && from[line - 1] == to[column] {
+                least = least.min(before[column - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[to.len()]
+    above[to.len()]
 }
 
 #[cfg(test)]
@@ -79,6 +84,7 @@ mod tests {
         assert_eq!(nearest("direktory", words).as_deref(), Some("directory"));
         assert_eq!(nearest("min_fre", words).as_deref(), Some("min_free"));
         assert_eq!(nearest("colour", words), None);
+        assert_eq!(nearest("lgo", ["log", "life"]).as_deref(), Some("log"), "two neighbours swapped are one slip");
     }
 
     #[test]

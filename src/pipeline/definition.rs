@@ -80,7 +80,8 @@ pub(super) fn read(
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut notes = Notes::new(file, text, findings);
     for error in &errors {
-        notes.mistake(&error.span().unwrap_or(0..0), "", error.message(), "TOML");
+        let problem = format!("this is not TOML: {}", error.message());
+        notes.mistake(&error.span().unwrap_or(0..0), "", problem, "lines such as `key = \"value\"`");
     }
     if !errors.is_empty() {
         return None;
@@ -110,9 +111,10 @@ fn read_root(
     let stages = root.optional("stage").map(|node| stages::read(&node, &outputs, mailboxes, notes)).unwrap_or_default();
     let tests = root.optional("test");
     root.end(notes);
-    let (name, name_line) = name?;
-    let (matching, match_line) = matching.unwrap_or_else(|| (Condition::default(), name_line));
+    let (matching, match_line) = matching.map_or((Condition::default(), None), |(read, line)| (read, Some(line)));
     let cases = tests.map(|node| cases::read(&node, &matching, &outputs, mailboxes, notes)).unwrap_or_default();
+    let (name, name_line) = name?;
+    let match_line = match_line.unwrap_or(name_line);
     let limits = limits.unwrap_or_default();
     Some(Definition { name, name_line, matching, match_line, limits, stages, outputs, cases })
 }
@@ -185,6 +187,7 @@ fn read_limits(mut keys: Keys<'_>, notes: &mut Notes<'_>) -> Limits {
     }
 }
 
+/// One with a name is there even if something else in it is wrong, so that nothing which names it is a mistake too.
 fn read_output(mut keys: Keys<'_>, notes: &mut Notes<'_>) -> Option<OutputTemplate> {
     let line = notes.line(&keys.at());
     let name = keys.required("name", "the output's name", notes).and_then(|node| read_name(&node, notes));
@@ -203,7 +206,8 @@ fn read_output(mut keys: Keys<'_>, notes: &mut Notes<'_>) -> Option<OutputTempla
     let path = keys.required("path", "an absolute path, or one that begins with {mailbox.output}", notes);
     let folder = path.and_then(|node| read_folder(&node, layout, notes));
     keys.end(notes);
-    Some(OutputTemplate { name: name?, line, layout: layout?, folder: folder? })
+    let folder = folder.unwrap_or_else(|| FolderTemplate::Fixed(PathBuf::new()));
+    Some(OutputTemplate { name: name?, line, layout: layout.unwrap_or(Layout::Folder), folder })
 }
 
 fn read_folder(node: &Node<'_>, layout: Option<Layout>, notes: &mut Notes<'_>) -> Option<FolderTemplate> {

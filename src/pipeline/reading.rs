@@ -26,6 +26,11 @@ impl<'a> Notes<'a> {
         Self { file, text, findings }
     }
 
+    /// How many there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.findings.len()
+    }
+
     /// The line, from 1, of a place in the file.
     pub(super) fn line(&self, at: &Range<usize>) -> usize {
         1 + self.text.bytes().take(at.start).filter(|byte| *byte == b'\n').count()

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use self::hands::{Hands, Unanswered, Waiting};
 use self::jobs::{Job, Late, Publishing, Staging};
-use super::root::{self, Place, RootReport};
+use super::root::{self, Place, RootReport, Trial};
 use super::{Publisher, Swept};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::output::{OutputPlan, StagedSet};
@@ -194,18 +194,27 @@ impl<O: Outputs + 'static> Outputs for Patient<O> {
 }
 
 /// Looks at roots as a batch would, all side by side, and at none longer than a call without a byte may take.
+/// With [`Trial::Write`] a small file is written into each staging folder, and removed.
 pub fn probe_roots(
     disk: &Arc<dyn Disk>,
     state_directory: &Path,
     roots: &[(PathBuf, OutputPlan)],
+    trial: Trial,
 ) -> Vec<Result<RootReport, Fault>> {
     let Patience { place, answer, .. } = Patience::beside(1);
-    let begin = |(root, plan): &(PathBuf, OutputPlan)| {
+    let begin = |(number, (root, plan)): (u32, &(PathBuf, OutputPlan))| {
         let (disk, state_directory) = (Arc::clone(disk), state_directory.to_owned());
-        let (root, layout, output) = (root.clone(), plan.layout, plan.name.clone());
-        Hands::new(1).begin(place, answer, move || root::probe(&*disk, &state_directory, &root, layout, &output), drop)
+        let (root, plan) = (root.clone(), plan.clone());
+        let look = move || {
+            let report = root::probe(&*disk, &state_directory, &root, plan.layout, &plan.name)?;
+            if trial == Trial::Write {
+                root::try_writing(&*disk, &report.staging, &plan, number)?;
+            }
+            Ok(report)
+        };
+        Hands::new(1).begin(place, answer, look, drop)
     };
-    let calls: Vec<_> = roots.iter().map(begin).collect();
+    let calls: Vec<_> = (0..).zip(roots).map(begin).collect();
     let reports = calls.into_iter().zip(roots).map(|(call, (_, plan))| {
         call.and_then(Waiting::wait).unwrap_or_else(|unanswered| Err(fault(plan, &unanswered)))
     });

@@ -11,10 +11,12 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::marker::{self, MarkerError};
+use super::naming::{self, Boot};
 use super::{mesh_client, plain};
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::ids::Name;
+use crate::domain::ids::{DeliveryId, MessageId, Name};
 use crate::domain::output::{Layout, OutputPlan};
+use crate::domain::step::Step;
 use crate::ports::disk::{Disk, Entry, EntryKind};
 
 /// Where the files of a plan go, by its paths alone.
@@ -252,6 +254,15 @@ pub enum Promise {
     AtLeastOnce,
 }
 
+/// How closely a root is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// As a batch looks at it; nothing is changed.
+    Look,
+    /// A file is written into staging, given the output's group and mode, and removed, as this user.
+    Write,
+}
+
 /// Looks at a root as a batch would; `layout` says where its folders are.
 pub(super) fn probe(
     disk: &dyn Disk,
@@ -269,6 +280,23 @@ pub(super) fn probe(
         folder: standing.folder,
         staging: standing.staging,
     })
+}
+
+/// Writes a file into staging, gives it the output's group and mode, and removes it. Nothing of it is durable.
+/// Its name is one of ours, so that the next start removes it if this cannot; `number` keeps it apart from others.
+pub(super) fn try_writing(disk: &dyn Disk, staging: &Path, plan: &OutputPlan, number: u32) -> Result<(), Fault> {
+    let id = MessageId::new("MESHD-CHECK").expect("letters and a hyphen");
+    let dice = u64::from(std::process::id().rotate_left(10) ^ number) << 32;
+    let path = staging.join(naming::staged(&id, DeliveryId(0), &Boot::unknown(), dice, naming::DATA));
+    let write = || -> io::Result<()> {
+        disk.create(Step::StageWrite, &path)?.append(Step::StageWrite, b"meshd check --online")?;
+        disk.set_access(&path, plan.mode, plan.group.as_deref())
+    };
+    let written = write();
+    let removed = disk.remove(Step::StageSweep, &path);
+    written
+        .and(removed)
+        .map_err(|error| Trouble::refused("write a trial file into the staging folder", &error).fault(&plan.name))
 }
 
 #[cfg(test)]

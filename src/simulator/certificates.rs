@@ -18,6 +18,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::SimulatorError;
+use crate::adapters::http::TEST_AUTHORITY;
 
 /// The common name of the client certificate unless another is asked for (mesh-api 2).
 pub const CLIENT_NAME: &str = "SERVER001.X26.api.mesh-client.nhs.uk";
@@ -53,7 +54,7 @@ impl Authority {
     /// A new authority with a new key.
     pub fn new() -> Result<Self, SimulatorError> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Throw-away test authority");
+        params.distinguished_name.push(DnType::CommonName, TEST_AUTHORITY);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))

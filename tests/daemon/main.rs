@@ -6,6 +6,8 @@ mod full;
 mod handshake;
 mod health;
 mod house;
+mod mistakes;
+mod online;
 mod place;
 mod reload;
 

@@ -1,25 +1,49 @@
-//! How long certificates last: read from the PEM text, for warnings and metrics. Pure.
+//! What certificates say of themselves: for warnings, metrics and whoever checks a connection. Pure.
 
 use rustls::pki_types::CertificateDer;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::domain::time::Timestamp;
 
-/// One certificate and its last moment.
+/// The name of the throw-away authorities that simulators make.
+pub const TEST_AUTHORITY: &str = "Throw-away test authority";
+
+/// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expiry {
-    /// The certificate's subject, such as `CN=SERVER001.X26.api.mesh-client.nhs.uk`.
+pub struct Certificate {
+    /// Its subject, such as `CN=SERVER001.X26.api.mesh-client.nhs.uk`.
     pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// The host names it is for.
+    pub names: Vec<String>,
     /// Valid until then.
     pub not_after: Timestamp,
 }
 
-impl Expiry {
+impl Certificate {
     /// Reads it from one certificate; nothing if that is not X.509.
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(certificate.as_ref()).ok()?;
         let seconds = parsed.validity().not_after.timestamp();
-        Some(Self { subject: parsed.subject().to_string(), not_after: Timestamp(seconds.saturating_mul(1000)) })
+        let names = parsed.subject_alternative_name().ok().flatten().map(|list| list.value.general_names.iter());
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only host names matter, whatever other kinds there are")]
+        let name = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(text) => Some((*text).to_owned()),
+            _ => None,
+        };
+        Some(Self {
+            subject: parsed.subject().to_string(),
+            issuer: parsed.issuer().to_string(),
+            names: names.into_iter().flatten().filter_map(name).collect(),
+            not_after: Timestamp(seconds.saturating_mul(1000)),
+        })
+    }
+
+    /// Did a simulator's authority issue it? It proves nothing to anyone else.
+    pub fn is_for_tests(&self) -> bool {
+        self.issuer.contains(TEST_AUTHORITY)
     }
 
     /// Whole days left; negative once it is over.
@@ -35,14 +59,16 @@ mod tests {
 
     #[test]
     fn days_are_counted_down_and_below_zero() {
-        let expiry = Expiry { subject: "CN=x".into(), not_after: Timestamp(10 * 86_400_000) };
+        let not_after = Timestamp(10 * 86_400_000);
+        let text = || "CN=x".to_owned();
+        let certificate = Certificate { subject: text(), issuer: text(), names: Vec::new(), not_after };
         for (now_ms, days) in [(0, 10), (1, 9), (10 * 86_400_000, 0), (10 * 86_400_000 + 1, -1)] {
-            assert_eq!(expiry.days_left(Timestamp(now_ms)), days, "at {now_ms}");
+            assert_eq!(certificate.days_left(Timestamp(now_ms)), days, "at {now_ms}");
         }
     }
 
     #[test]
     fn what_is_no_certificate_has_no_expiry() {
-        assert_eq!(Expiry::of(&CertificateDer::from(vec![0x30, 0x03, 1, 2, 3])), None);
+        assert_eq!(Certificate::of(&CertificateDer::from(vec![0x30, 0x03, 1, 2, 3])), None);
     }
 }

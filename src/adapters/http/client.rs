@@ -7,8 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::certificates::Expiry;
+use super::certificates::Certificate;
 use super::files::{FileError, Look, TlsFiles};
+use super::presented::Presented;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 
@@ -62,10 +63,12 @@ pub enum ClientError {
 /// What an operator should see of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// The client certificate in use and its last moment.
-    pub client_certificate: Option<Expiry>,
+    /// The client certificate in use with its chain, own certificate first.
+    pub client_chain: Vec<Certificate>,
+    /// The chain that the far side presented last, accepted or not; empty before the first connection.
+    pub server_chain: Vec<Certificate>,
     /// The anchors in use; expired ones are among them.
-    pub anchors: Vec<Expiry>,
+    pub anchors: Vec<Certificate>,
     /// Why the files as they are now are not in use; `None` when they are.
     pub rejected: Option<String>,
 }
@@ -73,7 +76,7 @@ pub struct Health {
 impl Health {
     /// Whole days the client certificate has left; negative once it is over.
     pub fn client_certificate_days(&self, now: Timestamp) -> Option<i64> {
-        self.client_certificate.as_ref().map(|expiry| expiry.days_left(now))
+        self.client_chain.first().map(|certificate| certificate.days_left(now))
     }
 }
 
@@ -93,6 +96,7 @@ struct Shared {
 struct State {
     client: reqwest::Client,
     health: Health,
+    presented: Presented,
     /// The files as they looked when they were last read, with whatever result.
     tried: Look,
     looked: Duration,
@@ -102,8 +106,8 @@ impl Client {
     /// Reads the files and makes the first client. Blocking.
     pub fn new(files: TlsFiles, network: Network, clock: Arc<dyn Clock>) -> Result<Self, ClientError> {
         let tried = files.look();
-        let (client, health) = build(&files, &network)?;
-        let state = Mutex::new(State { client, health, tried, looked: clock.monotonic() });
+        let (client, health, presented) = build(&files, &network)?;
+        let state = Mutex::new(State { client, health, presented, tried, looked: clock.monotonic() });
         Ok(Self { shared: Arc::new(Shared { files, network, clock, state }) })
     }
 
@@ -132,7 +136,8 @@ impl Client {
 
     /// How things stood at the last look.
     pub fn health(&self) -> Health {
-        self.shared.state().health.clone()
+        let state = self.shared.state();
+        Health { server_chain: state.presented.chain(), ..state.health.clone() }
     }
 
     async fn look(&self) {
@@ -160,9 +165,10 @@ impl Shared {
         // If the files changed while they were read, the next look sees other than `before` and reads again.
         state.tried = before;
         match built {
-            Ok((client, health)) => {
+            Ok((client, health, presented)) => {
                 state.client = client;
                 state.health = health;
+                state.presented = presented;
                 drop(state);
                 tracing::info!("certificate files changed and are in use");
             }
@@ -175,7 +181,7 @@ impl Shared {
     }
 }
 
-fn build(files: &TlsFiles, network: &Network) -> Result<(reqwest::Client, Health), ClientError> {
+fn build(files: &TlsFiles, network: &Network) -> Result<(reqwest::Client, Health, Presented), ClientError> {
     let loaded = files.load()?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(loaded.config)
@@ -197,8 +203,9 @@ fn build(files: &TlsFiles, network: &Network) -> Result<(reqwest::Client, Health
         builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(&network.no_proxy.join(","))));
     }
     let client = builder.build().map_err(|error| ClientError::Build(error.without_url().to_string()))?;
-    let health = Health { client_certificate: loaded.client_certificate, anchors: loaded.anchors, rejected: None };
-    Ok((client, health))
+    let health =
+        Health { client_chain: loaded.client_chain, server_chain: Vec::new(), anchors: loaded.anchors, rejected: None };
+    Ok((client, health, loaded.presented))
 }
 
 #[cfg(test)]

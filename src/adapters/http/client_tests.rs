@@ -45,7 +45,7 @@ fn fixture() -> Fixture {
 }
 
 fn year(health: &Health) -> String {
-    health.client_certificate.as_ref().expect("an identity").not_after.to_string()[..4].to_owned()
+    health.client_chain.first().expect("an identity").not_after.to_string()[..4].to_owned()
 }
 
 #[tokio::test]

@@ -7,11 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::certificates::Expiry;
+use super::certificates::Certificate;
+use super::presented::{Noting, Presented};
 
 /// No certificate, key or bundle is larger; a path pointed at something else must not fill the memory.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
@@ -53,8 +55,10 @@ pub struct FileError {
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) config: ClientConfig,
-    pub(super) client_certificate: Option<Expiry>,
-    pub(super) anchors: Vec<Expiry>,
+    /// Own certificate first; empty without an identity.
+    pub(super) client_chain: Vec<Certificate>,
+    pub(super) anchors: Vec<Certificate>,
+    pub(super) presented: Presented,
 }
 
 /// How the files look from outside: if this is the same, they are the same.
@@ -91,15 +95,20 @@ impl TlsFiles {
             return Err(file_error(&self.ca, ANCHORS, "none of its certificates can be an anchor"));
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let presented = Presented::default();
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| file_error(&self.ca, ANCHORS, error))?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| file_error(&self.ca, ANCHORS, format!("TLS cannot be set up: {error}")))?
-            .with_root_certificates(roots);
-        let (mut config, client_certificate) = match &self.identity {
-            None => (builder.with_no_client_auth(), None),
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Noting { inner, presented: presented.clone() }));
+        let (mut config, client_chain) = match &self.identity {
+            None => (builder.with_no_client_auth(), Vec::new()),
             Some(identity) => {
                 let chain = certificates(&identity.certificate, CERTIFICATE)?;
-                let expiry = chain.first().and_then(Expiry::of);
+                let known = chain.iter().filter_map(Certificate::of).collect();
                 let key = self.key(&identity.key)?;
                 let config = builder.with_client_auth_cert(chain, key).map_err(|error| {
                     let certificate = identity.certificate.display();
@@ -110,11 +119,12 @@ impl TlsFiles {
                     };
                     file_error(&identity.key, "the private key of the client certificate", problem)
                 })?;
-                (config, expiry)
+                (config, known)
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Loaded { config, client_certificate, anchors: anchors.iter().filter_map(Expiry::of).collect() })
+        let anchors = anchors.iter().filter_map(Certificate::of).collect();
+        Ok(Loaded { config, client_chain, anchors, presented })
     }
 
     fn key(&self, path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {

@@ -33,7 +33,7 @@ fn a_bundle_with_an_expired_anchor_is_accepted() {
 #[test]
 fn the_client_certificates_last_day_is_known() {
     let directory = tempfile::tempdir().expect("a folder");
-    let expiry = files(directory.path()).load().expect("good files").client_certificate.expect("an identity");
+    let expiry = files(directory.path()).load().expect("good files").client_chain.remove(0);
     assert!(expiry.not_after.to_string().starts_with("2999-"), "{expiry:?}");
     assert!(expiry.subject.contains("SERVER001.X26"));
 }

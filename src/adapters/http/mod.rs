@@ -10,10 +10,11 @@
 mod certificates;
 mod client;
 mod files;
+mod presented;
 #[cfg(test)]
 pub(in crate::adapters) mod tests_support;
 
-pub use certificates::Expiry;
+pub use certificates::{Certificate, TEST_AUTHORITY};
 pub use client::{Client, ClientError, Health, Network};
 pub use files::{FileError, Identity, TlsFiles};
 

@@ -36,26 +36,26 @@ pub struct BaseUrl(String);
 
 /// Why a text is no base URL. The text is not repeated: someone may have written a password into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected a URL like https://mesh.example:8743, but {0}")]
+#[error("{0}")]
 pub struct InvalidUrl(&'static str);
 
 impl BaseUrl {
     /// Checks a custom URL: https, or http to this machine only, and nothing after host and port but one `/`.
     pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
-        let url = reqwest::Url::parse(text).map_err(|_| InvalidUrl("it is not a URL"))?;
-        let host = url.host_str().ok_or(InvalidUrl("it has no host"))?;
+        let url = reqwest::Url::parse(text).map_err(|_| InvalidUrl("this is not a URL"))?;
+        let host = url.host_str().ok_or(InvalidUrl("this URL has no host"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(InvalidUrl("it names a user"));
+            return Err(InvalidUrl("credentials do not belong in a URL"));
         }
         // `links.next` starts at the root of the host (mesh-api 6.3), so a path could not be kept before it.
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(InvalidUrl("it goes on after host and port"));
+            return Err(InvalidUrl("this goes on after host and port"));
         }
         match url.scheme() {
             "https" => (),
             "http" if is_loopback(host) => (),
             "http" => return Err(InvalidUrl("http is for this machine only")),
-            _ => return Err(InvalidUrl("its scheme is neither https nor http")),
+            _ => return Err(InvalidUrl("the scheme is neither https nor http")),
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }

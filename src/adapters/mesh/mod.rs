@@ -9,9 +9,11 @@ mod client;
 mod environment;
 pub mod headers;
 mod machine;
+mod ping;
 mod status;
 mod transport;
 mod wire;
 
 pub use client::{Limits, Mailbox, Parts};
 pub use environment::{BaseUrl, Environment, InvalidUrl};
+pub use ping::ping;

@@ -28,6 +28,7 @@ use crate::domain::time::Timestamp;
 /// What was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Call {
+    Ping,
     Handshake,
     List,
     Head,
@@ -39,6 +40,7 @@ impl Call {
     /// The word for faults and logs.
     pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::Ping => "ping",
             Self::Handshake => "handshake",
             Self::List => "list",
             Self::Head => "head",
@@ -51,13 +53,15 @@ impl Call {
     pub(super) fn is_of_message(self) -> bool {
         match self {
             Self::Head | Self::Fetch => true,
-            Self::Handshake | Self::List | Self::Acknowledge => false,
+            Self::Ping | Self::Handshake | Self::List | Self::Acknowledge => false,
         }
     }
 
     /// Does this status mean that the call did what it is for?
     pub(super) fn is_done(self, status: StatusCode) -> bool {
         match self {
+            // Whatever the answer, it is a sign of life.
+            Self::Ping => true,
             Self::Handshake | Self::List | Self::Head => status == StatusCode::OK,
             Self::Fetch => status == StatusCode::OK || status == StatusCode::PARTIAL_CONTENT,
             // Gone is as good as acknowledged to us: we keep the message (mesh-api 6.5).

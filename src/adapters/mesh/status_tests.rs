@@ -2,6 +2,7 @@ use http::HeaderValue;
 
 use super::*;
 
+/// All but the ping, of which any answer will do.
 const CALLS: [Call; 5] = [Call::Handshake, Call::List, Call::Head, Call::Fetch, Call::Acknowledge];
 
 fn mesh() -> Name {

@@ -38,6 +38,7 @@ pub(super) fn read(
     mailboxes: &BTreeMap<MailboxId, MailboxOutputs>,
     notes: &mut Notes<'_>,
 ) -> Option<Route> {
+    let before = notes.count();
     let mut rules = Vec::new();
     let mut otherwise = None;
     let Some(node) = keys.required("rules", "a list of rules", notes) else {
@@ -68,6 +69,10 @@ pub(super) fn read(
         notes.mistake(&node.at(), &node.key, "some messages would go nowhere", "`otherwise = true` in the last rule");
     }
     let otherwise = otherwise?;
+    // A rule with a mistake may be the one that was meant to send something there.
+    if notes.count() > before {
+        return None;
+    }
     for (place, output) in outputs.iter().enumerate() {
         if !rules.iter().any(|(_, to)| to.contains(&place)) && !otherwise.contains(&place) {
             let problem = format!("no rule sends anything to the output `{}`", output.name);

@@ -185,7 +185,7 @@ fn every_mistake_in_every_file_is_reported_at_once() {
     b.toml:1: name: this value is not understood; expected 1 to 64 lower-case letters, digits, `_`, `.` or `-`
     b.toml:1: output: this key is missing; expected at least one [[output]]
     b.toml:2: subject: this key is not known here; expected one of: name, match, limits, output, stage, test
-    c.toml:2: unclosed table, expected `]`; expected TOML
+    c.toml:2: this is not TOML: unclosed table, expected `]`; expected lines such as `key = "value"`
     "#);
 }
 

@@ -11,13 +11,21 @@ pub fn number(name: &str) -> io::Result<u32> {
     if let Ok(number) = name.parse() {
         return Ok(number);
     }
-    let table = std::fs::read_to_string(Path::new("/etc/group"))?;
-    find(&table, name).ok_or_else(|| {
+    find(&table()?, name).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::NotFound,
             format!("no group {name:?} in /etc/group; its number can be given instead"),
         )
     })
+}
+
+/// Every name in the file.
+pub fn names() -> io::Result<Vec<String>> {
+    Ok(table()?.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned()).collect())
+}
+
+fn table() -> io::Result<String> {
+    std::fs::read_to_string(Path::new("/etc/group"))
 }
 
 /// Lines are `name:password:number:members` (group(5)).

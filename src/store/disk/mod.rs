@@ -22,7 +22,7 @@ use std::io;
 
 use crate::domain::step::Step;
 
-pub use groups::number as group_number;
+pub use groups::{names as group_names, number as group_number};
 pub use real::Real;
 pub use secret::write_secret;
 #[cfg(any(test, feature = "simulator"))]

@@ -113,7 +113,7 @@ use crate::ports::store::Lease;
 
 pub use appender::{Appender, ChunkDirectory, Copied, Member, Removal};
 pub use reader::Reader;
-pub use seal::Identities;
+pub use seal::{Identities, try_keys};
 use sidecar::Form;
 
 /// Size at which a volume is closed, unless the configuration says otherwise.

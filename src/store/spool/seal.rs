@@ -130,6 +130,17 @@ impl Identities {
     }
 }
 
+/// Seals a few bytes for these recipients and opens them with these identities, all in memory.
+pub fn try_keys(mailbox: &MailboxId, recipients: &[String], identities: &[SecretString]) -> Result<(), SpoolError> {
+    const PROBE: &[u8] = b"meshd check --online";
+    let names: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let mut sealed = Vec::new();
+    let sealing = parse_set(mailbox, &names)?.seal_whole(PROBE, &mut sealed);
+    sealing.map_err(|error| errors::read("seal a few bytes", error))?;
+    let opened = Identities::parse(identities)?.unseal_whole(&sealed, PROBE.len())?;
+    if *opened == PROBE { Ok(()) } else { Err(SpoolError::Unreadable("what was opened is not what was sealed".into())) }
+}
+
 impl std::fmt::Debug for Identities {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "[{} identities]", self.0.len())
@@ -180,5 +191,15 @@ mod tests {
     #[test]
     fn nothing_opens_without_an_identity() {
         assert!(matches!(Identities::default().unseal(&b""[..]), Err(SpoolError::Unreadable(_))));
+    }
+
+    #[test]
+    fn keys_are_tried_by_sealing_and_opening() {
+        let mailbox = mailbox("X26ABC1");
+        let [ours, other] = [age::x25519::Identity::generate(), age::x25519::Identity::generate()];
+        let recipients = [other.to_public().to_string(), ours.to_public().to_string()];
+        assert!(try_keys(&mailbox, &recipients, &[ours.to_string()]).is_ok());
+        assert!(try_keys(&mailbox, &recipients[..1], &[ours.to_string()]).is_err(), "sealed for another");
+        assert!(try_keys(&mailbox, &[], &[ours.to_string()]).is_err(), "sealed for nobody");
     }
 }
