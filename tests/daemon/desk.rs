@@ -45,6 +45,14 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
     let daemon = house.start();
     daemon.wait_for("the mail to be dead", PATIENCE, || set_aside(&house).len() == 4);
     let dead = set_aside(&house);
+    let shown = house.meshd(&["deadletter", "show", &dead[0]]).expect_done();
+    for line in ["reason      MSG-NO-ROUTE", "to do       ", "mailbox     X26ABC1", "attempts    0 counted, 1 starts"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(!shown.to_lowercase().contains("synthetic"), "subject, local id and file name are not shown: {shown}");
+    let shown = house.meshd(&["deadletter", "show", &dead[0], "--json"]).expect_done();
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(shown["reason"]["code"], "MSG-NO-ROUTE");
     let held = house.meshd(&["deadletter", "hold", &dead[3], "--reason", "INC0012345"]).expect_done();
     assert_eq!(held, format!("{} is held\n", dead[3]));
     daemon.stop_in_order();
