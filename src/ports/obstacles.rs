@@ -28,6 +28,19 @@ pub enum At {
     Pipeline(Name),
 }
 
+impl At {
+    /// What stands there: a word for labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Door(_) => "door",
+            Self::Mesh(_) => "mesh",
+            Self::Output(_) => "output",
+            Self::Pipeline(_) => "pipeline",
+        }
+    }
+}
+
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
