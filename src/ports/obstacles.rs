@@ -83,6 +83,11 @@ impl Obstacles {
         self.lock().remove(at);
     }
 
+    /// Whether there is one `at`.
+    pub fn has(&self, at: &At) -> bool {
+        self.lock().contains_key(at)
+    }
+
     /// All of them, in the order of their places.
     pub fn all(&self) -> Vec<Obstacle> {
         self.lock().values().cloned().collect()
@@ -104,7 +109,9 @@ mod tests {
         obstacles.put(At::Store, "STORE-FAILED", "slower", Timestamp(2));
         let all = obstacles.all();
         assert_eq!((all.len(), all[0].since, all[0].detail.as_str()), (1, Timestamp(1), "slower"));
+        assert!(obstacles.has(&At::Store));
         obstacles.clear(&At::Store);
+        assert!(!obstacles.has(&At::Store));
         assert_eq!(obstacles.all(), []);
         obstacles.put(At::Store, "STORE-FAILED", "again", Timestamp(3));
         assert_eq!(obstacles.all()[0].since, Timestamp(3));
