@@ -75,6 +75,10 @@ enum Command {
     /// Show the whole of meshd against a simulated MESH, and count what went where
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
+    /// Judge what became of a demonstration's mail
+    #[cfg(feature = "simulator")]
+    #[command(name = demo::judge::COMMAND, hide = true)]
+    DemoJudge(demo::judge::Judge),
     /// Simulate the far side of MESH on loopback, for benchmarks
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
@@ -135,6 +139,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),
+        #[cfg(feature = "simulator")]
+        Command::DemoJudge(judge) => judge.run(context),
         #[cfg(feature = "simulator")]
         Command::Simulate(simulate) => simulate.run(),
         Command::Schema(schema) => schema.run(context),

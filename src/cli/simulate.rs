@@ -1,4 +1,4 @@
-//! `meshd simulate`: the far side of MESH as a process of its own, for benchmarks.
+//! `meshd simulate`: the far side of MESH as a process of its own, for trials and benchmarks.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,23 +8,30 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::Failure;
-use crate::simulator::faults::Storm;
-use crate::simulator::ledger::{Keeping, LedgerSettings};
-use crate::simulator::serve::{Content, ServeSettings, serve};
+use crate::simulator::scenario::{
+    self, AuthPlan, CHUNK_BYTES, Content, LedgerPlan, MailPlan, MailboxPlan, SIZED_WORKFLOW, Scenario, Sized, TlsPlan,
+};
+use crate::simulator::serve::serve;
+use crate::simulator::{PASSWORD, SHARED_KEY};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints one line of JSON when it is ready, with its address and files, and one with totals when TERM or INT ends it.
-All that it serves is synthetic; what it holds is gone when it ends.
+All that it serves is synthetic; what it holds is gone when it ends. A scenario file can say what flags cannot:
+several kinds of mail, and faults by kind of request, count, share and time.
 
 Examples:
   meshd simulate --tls ./tls
   meshd simulate --tls ./tls --count 100000 --size 2048 --listen 127.0.0.1:8743
-  meshd simulate --tls ./tls --mixed --count 900 --storm 5")]
+  meshd simulate --tls ./tls --generate 900 --seed 7 --storm 5
+  meshd simulate --scenario ./scenario.toml")]
 pub(super) struct Simulate {
+    /// Everything from this file instead of the other flags
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    scenario: Option<PathBuf>,
     /// Where to write the authority, the client's certificate and its key
-    #[arg(long, value_name = "DIR")]
-    tls: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "scenario")]
+    tls: Option<PathBuf>,
     /// Address and port; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -32,28 +39,28 @@ pub(super) struct Simulate {
     #[arg(long = "mailbox", value_name = "ID", default_values = ["X26ABC1"])]
     mailboxes: Vec<String>,
     /// The password of each mailbox
-    #[arg(long, default_value = "password")]
+    #[arg(long, default_value = PASSWORD)]
     password: String,
     /// The environment's shared key
-    #[arg(long, default_value = "TestKey")]
+    #[arg(long, default_value = SHARED_KEY)]
     shared_key: String,
     /// Messages that wait in each mailbox
     #[arg(long, default_value_t = 1000)]
     count: u64,
-    /// Mail of every kind in turn, instead of one size
-    #[arg(long, conflicts_with_all = ["size", "chunk", "distinct", "workflow"])]
-    mixed: bool,
+    /// So many messages of every kind in turn in each mailbox, instead of one size
+    #[arg(long, value_name = "N", conflicts_with_all = ["count", "size", "chunk", "distinct", "workflow"])]
+    generate: Option<u64>,
     /// Bytes of each message
     #[arg(long, default_value_t = 4096, value_name = "BYTES")]
     size: u64,
     /// Bytes of each chunk but the last
-    #[arg(long, default_value_t = 75_000_000, value_name = "BYTES")]
+    #[arg(long, default_value_t = CHUNK_BYTES, value_name = "BYTES")]
     chunk: u64,
     /// Every message has bytes of its own
     #[arg(long)]
     distinct: bool,
     /// The workflow of each message
-    #[arg(long, default_value = "DEMO_SIZED")]
+    #[arg(long, default_value = SIZED_WORKFLOW)]
     workflow: String,
     /// Write what happens to this file, a line of JSON each
     #[arg(long, value_name = "FILE")]
@@ -67,9 +74,9 @@ pub(super) struct Simulate {
     /// So many in a hundred requests fail in one of the ways that pass
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     storm: Option<u8>,
-    /// Equal seeds make equal storms
-    #[arg(long, default_value_t = 1, requires = "storm")]
-    seed: u64,
+    /// Equal seeds make equal mail, message ids and storms; without one, ids follow the clock
+    #[arg(long)]
+    seed: Option<u64>,
     /// Threads for connections
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -77,30 +84,38 @@ pub(super) struct Simulate {
 
 impl Simulate {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let keeping = if self.synced { Keeping::Synced } else { Keeping::Buffered };
-        let content = if self.mixed {
-            Content::Mixed { count: self.count }
-        } else {
-            Content::Sized {
-                count: self.count,
-                size: self.size,
-                chunk_bytes: self.chunk,
-                distinct: self.distinct,
-                workflow: self.workflow,
+        let scenario = match (&self.scenario, &self.tls) {
+            (Some(file), _) => scenario::read(file).map_err(Failure::Configuration)?,
+            (None, tls) => {
+                let folder = tls.clone().context("find the folder for certificates")?;
+                self.flags(folder)
             }
         };
-        let settings = ServeSettings {
-            listen: self.listen,
-            mailboxes: self.mailboxes,
-            password: self.password,
-            shared_key: self.shared_key,
-            content,
-            tls_folder: self.tls,
-            ledger: self.ledger.map(|path| LedgerSettings { path, keeping, requests: false }),
-            transcode: self.transcode,
-            storm: self.storm.map(|percent| Storm { seed: self.seed, percent }),
-            threads: self.threads,
+        Ok(serve(&scenario, &mut io::stdout()).context("simulate MESH")?)
+    }
+
+    /// The scenario that the flags describe.
+    fn flags(self, tls_folder: PathBuf) -> Scenario {
+        let (count, what) = match self.generate {
+            Some(count) => (count, Content::Mixed),
+            None => {
+                let Self { size, chunk, distinct, workflow, .. } = self;
+                (self.count, Content::Sized(Sized { size, chunk, gzip: false, distinct, workflow }))
+            }
         };
-        Ok(serve(&settings, &mut io::stdout()).context("simulate MESH")?)
+        let (synced, password) = (self.synced, &self.password);
+        Scenario {
+            listen: self.listen,
+            threads: self.threads,
+            seed: self.seed,
+            transcode: self.transcode,
+            storm: self.storm,
+            tls: TlsPlan::new(tls_folder),
+            auth: AuthPlan { shared_key: self.shared_key, ..AuthPlan::default() },
+            ledger: self.ledger.map(|file| LedgerPlan { file, synced, requests: false }),
+            mailboxes: self.mailboxes.into_iter().map(|id| MailboxPlan { id, password: password.clone() }).collect(),
+            mail: vec![MailPlan { mailboxes: Vec::new(), count, what }],
+            faults: Vec::new(),
+        }
     }
 }

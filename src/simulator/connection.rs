@@ -1,45 +1,63 @@
-//! One TLS connection that a fault can end in ways HTTP cannot: reset, cut at any byte, other bytes than the answer's.
+//! One TLS connection that a fault can end in ways HTTP cannot: reset, cut at any byte, slow, doubled,
+//! other bytes than the answer's.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
 use super::lock;
 
-/// What the requests of a connection ask of it.
-#[derive(Debug)]
+/// What the request in hand asks of its connection.
+#[derive(Debug, Default)]
 pub(super) struct Line {
     /// End with a reset instead of an orderly goodbye.
     is_reset: AtomicBool,
-    /// Bytes that may still be written; `u64::MAX` is no limit.
-    budget: AtomicU64,
-    raw: Mutex<Option<Bytes>>,
-    has_raw: AtomicBool,
+    is_spoilt: AtomicBool,
+    spoil: Mutex<Spoil>,
 }
 
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            is_reset: AtomicBool::new(false),
-            budget: AtomicU64::new(u64::MAX),
-            raw: Mutex::new(None),
-            has_raw: AtomicBool::new(false),
-        }
-    }
+/// What becomes of the bytes of an answer.
+#[derive(Debug, Default)]
+enum Spoil {
+    #[default]
+    Nothing,
+    /// So many pass, and then the connection ends.
+    Cut(u64),
+    /// So many pass, and a bit of the one behind them is turned over.
+    Corrupt(u64),
+    Trickle {
+        piece: usize,
+        every: Duration,
+        wait: Option<Pin<Box<Sleep>>>,
+    },
+    /// Every write is written twice.
+    Double(Option<Doubled>),
+    /// These are written instead of any, and then the connection ends.
+    Replace(Bytes),
+}
+
+/// A write that is on its way twice.
+#[derive(Debug)]
+struct Doubled {
+    left: Bytes,
+    once_bytes: usize,
 }
 
 impl Line {
-    /// Forgets a cut that the answer before was too short for.
+    /// Forgets what the answer before was too short for.
     pub(super) fn renew(&self) {
         self.is_reset.store(false, Ordering::Release);
-        self.budget.store(u64::MAX, Ordering::Release);
+        self.is_spoilt.store(false, Ordering::Release);
     }
 
     /// The connection's end is a reset.
@@ -50,13 +68,38 @@ impl Line {
     /// After so many more bytes the connection is reset.
     pub(super) fn cut_after(&self, bytes: u64) {
         self.reset();
-        self.budget.store(bytes, Ordering::Release);
+        self.spoil(Spoil::Cut(bytes));
+    }
+
+    /// After so many more bytes the connection is closed in order.
+    pub(super) fn close_after(&self, bytes: u64) {
+        self.spoil(Spoil::Cut(bytes));
+    }
+
+    /// One bit of the byte behind so many is turned over.
+    pub(super) fn corrupt(&self, at: u64) {
+        self.spoil(Spoil::Corrupt(at));
+    }
+
+    /// Small pieces, with time before each.
+    pub(super) fn trickle(&self, piece: u64, every: Duration) {
+        let piece = usize::try_from(piece).unwrap_or(usize::MAX).max(1);
+        self.spoil(Spoil::Trickle { piece, every, wait: None });
+    }
+
+    /// Everything is written twice.
+    pub(super) fn double(&self) {
+        self.spoil(Spoil::Double(None));
     }
 
     /// The next write is replaced by these bytes, and then the connection ends.
     pub(super) fn replace(&self, bytes: Bytes) {
-        *lock(&self.raw) = Some(bytes);
-        self.has_raw.store(true, Ordering::Release);
+        self.spoil(Spoil::Replace(bytes));
+    }
+
+    fn spoil(&self, spoil: Spoil) {
+        *lock(&self.spoil) = spoil;
+        self.is_spoilt.store(true, Ordering::Release);
     }
 }
 
@@ -70,37 +113,82 @@ impl Socket {
     pub(super) fn new(stream: TlsStream<TcpStream>, line: Arc<Line>) -> Self {
         Self { stream, line }
     }
+}
 
-    fn poll_raw(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut raw = lock(&self.line.raw);
-        while let Some(bytes) = raw.as_mut().filter(|bytes| !bytes.is_empty()) {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-            drop(bytes.split_to(written));
+impl Spoil {
+    fn poll_write(
+        &mut self,
+        mut stream: Pin<&mut TlsStream<TcpStream>>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Nothing => stream.poll_write(context, bytes),
+            Self::Cut(0) => poll_end(stream, context),
+            Self::Cut(left) | Self::Corrupt(left @ 1..) => {
+                let allowed = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                let written = ready!(stream.poll_write(context, &bytes[..allowed]))?;
+                *left -= written as u64;
+                Poll::Ready(Ok(written))
+            }
+            Self::Corrupt(0) => {
+                let turned: Vec<u8> = bytes.iter().take(1).map(|byte| byte ^ 1).collect();
+                let written = ready!(stream.poll_write(context, &turned))?;
+                *self = Self::Nothing;
+                Poll::Ready(Ok(written))
+            }
+            Self::Trickle { piece, every, wait } => {
+                ready!(wait.get_or_insert_with(|| Box::pin(sleep(*every))).as_mut().poll(context));
+                let written = ready!(stream.poll_write(context, &bytes[..bytes.len().min(*piece)]))?;
+                *wait = None;
+                Poll::Ready(Ok(written))
+            }
+            Self::Double(doubled) => {
+                let both = || Doubled { left: [bytes, bytes].concat().into(), once_bytes: bytes.len() };
+                let Doubled { left, once_bytes } = doubled.get_or_insert_with(both);
+                ready!(poll_write_all(stream, context, left))?;
+                let once_bytes = *once_bytes;
+                *doubled = None;
+                Poll::Ready(Ok(once_bytes))
+            }
+            Self::Replace(left) => {
+                ready!(poll_write_all(stream.as_mut(), context, left))?;
+                poll_end(stream, context)
+            }
         }
-        drop(raw);
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
+}
+
+fn poll_write_all(
+    mut stream: Pin<&mut TlsStream<TcpStream>>,
+    context: &mut Context<'_>,
+    left: &mut Bytes,
+) -> Poll<io::Result<()>> {
+    while !left.is_empty() {
+        let written = ready!(stream.as_mut().poll_write(context, left))?;
+        drop(left.split_to(written));
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// No more is written: what was is on its way when this is ready.
+fn poll_end<T>(mut stream: Pin<&mut TlsStream<TcpStream>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+    ready!(stream.as_mut().poll_flush(context))?;
+    Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.line.has_raw.load(Ordering::Acquire) {
-            return self.poll_raw(context);
-        }
-        let budget = self.line.budget.load(Ordering::Acquire);
-        if budget == u64::MAX {
+        if !self.line.is_spoilt.load(Ordering::Acquire) {
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         }
-        if budget == 0 {
-            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        let line = Arc::clone(&self.line);
+        let written = lock(&line.spoil).poll_write(Pin::new(&mut self.stream), context, bytes);
+        if matches!(written, Poll::Ready(Err(_))) && !line.is_reset.load(Ordering::Acquire) {
+            // The goodbye of TLS and TCP: an error of it is the same end.
+            drop(ready!(Pin::new(&mut self.stream).poll_shutdown(context)));
         }
-        let allowed = usize::try_from(budget).map_or(bytes.len(), |budget| budget.min(bytes.len()));
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..allowed]))?;
-        self.line.budget.fetch_sub(written as u64, Ordering::AcqRel);
-        Poll::Ready(Ok(written))
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -10,9 +10,10 @@ use super::message::{Draft, Mail};
 use super::payload::{Part, Payload, mix};
 
 /// A kind of mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A discharge letter as a FHIR document bundle.
+    /// A discharge letter as an ITK3 message: FHIR with a document in it (itk3 1).
     Discharge,
     /// A pathology report as EDIFACT.
     Pathology,
@@ -28,13 +29,17 @@ pub enum Kind {
     Gzip,
     /// A list in two chunks, each gzip-encoded on its own.
     ChunkedGzip,
+    /// The national data opt-out service's answer: NHS numbers that may be used (national-data-opt-out 5).
+    OptOut,
+    /// Bytes that are no text.
+    Binary,
     /// A report of non-delivery: headers and no body.
     Report,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 11] = [
         Self::Discharge,
         Self::Pathology,
         Self::Admission,
@@ -43,6 +48,8 @@ impl Kind {
         Self::Chunked,
         Self::Gzip,
         Self::ChunkedGzip,
+        Self::OptOut,
+        Self::Binary,
         Self::Report,
     ];
 
@@ -55,6 +62,8 @@ impl Kind {
             Self::List | Self::Gzip | Self::ChunkedGzip => "DEMO_CSV_LIST",
             Self::Tiny => "DEMO_TINY",
             Self::Chunked => "DEMO_LARGE",
+            Self::OptOut => "SPINE_NTT_UPHOLDING",
+            Self::Binary => "DEMO_BINARY",
             Self::Report => "DEMO_SENT_EARLIER",
         }
     }
@@ -75,9 +84,14 @@ pub fn sample(kind: Kind, number: u64) -> Result<Arc<Mail>, SimulatorError> {
         Kind::Chunked => ("bin", "application/octet-stream", Payload::generated(number, 12_000_000, 5_000_000)?),
         Kind::Gzip => ("csv", "text/csv", Payload::gzip(list(number, 2000).as_bytes())?),
         Kind::ChunkedGzip => {
-            let parts = [Part::gzip(list(number, 2000).as_bytes())?, Part::gzip(list(number + 1, 2000).as_bytes())?];
+            let parts = [
+                Part::gzip(list(number, 2000).as_bytes())?,
+                Part::gzip(list(number.wrapping_add(1), 2000).as_bytes())?,
+            ];
             ("csv", "text/csv", Payload::Fixed(parts.into()))
         }
+        Kind::OptOut => ("dat", "text/plain", Payload::plain(opt_out(number))),
+        Kind::Binary => ("bin", "application/octet-stream", Payload::generated(number, 40_000, 40_000)?),
         Kind::Report => ("", "", Payload::Nothing),
     };
     let draft = Draft {
@@ -105,7 +119,7 @@ pub fn nhs_number(number: u64) -> String {
         let sum: u32 = digits.bytes().zip((2..=10).rev()).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
         match (11 - sum % 11) % 11 {
             10 => {
-                bump += 1;
+                bump = bump.wrapping_add(1);
                 digits = format!("999{:06}", bump % 1_000_000);
             }
             check => return format!("{digits}{check}"),
@@ -121,7 +135,7 @@ fn family(number: u64) -> &'static str {
 
 fn discharge(number: u64) -> String {
     let (nhs_number, family) = (nhs_number(number), family(number));
-    serde_json::json!({
+    let letter = serde_json::json!({
         "resourceType": "Bundle",
         "type": "document",
         "identifier": { "value": format!("synthetic-{number}") },
@@ -140,12 +154,18 @@ fn discharge(number: u64) -> String {
                 "birthDate": "1900-01-01"
             } }
         ]
-    })
-    .to_string()
+    });
+    let header = serde_json::json!({
+        "resourceType": "MessageHeader",
+        "event": { "system": "https://fhir.nhs.uk/STU3/CodeSystem/ITK-MessageEvent-2", "code": "ITK003D" },
+        "timestamp": "2026-01-05T09:30:12+00:00"
+    });
+    let entries = [header, letter].map(|resource| serde_json::json!({ "resource": resource }));
+    serde_json::json!({ "resourceType": "Bundle", "type": "message", "entry": entries }).to_string()
 }
 
 fn pathology(number: u64) -> String {
-    let (nhs_number, family) = (nhs_number(number), family(number));
+    let (nhs_number, family, number) = (nhs_number(number), family(number), number % 100_000_000_000_000);
     format!(
         "UNB+UNOB:2+SYNTHLAB:22+SYNTHGP:22+260105:0930+{number:014}++MEDRPT'\
          UNH+1+MEDRPT:0:1:RT:NHS003'BGM+LSR'DTM+137:202601050930:203'\
@@ -162,6 +182,10 @@ fn admission(number: u64) -> String {
          PID|1||{nhs_number}^^^NHS^NH||{family}^SYNTHETIC||19000101|U\r\
          PV1|1|I|NOWARD^0^0\r"
     )
+}
+
+fn opt_out(number: u64) -> String {
+    (0..40).map(|row| format!("{},\r\n", nhs_number(number.wrapping_mul(1000).wrapping_add(row)))).collect()
 }
 
 fn list(number: u64, rows: u64) -> String {
@@ -199,6 +223,7 @@ mod tests {
                 Kind::Chunked => 3,
                 Kind::ChunkedGzip => 2,
                 Kind::Discharge | Kind::Pathology | Kind::Admission | Kind::List | Kind::Tiny | Kind::Gzip => 1,
+                Kind::OptOut | Kind::Binary => 1,
             };
             assert_eq!(a.payload.chunks(), expected_chunks, "{kind:?}");
         }

@@ -27,7 +27,9 @@ mod mailbox;
 pub mod message;
 mod outbox;
 pub mod payload;
+pub mod proxy;
 mod requests;
+pub mod scenario;
 pub mod serve;
 mod server;
 mod shared;
@@ -56,7 +58,7 @@ use crate::ports::clock::Clock;
 use calls::Statistics;
 use certificates::{Authority, CLIENT_NAME, ClientFiles, Identity, Validity};
 use clock::FarClock;
-use faults::{Rule, Storm};
+use faults::{Chance, Rule};
 use ledger::{Event, Ledger, LedgerSettings};
 use mailbox::Mailbox;
 pub use mailbox::{Known, State};
@@ -270,7 +272,7 @@ impl Simulator {
     }
 
     /// Starts, changes or ends the storm.
-    pub fn storm(&self, storm: Option<Storm>) {
+    pub fn storm(&self, storm: Option<Chance>) {
         self.shared.faults.set_storm(storm);
     }
 

@@ -18,6 +18,9 @@ pub const LARGEST_BODY: u64 = 100_000_000;
 /// The largest message (mesh-api 8).
 pub const LARGEST_MESSAGE: u64 = 100_000_000_000;
 
+/// The largest message that is gzipped when it is made: it is in memory whole.
+const LARGEST_GZIPPED: u64 = 64_000_000;
+
 /// The content of one message, chunk by chunk.
 #[derive(Debug)]
 pub enum Payload {
@@ -47,10 +50,16 @@ impl Payload {
 
     /// `length` bytes of `seed`'s pattern in chunks of `chunk_bytes`; refuses what MESH would.
     pub fn generated(seed: u64, length: u64, chunk_bytes: u64) -> Result<Self, SimulatorError> {
-        if length == 0 || length > LARGEST_MESSAGE || chunk_bytes == 0 || chunk_bytes > LARGEST_BODY {
-            return Err(SimulatorError::Size { length, chunk_bytes });
-        }
+        check_size(length, chunk_bytes, LARGEST_MESSAGE)?;
         Ok(Self::Generated { pattern: Pattern { seed, length }, chunk_bytes })
+    }
+
+    /// The same bytes, each chunk gzipped on its own, and kept so: all of it in memory.
+    pub fn generated_gzip(seed: u64, length: u64, chunk_bytes: u64) -> Result<Self, SimulatorError> {
+        check_size(length, chunk_bytes, LARGEST_GZIPPED)?;
+        let pattern = Pattern { seed, length };
+        let chunk = |n: u64| Part::gzip(&pattern.bytes(n * chunk_bytes, ((n + 1) * chunk_bytes).min(length)));
+        Ok(Self::Fixed((0..length.div_ceil(chunk_bytes)).map(chunk).collect::<Result<_, _>>()?))
     }
 
     /// Number of chunks; 0 for a report.
@@ -89,6 +98,13 @@ impl Payload {
     }
 }
 
+fn check_size(length: u64, chunk_bytes: u64, limit: u64) -> Result<(), SimulatorError> {
+    if length == 0 || length > limit || chunk_bytes == 0 || chunk_bytes > LARGEST_BODY {
+        return Err(SimulatorError::Size { length, chunk_bytes });
+    }
+    Ok(())
+}
+
 /// One chunk of fixed bytes. Its other encoding is made when first asked for, and kept.
 #[derive(Debug)]
 pub struct Part {
@@ -125,7 +141,8 @@ impl Part {
         }
     }
 
-    fn decoded(&self) -> Option<Bytes> {
+    /// The bytes without their encoding; `None` if they are declared gzip and are not.
+    pub fn decoded(&self) -> Option<Bytes> {
         if !self.is_gzip {
             return Some(self.stored.clone());
         }
@@ -140,7 +157,7 @@ impl Part {
 }
 
 /// gzip of `bytes`, fast rather than small.
-pub(super) fn compress(bytes: &[u8]) -> Result<Bytes, SimulatorError> {
+pub fn compress(bytes: &[u8]) -> Result<Bytes, SimulatorError> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?.into())
@@ -265,6 +282,13 @@ mod tests {
     }
 
     #[test]
+    fn a_gzipped_pattern_holds_the_same_bytes() {
+        let plain = Payload::generated(7, 250, 100).expect("within the limits");
+        let gzip = Payload::generated_gzip(7, 250, 100).expect("within the limits");
+        assert_eq!((gzip.chunks(), gzip.length(), gzip.sha256()), (3, Some(250), plain.sha256()));
+    }
+
+    #[test]
     fn blocks_differ_by_place_and_seed() {
         let (a, b) = (Pattern { seed: 1, length: 1 << 20 }, Pattern { seed: 2, length: 1 << 20 });
         let block = BLOCK as u64;
@@ -278,6 +302,7 @@ mod tests {
         assert!(Payload::generated(1, 0, 10).is_err());
         assert!(Payload::generated(1, LARGEST_MESSAGE + 1, 10).is_err());
         assert!(Payload::generated(1, 10, LARGEST_BODY + 1).is_err());
+        assert!(Payload::generated_gzip(1, LARGEST_GZIPPED + 1, LARGEST_BODY).is_err());
     }
 
     #[test]

@@ -3,107 +3,49 @@
 //! Says in one line of JSON when it is ready and where; ends at SIGTERM or SIGINT with a line of totals.
 
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::certificates::ClientFiles;
-use super::faults::Storm;
-use super::ledger::LedgerSettings;
-use super::message::Draft;
-use super::payload::Payload;
-use super::{MailboxSettings, Simulator, SimulatorError, SimulatorSettings, mail, start};
+use super::faults::Chance;
+use super::ledger::{Keeping, LedgerSettings};
+use super::scenario::Scenario;
+use super::{MailboxSettings, Simulator, SimulatorError, SimulatorSettings, start};
 
-/// `Mex-From` of what is served.
-const SENDER: &str = "X26ABC9";
-/// Content shared by all messages is kept in memory up to this length.
-const KEPT_READY_BYTES: u64 = 1_000_000;
-
-/// What each mailbox holds at the start.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// `count` messages of `size` bytes, in chunks where that is more than `chunk_bytes`.
-    Sized {
-        /// Messages per mailbox.
-        count: u64,
-        /// Bytes of each.
-        size: u64,
-        /// Bytes of each chunk but the last.
-        chunk_bytes: u64,
-        /// Every message has bytes of its own; otherwise all of a mailbox share the same.
-        distinct: bool,
-        /// Their workflow.
-        workflow: String,
-    },
-    /// `count` messages of every kind in turn.
-    Mixed {
-        /// Messages per mailbox.
-        count: u64,
-    },
-}
-
-/// How to serve.
-#[derive(Debug, Clone)]
-pub struct ServeSettings {
-    /// Address and port; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Mailbox ids.
-    pub mailboxes: Vec<String>,
-    /// The password of each.
-    pub password: String,
-    /// The environment's shared key.
-    pub shared_key: String,
-    /// What they hold.
-    pub content: Content,
-    /// Where CA, client certificate and key are written.
-    pub tls_folder: PathBuf,
-    /// Where events go, if anywhere.
-    pub ledger: Option<LedgerSettings>,
-    /// A plain body is gzipped for a client that offers it.
-    pub transcode: bool,
-    /// Faults by chance.
-    pub storm: Option<Storm>,
-    /// Threads for connections. One leaves the second core to the process under test.
-    pub threads: usize,
-}
+/// Seed of shares, unless another is asked for.
+const DICE: u64 = 1;
 
 /// The line that says "ready".
 #[derive(Debug, serde::Serialize)]
 struct Ready<'a> {
     ready: bool,
     url: String,
-    mailboxes: &'a [String],
+    mailboxes: Vec<&'a str>,
     waiting: u64,
     #[serde(flatten)]
     files: ClientFiles,
 }
 
 /// Serves until SIGTERM or SIGINT. Blocks; the two lines go to `out`.
-pub fn serve(settings: &ServeSettings, out: &mut dyn Write) -> Result<(), SimulatorError> {
+pub fn serve(scenario: &Scenario, out: &mut dyn Write) -> Result<(), SimulatorError> {
     // Before anything is ready: a signal must never find nobody listening.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    serve_until(settings, out, |_| {
+    serve_until(scenario, out, |_| {
         signals.forever().next();
     })
 }
 
 /// Serves as long as `until` runs, which is told when everything is ready.
-fn serve_until(
-    settings: &ServeSettings,
-    out: &mut dyn Write,
-    until: impl FnOnce(&Simulator),
-) -> Result<(), SimulatorError> {
+fn serve_until(scenario: &Scenario, out: &mut dyn Write, until: impl FnOnce(&Simulator)) -> Result<(), SimulatorError> {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(settings.threads.max(1)).enable_all().build()?;
-    let simulator = runtime.block_on(prepare(settings))?;
-    let files = simulator.write_client_files(&settings.tls_folder)?;
+        tokio::runtime::Builder::new_multi_thread().worker_threads(scenario.threads.max(1)).enable_all().build()?;
+    let simulator = runtime.block_on(prepare(scenario))?;
+    let files = simulator.write_client_files(&scenario.tls.folder)?;
     let ready = Ready {
         ready: true,
         url: simulator.url(),
-        mailboxes: &settings.mailboxes,
+        mailboxes: scenario.mailboxes.iter().map(|mailbox| mailbox.id.as_str()).collect(),
         waiting: simulator.waiting(),
         files,
     };
@@ -113,49 +55,35 @@ fn serve_until(
     print(out, &simulator.statistics())
 }
 
-async fn prepare(settings: &ServeSettings) -> Result<Simulator, SimulatorError> {
-    let mailbox = |id: &String| MailboxSettings { id: id.clone(), password: settings.password.clone() };
+/// Starts it with its mail, and then its faults.
+async fn prepare(scenario: &Scenario) -> Result<Simulator, SimulatorError> {
+    let seed = scenario.seed.unwrap_or(DICE);
+    let mailboxes = scenario.mailboxes.iter();
+    let mailboxes =
+        mailboxes.map(|mailbox| MailboxSettings { id: mailbox.id.clone(), password: mailbox.password.clone() });
     let simulator = start(SimulatorSettings {
-        listen: settings.listen,
-        mailboxes: settings.mailboxes.iter().map(mailbox).collect(),
-        shared_key: settings.shared_key.clone(),
-        ledger: settings.ledger.clone(),
-        transcode: settings.transcode,
-        ..SimulatorSettings::default()
+        listen: scenario.listen,
+        mailboxes: mailboxes.collect(),
+        shared_key: scenario.auth.shared_key.clone(),
+        ledger: scenario.ledger.as_ref().map(|ledger| LedgerSettings {
+            path: ledger.file.clone(),
+            keeping: if ledger.synced { Keeping::Synced } else { Keeping::Buffered },
+            requests: ledger.requests,
+        }),
+        transcode: scenario.transcode,
+        authority: None,
+        client_name: scenario.tls.client_name.clone(),
+        server_validity: scenario.tls.valid,
+        server_names: scenario.tls.server_names.clone(),
     })
     .await?;
-    for mailbox in &settings.mailboxes {
-        match &settings.content {
-            Content::Sized { count, size, chunk_bytes, distinct: true, workflow } => {
-                for seed in 0..*count {
-                    let payload = Payload::generated(seed, *size, *chunk_bytes)?;
-                    simulator.offer(mailbox, &Draft::data(SENDER, workflow, payload).ready()?).await?;
-                }
-            }
-            Content::Sized { count, size, chunk_bytes, distinct: false, workflow } => {
-                let mail = Draft::data(SENDER, workflow, shared_payload(*size, *chunk_bytes)?).ready()?;
-                simulator.offer_many(mailbox, *count, |_| Arc::clone(&mail)).await?;
-            }
-            Content::Mixed { count } => {
-                for number in 0..*count {
-                    simulator.offer(mailbox, &mail::mixed(number)?).await?;
-                }
-            }
-        }
+    simulator.clock().set_offset_ms(scenario.auth.ahead_ms);
+    scenario.offer(&simulator).await?;
+    for fault in &scenario.faults {
+        simulator.script(fault.rule(seed)?);
     }
-    simulator.storm(settings.storm);
+    simulator.storm(scenario.storm.map(|percent| Chance { seed, percent }));
     Ok(simulator)
-}
-
-/// One content for all: a small one is kept ready, so that serving it copies nothing.
-fn shared_payload(size: u64, chunk_bytes: u64) -> Result<Payload, SimulatorError> {
-    let payload = Payload::generated(0, size, chunk_bytes)?;
-    Ok(match payload {
-        Payload::Generated { pattern, chunk_bytes } if size <= chunk_bytes.min(KEPT_READY_BYTES) => {
-            Payload::plain(pattern.bytes(0, size))
-        }
-        Payload::Generated { .. } | Payload::Fixed(_) | Payload::Nothing => payload,
-    })
 }
 
 fn print(out: &mut dyn Write, line: &impl serde::Serialize) -> Result<(), SimulatorError> {
@@ -166,50 +94,77 @@ fn print(out: &mut dyn Write, line: &impl serde::Serialize) -> Result<(), Simula
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::HashSet;
 
-    fn served(content: Content) -> (Vec<serde_json::Value>, Vec<u64>) {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::simulator::Known;
+    use crate::simulator::scenario::read;
+
+    /// The two lines, and what the first mailbox held.
+    fn served(mail: &str) -> (Vec<serde_json::Value>, Vec<Known>) {
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = ServeSettings {
-            listen: ([127, 0, 0, 1], 0).into(),
-            mailboxes: vec!["X26ABC1".to_owned(), "X26ABC2".to_owned()],
-            password: "password".to_owned(),
-            shared_key: "TestKey".to_owned(),
-            content,
-            tls_folder: folder.path().join("tls"),
-            ledger: None,
-            transcode: false,
-            storm: None,
-            threads: 1,
-        };
-        let (mut out, mut chunks) = (Vec::new(), Vec::new());
-        serve_until(&settings, &mut out, |simulator| {
-            let known = simulator.messages("X26ABC1").expect("a mailbox");
-            chunks.extend(known.iter().map(|known| known.mail.payload.chunks()));
-            assert!(settings.tls_folder.join("client.key").exists());
+        let tls = folder.path().join("tls");
+        let path = folder.path().join("scenario.toml");
+        let text = format!(
+            "{mail}\n[tls]\nfolder = \"{}\"\n[[mailbox]]\nid = \"X26ABC1\"\n[[mailbox]]\nid = \"X26ABC2\"\n",
+            tls.display()
+        );
+        std::fs::write(&path, text).expect("write the scenario");
+        let scenario = read(&path).expect("a sound scenario");
+        let (mut out, mut known) = (Vec::new(), Vec::new());
+        serve_until(&scenario, &mut out, |simulator| {
+            known = simulator.messages("X26ABC1").expect("a mailbox");
+            assert!(tls.join("client.key").exists());
         })
         .expect("an orderly end");
         let text = String::from_utf8(out).expect("text");
-        (text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect(), chunks)
+        (text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect(), known)
     }
 
-    fn sized(size: u64, distinct: bool) -> Content {
-        Content::Sized { count: 3, size, chunk_bytes: 100, distinct, workflow: "WF".to_owned() }
+    fn chunks(mail: &str) -> Vec<u64> {
+        served(mail).1.iter().map(|known| known.mail.payload.chunks()).collect()
     }
 
     #[test]
     fn says_when_it_is_ready_and_what_it_saw() {
-        let (lines, chunks) = served(sized(10, false));
+        let (lines, known) = served("mail = [{ count = 3, what = { sized = { size = \"10B\" } } }]");
         assert_eq!((lines[0]["ready"].as_bool(), lines[0]["waiting"].as_u64()), (Some(true), Some(6)));
         assert!(lines[0]["url"].as_str().is_some_and(|url| url.starts_with("https://127.0.0.1:")));
         assert!(lines[0]["client_key"].is_string() && lines[0]["ca"].is_string());
-        assert_eq!((lines.len(), lines[1]["waiting"].as_u64(), chunks), (2, Some(6), vec![1, 1, 1]));
+        assert_eq!((lines.len(), lines[1]["waiting"].as_u64(), known.len()), (2, Some(6), 3));
     }
 
     #[test]
-    fn content_is_chunked_distinct_or_mixed_as_asked() {
-        assert_eq!(served(sized(250, false)).1, [3, 3, 3]);
-        assert_eq!(served(sized(250, true)).1, [3, 3, 3]);
-        assert_eq!(served(Content::Mixed { count: 9 }).1, [1, 1, 1, 1, 1, 3, 1, 2, 0]);
+    fn content_is_of_the_kinds_sizes_and_numbers_asked_for() {
+        let sized = |more: &str| {
+            format!("mail = [{{ count = 2, what = {{ sized = {{ size = \"250B\", chunk = \"100B\"{more} }} }} }}]")
+        };
+        for more in ["", ", distinct = true", ", gzip = true", ", gzip = true, distinct = true"] {
+            assert_eq!(chunks(&sized(more)), [3, 3], "{more}");
+        }
+        assert_eq!(chunks("mail = [{ count = 11, what = \"mixed\" }]"), [1, 1, 1, 1, 1, 3, 1, 2, 1, 1, 0]);
+        let several = "mail = [{ count = 1, what = { kind = \"report\" } }, { count = 1, what = \"unroutable\" }, \
+             { count = 5, mailboxes = [\"X26ABC2\"], what = \"mixed\" }, { count = 1, what = \"poison\" }]";
+        let (lines, known) = served(several);
+        assert_eq!((lines[0]["waiting"].as_u64(), known.len()), (Some(11), 3));
+        assert_eq!(known[1].mail.workflow, "NOBODY_WANTS_THIS");
+        assert_eq!(known[2].mail.sha256(), None, "declared gzip, and not gzip");
+    }
+
+    #[test]
+    fn equal_seeds_make_equal_mail_ids_and_order() {
+        let told = |seed: u64| -> Vec<(String, Option<String>, HeaderMap)> {
+            let (_, known) = served(&format!("seed = {seed}\nmail = [{{ count = 22, what = \"mixed\" }}]"));
+            let digest = |known: &Known| known.mail.sha256().map(str::to_owned);
+            known.iter().map(|known| (known.id.to_string(), digest(known), known.mail.headers.clone())).collect()
+        };
+        let (one, other) = (told(1), told(2));
+        assert_eq!(one, told(1));
+        assert_eq!(one.iter().map(|(id, ..)| id).collect::<HashSet<_>>().len(), 22);
+        assert!(one.iter().zip(&other).all(|((id, ..), (other_id, ..))| id != other_id));
+        let alike = one.iter().zip(&other).filter(|((_, digest, _), (_, other, _))| digest == other);
+        assert_eq!(alike.count(), 4, "one byte, and none: nothing in them could differ");
     }
 }

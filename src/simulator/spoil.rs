@@ -29,6 +29,22 @@ pub(super) fn spoil(fault: Fault, mut response: Response<Body>, line: &Line) -> 
             line.cut_after(after);
             return Ok(response);
         }
+        Fault::CloseWire { after } => {
+            line.close_after(after);
+            return Ok(response);
+        }
+        Fault::CorruptWire { at } => {
+            line.corrupt(at);
+            return Ok(response);
+        }
+        Fault::Trickle { piece, every } => {
+            line.trickle(piece, every);
+            return Ok(response);
+        }
+        Fault::Twice => {
+            line.double();
+            return Ok(response);
+        }
         Fault::Raw(bytes) => {
             line.replace(bytes);
             return Ok(response);

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use super::committer::{Committer, Moment, Stop, spool_failed};
+use super::committer::{Committer, Moment, Stop};
 use super::index::keys::{self, kind};
 use super::journal::event::Event;
-use super::retention::REMOVALS;
+use super::retention::{REMOVALS, removed};
 use super::spool::Removal;
 use super::state::{PartsRow, Row, for_each};
 use crate::domain::ids::{MailboxId, MessageId};
@@ -53,7 +53,7 @@ impl Committer {
             self.sweep = Sweep { next: now + EVERY, mailboxes: listed(self.appender.mailboxes())? };
         }
         let Some(mailbox) = self.sweep.mailboxes.pop() else { return Ok(()) };
-        let mut removed = 0;
+        let mut count = 0;
         for found in listed(self.appender.chunk_directories(&mailbox))? {
             let (message_id, age) = (found.message_id, moment.stamp.wall.since(found.modified));
             if age <= KEPT_AT_MESH {
@@ -64,14 +64,16 @@ impl Committer {
                 Some(life) if self.is_named(&mailbox, &message_id, life)? => continue,
                 Some(life) => Removal::Parts { mailbox: mailbox.clone(), message_id: message_id.clone(), life },
             };
-            if removed == REMOVALS {
+            if count == REMOVALS {
                 self.sweep.mailboxes.push(mailbox);
                 return Ok(());
             }
-            self.appender.remove(what).map_err(spool_failed)?;
+            if !removed(self.appender.remove(what))? {
+                return Ok(());
+            }
             tracing::info!(%mailbox, %message_id, "chunks removed of a message that was never accepted");
             self.record(moment, &Event::Abandoned { mailbox: mailbox.clone(), message: message_id })?;
-            removed += 1;
+            count += 1;
         }
         Ok(())
     }

@@ -155,7 +155,7 @@ fn may_be_handled(row: &Row, force: bool) -> Result<(), NotAllowed> {
         return Err(NotAllowed::Lost);
     }
     let Some(reason) = reason(row) else { return Ok(()) };
-    if is_as_served(row, reason.code) {
+    if row.as_served {
         return Err(NotAllowed::AsServed);
     }
     if (reason.code.needs_force() || is_poison(row)) && !force {
@@ -178,12 +178,6 @@ fn reason(row: &Row) -> Option<&Reason> {
         Place::Aside { reason, .. } => Some(reason),
         Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => None,
     }
-}
-
-/// Dead at its acceptance, and so never started: its bytes are not decoded (see `receive`). Two others were never
-/// started either: what came with other content, and what a person held before its turn.
-fn is_as_served(row: &Row, code: FaultCode) -> bool {
-    row.delivery.starts == 0 && ![FaultCode::MsgIdReused, FaultCode::OperatorHeld].contains(&code)
 }
 
 /// Handling it ended the daemon, or broke a step.

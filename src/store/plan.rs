@@ -9,6 +9,7 @@ use super::committer::{Committer, Moment, Stop};
 use super::index::keys::{self, kind};
 use super::index::{IndexError, Order};
 use super::journal::event::{Acceptance, Event, Release};
+use super::retention::removed;
 use super::spool::Member;
 use super::state::{Place, RefusedRow, Row};
 use crate::domain::digest::ContentDigest;
@@ -131,7 +132,8 @@ impl Committer {
             Decision::New { continues, reused } => (continues, reused),
             Decision::Repeated(id) => {
                 if let IncomingBody::Large(_) = body {
-                    self.spool.forget(&mailbox, &message).map_err(super::committer::spool_failed)?;
+                    // What cannot go now is taken up by the next fetch, or goes as abandoned.
+                    removed(self.spool.forget(&mailbox, &message))?;
                 }
                 let event = Event::Repeated { id, mailbox: mailbox.clone(), message: message.clone() };
                 self.record(moment, &event)?;

@@ -442,5 +442,6 @@ fn checkpoint_progress(disk: &dyn Disk, directory: &Path, open_from: u64) -> Res
         let entry = entry.map_err(|error| Halt(format!("look at a journal segment: {error}")))?;
         since_checkpoint += entry.map_or(0, |entry| entry.length);
     }
-    Ok(retention::Progress { since_checkpoint, checkpoint_length: checkpoint::length(disk, directory, newest)? })
+    let checkpoint_length = checkpoint::length(disk, directory, newest)?;
+    Ok(retention::Progress { since_checkpoint, checkpoint_length, ..retention::Progress::default() })
 }

@@ -4,7 +4,9 @@
 //! its chunk directory in a later commit, its volume when no live delivery is left in it. A crash between leaves the
 //! row that says so, and the removal is done then. Nothing held ever goes by itself.
 
-use super::committer::{Committer, Moment, Stop, spool_failed};
+use std::time::Duration;
+
+use super::committer::{Committer, Moment, Stop};
 use super::index::Order;
 use super::index::keys::{self, kind};
 use super::journal::checkpoint::{self, Draft};
@@ -15,12 +17,16 @@ use super::spool::Removal;
 use super::state::{Ending, Expiring, PartsRow, Place, Row};
 use crate::domain::ids::DeliveryId;
 use crate::domain::step::Step;
+use crate::ports::spool::SpoolError;
 use crate::ports::store::Halt;
 
 /// Deliveries and refusals purged in one commit: faster than any commit accepts on average.
 pub(super) const PURGES: usize = 64;
 /// Volumes, and chunk directories, removed in one commit: each costs up to a few milliseconds.
 pub(super) const REMOVALS: usize = 4;
+
+/// How long a removal rests for which this machine was short of something.
+const SHORT: Duration = Duration::from_secs(60);
 
 /// How far the upkeep of the journal has come.
 #[derive(Debug, Default)]
@@ -29,6 +35,20 @@ pub(super) struct Progress {
     pub(super) since_checkpoint: u64,
     /// Length of the last checkpoint.
     pub(super) checkpoint_length: u64,
+    /// Nothing is removed from the spool before then, by the monotonic clock: this machine was short of something.
+    pub(super) not_before: Duration,
+}
+
+/// Whether it is gone. What this machine is too short of something to remove now is removed at a later commit.
+pub(super) fn removed(answer: Result<(), SpoolError>) -> Result<bool, Halt> {
+    match answer {
+        Ok(()) => Ok(true),
+        Err(SpoolError::Failed(halt)) => Err(halt),
+        Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+            tracing::warn!(%error, "something was not removed from the spool, and stays for now");
+            Ok(false)
+        }
+    }
 }
 
 impl Committer {
@@ -64,16 +84,25 @@ impl Committer {
 
     /// Removes from the spool what earlier commits purged.
     pub(super) fn remove_payloads(&mut self, moment: Moment) -> Result<(), Stop> {
+        if self.time.monotonic() < self.retention.not_before {
+            return Ok(());
+        }
         let parts = self.index.scan(&[kind::REMOVAL], &[kind::REMOVAL + 1], Order::Ascending, REMOVALS)?;
         for (key, value) in parts {
             let Some(id) = keys::number_of(&key).map(DeliveryId) else { continue };
             let PartsRow { mailbox, message, life } = keys::decode(&value)?;
             let what = Removal::Parts { mailbox, message_id: message, life };
-            self.appender.remove(what).map_err(spool_failed)?;
+            if !removed(self.appender.remove(what))? {
+                self.retention.not_before = self.time.monotonic() + SHORT;
+                return Ok(());
+            }
             self.record(moment, &Event::PartsRemoved { id })?;
         }
         for volume in self.empty_volumes().take(REMOVALS).collect::<Vec<_>>() {
-            self.appender.remove(Removal::Volume(volume)).map_err(spool_failed)?;
+            if !removed(self.appender.remove(Removal::Volume(volume)))? {
+                self.retention.not_before = self.time.monotonic() + SHORT;
+                return Ok(());
+            }
             self.record(moment, &Event::VolumeRemoved { volume })?;
         }
         Ok(())
@@ -120,7 +149,7 @@ impl Committer {
     /// Adds some rows to the checkpoint that is on its way, if one is.
     pub(super) fn go_on_with_checkpoint(&mut self) -> Result<(), Stop> {
         let Some(draft) = &mut self.checkpoint else { return Ok(()) };
-        if draft.add_rows(self.index.as_ref(), self.settings.checkpoint_rows)?
+        if draft.add_rows(self.index.as_ref(), self.settings.checkpoint_rows * draft.pace())?
             && let Some(draft) = self.checkpoint.take()
         {
             self.retention.checkpoint_length = draft.finish(self.disk.as_ref())?;
@@ -134,7 +163,8 @@ impl Committer {
         let names = segments(self.disk.as_ref(), &directory)?;
         let [oldest, next, ..] = names.as_slice() else { return Ok(()) };
         let checkpoints = checkpoint::list(self.disk.as_ref(), &directory)?;
-        let needed = checkpoints.last().is_none_or(|sequence| *sequence + 1 < next.first);
+        // Its own record is looked up again before a checkpoint is believed.
+        let needed = checkpoints.last().is_none_or(|sequence| *sequence < next.first);
         let closed = Reader::open(self.disk.as_ref(), &directory, next)
             .map_err(|trouble| Halt(format!("read a journal header: {trouble}")))?
             .header()
@@ -155,5 +185,20 @@ impl Committer {
         self.disk
             .remove(Step::SegmentCompress, &path)
             .map_err(|error| Halt(format!("remove a journal segment: {error}")).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_shortage_leaves_it_for_later_and_a_failure_is_final() {
+        assert_eq!(removed(Ok(())), Ok(true));
+        assert_eq!(removed(Err(SpoolError::NoRoom(io::Error::from_raw_os_error(libc::EMFILE)))), Ok(false));
+        let halt = Halt("remove a volume: EIO".to_owned());
+        assert_eq!(removed(Err(SpoolError::Failed(halt.clone()))), Err(halt));
     }
 }

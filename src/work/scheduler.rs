@@ -49,8 +49,8 @@ impl Work {
             if !is_leasing && running.is_empty() {
                 return failure.map_or(Ok(()), Err);
             }
-            if self.pipelines.has_changed().unwrap_or(false) {
-                let newest = self.pipelines.borrow_and_update().clone();
+            let newest = self.pipelines.borrow_and_update().clone();
+            if !desk.has(&newest) {
                 desk = Arc::new(Desk::new(&self, newest));
                 tracing::info!("work goes on with the new pipelines");
             }
@@ -108,6 +108,7 @@ impl Work {
                         failure = Some(Halt("the store is gone".into()).into());
                     }
                 }
+                Ok(()) = self.pipelines.changed(), if is_leasing => {}
                 () = tokio::time::sleep(sleep), if is_leasing => {}
                 () = cancel.cancelled(), if is_leasing => {}
             }

@@ -65,6 +65,11 @@ impl Desk {
         }
     }
 
+    /// Whether it works with these.
+    pub(super) fn has(&self, pipelines: &Arc<Pipelines>) -> bool {
+        Arc::ptr_eq(&self.pipelines, pipelines)
+    }
+
     /// Works on leased deliveries until each is settled. Every settlement is durable on return.
     pub(super) async fn work(self: Arc<Self>, leases: Vec<Lease>) -> Result<BatchEnd, WorkError> {
         let desk = Arc::clone(&self);

@@ -12,6 +12,7 @@ use meshd::simulator::house::{Far, Plan};
 use meshd::simulator::ledger::{Keeping, LedgerSettings};
 use meshd::simulator::message::Mail;
 use meshd::simulator::payload::Payload;
+use meshd::simulator::proxy::{Passage, Proxy};
 use meshd::simulator::{MailboxSettings, PASSWORD, Simulator, SimulatorSettings, start};
 use tokio::runtime::Runtime;
 
@@ -92,9 +93,20 @@ impl House {
         self.place.set_up_without_output(&self.far()).expect("everything is made");
     }
 
+    /// The same, with a proxy between daemon and far side that does this to each connection.
+    pub(crate) fn set_up_behind(&self, passage: impl Fn(u64) -> Passage + Send + 'static) -> Proxy {
+        let proxy = self.runtime.block_on(Proxy::start(self.simulator.address(), passage)).expect("loopback is free");
+        self.place.set_up(&self.far_at(proxy.url()));
+        proxy
+    }
+
     fn far(&self) -> Far {
+        self.far_at(self.simulator.url())
+    }
+
+    fn far_at(&self, url: String) -> Far {
         let tls = self.simulator.write_client_files(&self.path("tls")).expect("the folder is ours");
-        Far::simulated(self.simulator.url(), tls)
+        Far::simulated(url, tls)
     }
 
     pub(crate) fn wait_until_all_acknowledged(&self, limit: Duration) {

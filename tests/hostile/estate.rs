@@ -310,6 +310,11 @@ impl Journal {
         self.reasons.contains(&(message.to_owned(), code))
     }
 
+    /// How often the bad message of this mailbox was accepted.
+    pub(crate) fn accepted(&self, mailbox: &str) -> usize {
+        self.accepted.get(mailbox).copied().unwrap_or(0)
+    }
+
     /// All reasons told about a message.
     pub(crate) fn reasons(&self, message: &str) -> Vec<FaultCode> {
         self.reasons.iter().filter(|(of, _)| of == message).map(|(_, code)| *code).collect()
@@ -348,7 +353,7 @@ impl Journal {
 
     fn check(&self, mailbox: &str, case: &Case) {
         let name = &case.name;
-        let accepted = self.accepted.get(mailbox).copied().unwrap_or(0);
+        let accepted = self.accepted(mailbox);
         let dead = self.dead.get(mailbox).map(String::as_str);
         match case.end {
             End::Delivered | End::DeliveredThough(_) => assert_eq!((accepted, dead), (1, None), "{name}"),

@@ -12,6 +12,7 @@ mod headers;
 mod house;
 mod lists;
 mod messages;
+mod network;
 #[path = "../daemon/place.rs"]
 mod place;
 mod statuses;

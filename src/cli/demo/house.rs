@@ -3,24 +3,26 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde::de::DeserializeOwned;
 
-use super::mail::MAILBOXES;
+use super::mail::{LARGEST_FILE_BYTES, MAILBOXES};
 use crate::domain::digest::Hasher;
 use crate::simulator::Simulator;
 use crate::simulator::house::{self, Far, Plan};
 
 /// The pipelines of the demonstration; two of them are those that meshd ships.
-const PIPELINES: [(&str, &str); 3] = [
+const PIPELINES: [(&str, &str); 4] = [
     ("discharge.toml", include_str!("../../../pipelines/discharge.toml")),
     ("reports.toml", include_str!("../../../pipelines/reports.toml")),
     ("results.toml", include_str!("results.toml")),
+    ("expand.toml", include_str!("expand.toml")),
 ];
 
 /// Above `life.drain` of the demonstration's configuration, for receiving and for work.
@@ -42,7 +44,6 @@ pub(super) struct House {
 impl House {
     /// A new folder: `keep`, or a temporary one.
     pub(super) fn new(keep: Option<&Path>) -> Result<Self, anyhow::Error> {
-        let program = std::env::current_exe().context("find this program")?;
         let (root, temporary) = match keep {
             Some(folder) => {
                 fs::DirBuilder::new()
@@ -56,12 +57,12 @@ impl House {
                 (temporary.path().to_path_buf(), Some(temporary))
             }
         };
-        let plan = Plan {
-            mailboxes: MAILBOXES.map(str::to_owned).into(),
-            pipelines: PIPELINES.map(|(name, text)| (name, text.to_owned())).into(),
-            ..Plan::default()
-        };
-        Ok(Self { inside: house::House::new(program, root, plan), _temporary: temporary })
+        Ok(Self { inside: inside(root)?, _temporary: temporary })
+    }
+
+    /// The folder of a demonstration that was made before.
+    pub(super) fn at(root: PathBuf) -> Result<Self, anyhow::Error> {
+        Ok(Self { inside: inside(root)?, _temporary: None })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -106,8 +107,24 @@ impl House {
         let file = OpenOptions::new().create(true).append(true).open(&log).context("open the daemon's log")?;
         let mut command = self.inside.command();
         let child = command.arg("run").stdout(Stdio::null()).stderr(file).spawn().context("start the daemon")?;
-        Ok(Daemon { child, log })
+        let daemon = Daemon { child, log };
+        // As `LimitFSIZE=` and `LimitCORE=` of a unit. It has far to go before it writes so much.
+        for (resource, limit) in [(Resource::Fsize, LARGEST_FILE_BYTES), (Resource::Core, 0)] {
+            let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+            prlimit(Some(Pid::from_child(&daemon.child)), resource, limit).context("limit the daemon's files")?;
+        }
+        Ok(daemon)
     }
+}
+
+fn inside(root: PathBuf) -> Result<house::House, anyhow::Error> {
+    let program = std::env::current_exe().context("find this program")?;
+    let plan = Plan {
+        mailboxes: MAILBOXES.map(str::to_owned).into(),
+        pipelines: PIPELINES.map(|(name, text)| (name, text.to_owned())).into(),
+        ..Plan::default()
+    };
+    Ok(house::House::new(program, root, plan))
 }
 
 /// SHA-256 of all that `source` holds, without holding all of it.
@@ -143,6 +160,14 @@ impl Daemon {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => Err(anyhow!("the daemon ended by itself ({status}):\n{}", self.last_lines())),
+        }
+    }
+
+    /// Whether a file that grew beyond its limit has killed it. Nothing else may.
+    pub(super) fn was_killed_by_a_file(&mut self) -> Result<bool, anyhow::Error> {
+        match self.child.try_wait()? {
+            Some(status) if status.signal() == Some(Signal::XFSZ.as_raw()) => Ok(true),
+            Some(_) | None => self.expect_running().map(|()| false),
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! All of it is synthetic.
 
+use std::io::Write;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::fault::FaultCode;
-use crate::simulator::mail::{Kind, sample};
+use crate::simulator::mail::{Kind, nhs_number, sample};
 use crate::simulator::message::{Draft, Mail};
-use crate::simulator::payload::{Part, Payload};
+use crate::simulator::payload::{Part, Payload, compress};
 use crate::simulator::{Simulator, SimulatorError};
 
 /// The mailboxes of the demonstration.
@@ -20,11 +23,14 @@ pub(super) const LEFT: [&str; 3] = ["archive", "lists", "unsorted"];
 /// More than `max_bytes` of the pipeline `results`.
 const OVERSIZED_BYTES: u64 = 21_000_000;
 
+/// A file of the daemon may not grow beyond this. Its own files of state stay below.
+pub(super) const LARGEST_FILE_BYTES: u64 = 100_000_000;
+
 /// What must become of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Fate {
     /// It comes out in these folders of its mailbox, once in each.
-    Out(&'static [&'static str]),
+    Out(Vec<String>),
     /// It is dead or held with this reason, its bytes kept.
     SetAside(FaultCode),
     /// A rule says that it goes nowhere; its bytes are kept for a while.
@@ -33,22 +39,36 @@ pub(super) enum Fate {
     Refused,
 }
 
+/// What must become of each message, a line of JSON each, in the order of offering.
+pub(super) const EXPECTED: &str = "expected.jsonl";
+
+/// Such a line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Expected {
+    pub(super) mailbox: String,
+    pub(super) id: String,
+    pub(super) fate: Fate,
+}
+
+/// Writes them.
+pub(super) fn expect(offers: &[Offer], mut to: impl Write) -> Result<(), anyhow::Error> {
+    for Offer { mailbox, id, fate, .. } in offers {
+        let line = Expected { mailbox: (*mailbox).to_owned(), id: id.clone(), fate: fate.clone() };
+        writeln!(to, "{}", serde_json::to_string(&line)?)?;
+    }
+    Ok(())
+}
+
+fn out(folders: &[&str]) -> Fate {
+    Fate::Out(folders.iter().map(|folder| (*folder).to_owned()).collect())
+}
+
 /// One message in an inbox.
 pub(super) struct Offer {
     pub(super) mailbox: &'static str,
     pub(super) id: String,
     pub(super) mail: Arc<Mail>,
     pub(super) fate: Fate,
-}
-
-impl Offer {
-    /// SHA-256 of what was sent; none for a report, which has no content.
-    pub(super) fn sha256(&self) -> Option<&str> {
-        match self.mail.payload {
-            Payload::Nothing => None,
-            Payload::Fixed(_) | Payload::Generated { .. } => self.mail.sha256(),
-        }
-    }
 }
 
 /// Puts mail of every kind into both inboxes, once for each round.
@@ -90,7 +110,8 @@ pub(super) async fn offer_trouble(simulator: &Simulator, offers: &mut Vec<Offer>
 
 /// Puts two delivered messages back under their ids: one with the same bytes, and one with others.
 pub(super) async fn present_again(simulator: &Simulator, offers: &mut Vec<Offer>) -> Result<(), SimulatorError> {
-    let mut delivered = offers.iter().filter(|offer| matches!(offer.fate, Fate::Out(_)) && offer.sha256().is_some());
+    let mut delivered =
+        offers.iter().filter(|offer| matches!(offer.fate, Fate::Out(_)) && offer.mail.payload.chunks() > 0);
     let (Some(same), Some(other)) = (delivered.next(), delivered.next()) else { return Ok(()) };
     simulator.offer_as(same.mailbox, &same.id, &same.mail).await?;
     let mail = Draft::data("X26ABC9", &other.mail.workflow, Payload::plain("other bytes under a known id")).ready()?;
@@ -101,6 +122,19 @@ pub(super) async fn present_again(simulator: &Simulator, offers: &mut Vec<Offer>
     Ok(())
 }
 
+/// Puts a message into the first inbox that grows beyond [`LARGEST_FILE_BYTES`] when its pipeline decompresses it.
+pub(super) async fn offer_poison(simulator: &Simulator, offers: &mut Vec<Offer>) -> Result<(), SimulatorError> {
+    let mailbox = MAILBOXES[0];
+    // One member of gzip, again and again: no bomb by its ratio.
+    let text: String = (0..20_000).map(|row| format!("{row},{},made up\r\n", nhs_number(row))).collect();
+    let member = compress(text.as_bytes())?;
+    let times = usize::try_from(LARGEST_FILE_BYTES).unwrap_or(usize::MAX) / text.len() + 2;
+    let mail = Draft::data("X26ABC9", "EXPAND_DEMO", Payload::plain(member.repeat(times))).ready()?;
+    let id = simulator.offer(mailbox, &mail).await?;
+    offers.push(Offer { mailbox, id, mail, fate: Fate::SetAside(FaultCode::MsgPoison) });
+    Ok(())
+}
+
 fn one_round(round: u64) -> Result<Vec<(Arc<Mail>, Fate)>, SimulatorError> {
     let letter = |text: &str| Payload::plain(format!("{text} {round}"));
     let for_practice = Draft::data("X26HC001", Kind::Discharge.workflow(), letter("synthetic discharge summary"));
@@ -108,18 +142,18 @@ fn one_round(round: u64) -> Result<Vec<(Arc<Mail>, Fate)>, SimulatorError> {
     let mut climbing = Draft::data("X26ABC9", Kind::Tiny.workflow(), letter("a file name that tries to climb"));
     climbing.file_name = Some("../../../etc/passwd".to_owned());
     let mut mails = vec![
-        (for_practice.ready()?, Fate::Out(&["IN"])),
+        (for_practice.ready()?, out(&["IN"])),
         (acknowledgement.ready()?, Fate::Discarded),
-        (climbing.ready()?, Fate::Out(&["IN"])),
+        (climbing.ready()?, out(&["IN"])),
     ];
     for kind in Kind::ALL {
         let fate = match kind {
-            Kind::Discharge => Fate::Out(&["unsorted"]),
-            Kind::Pathology => Fate::Out(&["IN", "archive"]),
-            Kind::List | Kind::Gzip | Kind::ChunkedGzip => Fate::Out(&["lists"]),
+            Kind::Discharge => out(&["unsorted"]),
+            Kind::Pathology => out(&["IN", "archive"]),
+            Kind::List | Kind::Gzip | Kind::ChunkedGzip | Kind::OptOut => out(&["lists"]),
             // Twelve megabytes each: a few are enough.
             Kind::Chunked if !round.is_multiple_of(4) => continue,
-            Kind::Admission | Kind::Tiny | Kind::Chunked | Kind::Report => Fate::Out(&["IN"]),
+            Kind::Admission | Kind::Tiny | Kind::Chunked | Kind::Binary | Kind::Report => out(&["IN"]),
         };
         mails.push((sample(kind, round)?, fate));
     }

@@ -177,6 +177,35 @@ fn published_examples_are_known() {
     }
 }
 
+/// What the simulator makes looks to us like what it stands for.
+#[cfg(feature = "simulator")]
+#[test]
+fn synthetic_mail_is_known_for_what_it_is() {
+    use crate::simulator::mail::{Kind, sample};
+    use crate::simulator::payload::Payload;
+
+    for kind in Kind::ALL {
+        let expected = match kind {
+            Kind::Discharge => "fhir-json itk3 message ITK003D",
+            Kind::Pathology => "edifact MEDRPT NHS003",
+            Kind::Admission => "hl7v2 ADT A01",
+            Kind::OptOut => "nhs-numbers - -",
+            Kind::List | Kind::Tiny | Kind::Chunked | Kind::Gzip | Kind::ChunkedGzip | Kind::Binary | Kind::Report => {
+                "unknown"
+            }
+        };
+        for number in [0, 7, u64::MAX] {
+            let mail = sample(kind, number).expect("a sample");
+            let first = match &mail.payload {
+                Payload::Nothing => Vec::new(),
+                Payload::Fixed(parts) => parts[0].decoded().expect("sound gzip").to_vec(),
+                Payload::Generated { pattern, .. } => pattern.bytes(0, PREFIX as u64).to_vec(),
+            };
+            assert_eq!(told(&first), expected, "{kind:?} {number}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(noise in proptest::collection::vec(any::<u8>(), 0..400)) {

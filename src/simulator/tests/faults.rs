@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::simulator::calls::Call;
-use crate::simulator::faults::{Fault, Rule, Storm};
+use crate::simulator::faults::{Chance, Fault, Rule};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -72,6 +72,38 @@ async fn a_cut_on_the_wire_can_fall_into_the_headers() {
         let (_, got) = struck(Fault::CutWire { after }).await;
         assert!(got.is_none(), "{after} bytes are no whole answer");
     }
+}
+
+#[tokio::test]
+async fn an_answer_can_be_closed_in_order_anywhere() {
+    for after in [0, 1, 40] {
+        let (_, got) = struck(Fault::CloseWire { after }).await;
+        assert!(got.is_none(), "{after} bytes are no whole answer");
+    }
+}
+
+#[tokio::test]
+async fn one_bit_of_an_answer_can_be_wrong() {
+    let (_, got) = struck(Fault::CorruptWire { at: 0 }).await;
+    assert!(got.is_none(), "no HTTP");
+    // `HTTP/1.1 200 OK`: the last digit of the status.
+    let (_, got) = struck(Fault::CorruptWire { at: 11 }).await;
+    assert_eq!(got.map(|got| got.status), Some(201));
+}
+
+#[tokio::test]
+async fn a_trickling_answer_is_slow_from_its_first_byte() {
+    let start = Instant::now();
+    let (_, got) = struck(Fault::Trickle { piece: 100, every: Duration::from_millis(20) }).await;
+    assert_eq!(got.map(|got| (got.is_whole, got.body)), Some((true, b"hello mesh".to_vec())));
+    assert!(start.elapsed() >= Duration::from_millis(100), "its headers alone are some hundred bytes");
+}
+
+#[tokio::test]
+async fn an_answer_can_come_twice_on_one_connection() {
+    let (bench, got) = struck(Fault::Twice).await;
+    assert_eq!(got.map(|got| (got.is_whole, got.body)), Some((true, b"hello mesh".to_vec())));
+    assert_eq!(bench.simulator.statistics().connections, 2, "a client throws such a connection away");
 }
 
 #[tokio::test]
@@ -151,7 +183,7 @@ async fn raw_bytes_replace_the_answer() {
 #[tokio::test]
 async fn a_storm_ends_when_it_is_healed() {
     let bench = bench().await;
-    bench.simulator.storm(Some(Storm { seed: 4, percent: 60 }));
+    bench.simulator.storm(Some(Chance { seed: 4, percent: 60 }));
     let mut failed = 0;
     for _ in 0..30 {
         let got = bench.call("GET", "/messageexchange/X26ABC1/inbox", &[], b"").await;

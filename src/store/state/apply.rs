@@ -207,7 +207,8 @@ impl State {
         self.join_group(index, id, &delivery.location)?;
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
-        self.enter(Row { delivery, place, acknowledged: false })
+        let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
+        self.enter(Row { delivery, place, acknowledged: false, as_served })
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -232,7 +233,7 @@ impl State {
             outputs: Vec::new(),
             ..before
         };
-        self.enter(Row { delivery, place: waiting(replay.due, replay.alone), acknowledged })
+        self.enter(Row { delivery, place: waiting(replay.due, replay.alone), acknowledged, as_served: false })
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {

@@ -19,6 +19,8 @@ pub(crate) struct Row {
     pub(crate) place: Place,
     /// MESH heard that we keep it.
     pub(crate) acknowledged: bool,
+    /// Its bytes are as MESH served them, since they did not decode: dead at its acceptance.
+    pub(crate) as_served: bool,
 }
 
 impl Row {

@@ -348,3 +348,18 @@ fn a_payload_lost_with_the_commit_that_handed_it_on_is_lost_to_whoever_has_it() 
     assert_eq!(store.act(new, REPLAY, None), Err(NotAllowed::Lost));
     assert_eq!(store.act(new, Act::Discard, why()), Ok(Acted::Discarded));
 }
+
+#[test]
+fn what_was_kept_as_served_is_not_compared_with_what_comes_later_and_decodes() {
+    for is_discarded in [false, true] {
+        let mut store = Machine::new().open();
+        let Answer::Accepted(Acceptance::New(dead)) = store.one(dead_on_arrival("M1")) else { panic!("not kept") };
+        store.acknowledge(dead.delivery());
+        if is_discarded {
+            assert_eq!(store.act(dead.delivery(), Act::Discard, why()), Ok(Acted::Discarded));
+        }
+        assert!(matches!(store.accept("M1", "whole"), Acceptance::New(_)), "put back by MESH");
+        assert_eq!(store.counters().held.messages, 0);
+        assert_eq!(store.lease(1, false)[0].delivery.continues, Some(dead.delivery()));
+    }
+}

@@ -263,6 +263,23 @@ fn a_journal_segment_goes_after_its_time_once_no_rebuild_needs_it() {
     assert_eq!(machine.open().lease(1, false).len(), 1, "made anew from a checkpoint");
 }
 
+/// A checkpoint is believed only while its own last record is there.
+#[test]
+fn however_short_the_retention_both_checkpoints_keep_the_records_they_are_believed_by() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 400;
+    let mut store = machine.open();
+    let journal = std::path::Path::new("/state/journal");
+    for round in 0..60 {
+        machine.clock.pass(9 * 366 * DAY);
+        store.one(Command::Note(crate::ports::store::Note::ClockStep { milliseconds: 1 }));
+        let checkpoints = crate::store::journal::checkpoint::list(&machine.disk, journal).unwrap();
+        let oldest = crate::store::journal::segments(&machine.disk, journal).unwrap().remove(0).first;
+        let spare = checkpoints.last().copied().unwrap_or(u64::MAX);
+        assert!(oldest <= spare, "round {round}: the record {spare} is gone, and the journal begins at {oldest}");
+    }
+}
+
 #[test]
 fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays() {
     let machine = Machine::new();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bench::{Bench, away, of, pipelines};
 use super::fakes::{Behaviour, FakeSpool, START, delivery};
@@ -127,6 +128,23 @@ async fn a_wave_of_alike_failures_suspends_its_pipeline_until_a_reload() {
     assert!(dead.iter().all(|word| word.ends_with("dead Permanent MSG-TOO-LARGE")), "{dead:?}");
     assert!(rest[..10].iter().all(|word| word.ends_with("held PIPELINE-SUSPENDED")), "{rest:?}");
     assert_eq!(rest[10..], ["d31 delivered", "d32 delivered"]);
+}
+
+#[tokio::test]
+async fn a_reload_is_taken_up_while_nothing_is_due() {
+    let bench = Bench::new();
+    (1..=20).for_each(|id| bench.store.queue(of("SMALL", id)));
+    let story = async {
+        bench.wait_for(|bench| bench.words().len() == 20).await;
+        assert_eq!(bench.suspensions.all().len(), 1);
+        bench.pipelines.send_replace(Arc::new(pipelines("")));
+        while !bench.suspensions.all().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let begun = std::time::Instant::now();
+    bench.run_during(story).await.expect("no halt");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it waited for its longest sleep");
 }
 
 #[tokio::test]

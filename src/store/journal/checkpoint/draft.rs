@@ -17,6 +17,9 @@ use crate::store::journal::{Head, failed};
 /// Synced whenever so many bytes were written, so that the last sync has little left to do.
 const SYNC_EVERY: u64 = 4 << 20;
 
+/// With so many changed keys held it goes twice as fast, with twice as many three times: some megabytes at the most.
+const CHANGED_A_PACE: usize = 4_096;
+
 /// A checkpoint on its way.
 pub struct Draft {
     temp: PathBuf,
@@ -61,6 +64,11 @@ impl Draft {
             }
         }
         self.out.add(&bytes)
+    }
+
+    /// How many times faster it should go on, so that what has changed meanwhile is held for a bounded time.
+    pub fn pace(&self) -> usize {
+        1 + self.changed.len() / CHANGED_A_PACE
     }
 
     /// Adds up to `limit` rows. Says whether these were the last.
