@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::retry::Backoff;
+use crate::domain::time::Timestamp;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::Disk;
 use crate::ports::inbox::{Inbox, Listing, Page};
@@ -27,7 +28,7 @@ use super::schedule::Polls;
 use super::search::Search;
 use super::stumbles::Stumbles;
 use super::trail::{Endless, Trail};
-use super::waiting::Wait;
+use super::waiting::{Urgency, Wait};
 
 /// Ids asked for in one list: the API's own default (mesh-api 6.3).
 const PAGE: u16 = 500;
@@ -63,6 +64,8 @@ pub struct Receive {
     pub(super) handshake_not_before: Duration,
     /// What closed the door last, so that it is said once.
     pub(super) said_closed: Option<Closed>,
+    /// How long MESH has not answered, since the last list.
+    pub(super) silence: Option<Wait>,
     /// How long listed mail waits before a closed door.
     pub(super) door: Option<Wait>,
     /// That a list has no end was said, and none has had one since.
@@ -135,6 +138,7 @@ impl Receive {
             search: Search::default(),
             handshake_not_before,
             said_closed: None,
+            silence: None,
             door: None,
             said_endless: false,
             listed: Duration::ZERO,
@@ -228,6 +232,7 @@ impl Receive {
                 Err(fault) => return Ok(Pass::Failed(fault)),
             };
             self.listed = self.clock.monotonic();
+            self.silence = None;
             let mailbox = self.receiver.inbox.mailbox().clone();
             if first && from_start {
                 self.receiver.store.note(Note::Listed { mailbox: mailbox.clone() }).await?;
@@ -301,13 +306,33 @@ impl Receive {
         let at = At::Mesh(mailbox.clone());
         self.obstacles.put(at, fault.code.as_str(), fault.detail.clone(), self.clock.wall());
         self.failures = self.failures.saturating_add(1);
+        if !is_of_message {
+            self.say_silence();
+        }
         wait
+    }
+
+    /// Nobody knows what waits at a MESH that does not answer: the five days may run since the last list.
+    fn say_silence(&mut self) {
+        let now = self.clock.wall();
+        let listed_at = self.listed_at().unwrap_or(now);
+        let Some((urgency, age)) = self.silence.get_or_insert(Wait::begin(listed_at)).alarm(now) else { return };
+        let mailbox = self.receiver.inbox.mailbox();
+        let hours = age.as_secs() / 3600;
+        if urgency == Urgency::Pressing {
+            error!(%mailbox, hours, "MESH has not listed this mailbox: its mail may soon be lost, MESH keeps it five days");
+        } else {
+            warn!(%mailbox, hours, "MESH still does not list this mailbox");
+        }
+    }
+
+    fn listed_at(&self) -> Option<Timestamp> {
+        let occupancy = self.receiver.store.occupancy();
+        occupancy.mailboxes.get(self.receiver.inbox.mailbox()).and_then(|of| of.listed_at)
     }
 
     fn until_next_poll(&self) -> Duration {
         let now = self.clock.wall();
-        let mailbox = self.receiver.inbox.mailbox();
-        let listed_at = self.receiver.store.occupancy().mailboxes.get(mailbox).and_then(|of| of.listed_at);
-        self.settings.polls.next(now, listed_at).since(now)
+        self.settings.polls.next(now, self.listed_at()).since(now)
     }
 }

@@ -56,6 +56,22 @@ async fn a_message_at_which_mesh_fails_is_said_at_two_days_and_at_three_and_a_ha
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mesh_that_does_not_list_is_said_at_two_days_and_at_three_and_a_half_since_the_last_list() {
+    let mut house = house(ROOMY, 500, 900_000);
+    house.mesh.list_faults.lock().expect("unpoisoned").extend(std::iter::repeat_n(busy(), 20_000));
+    let listed = |house: &House, hours: u32| {
+        let at = house.stage.wall().minus(HOUR * hours);
+        house.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().listed_at = Some(at);
+    };
+    listed(&house, 47);
+    assert_eq!(said(&mut house, 2).await, [("warn", 48)]);
+    listed(&house, 83);
+    assert_eq!(said(&mut house, 2).await, [("warn", 83), ("error", 84)], "a restart goes on counting");
+    house.mesh.list_faults.lock().expect("unpoisoned").clear();
+    assert_eq!(said(&mut house, 2).await, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn mail_before_a_closed_door_is_said_once_for_all() {
     let mut house = house(Limits { messages: 1, bytes: 1_000_000 }, 500, 900_000);
     house.offer(&[("A", Waiting::plain(b"1")), ("B", Waiting::plain(b"2"))]);
