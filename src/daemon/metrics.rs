@@ -1,9 +1,10 @@
 //! What `/metrics` tells, in the OpenMetrics text format.
 //!
 //! Counters and gauges are read from the same [`Status`] that `meshd status` shows, at the moment of asking; only
-//! durations are gathered here. Labels are mailbox ids and nothing else: no message, no person (I8).
-//! What moves fast comes as a pair of counters rather than a gauge: accepted and ended, listed and acknowledged.
+//! durations are gathered here. Labels are mailbox ids, and places and codes of obstacles: no message, no person (I8).
+//! What moves fast comes as counters rather than a gauge: accepted and acknowledged, delivered and discarded.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ enum Value {
     Each(fn(&MailboxOccupancy) -> Option<f64>),
     /// The same, from what this process knows of it.
     Mailbox(fn(&MailboxStatus) -> Option<f64>),
+    /// One for each sort of obstacle that there is.
+    Obstacles,
     /// One in all.
     Whole(fn(&Status) -> Option<f64>),
 }
@@ -80,7 +83,7 @@ const METRICS: &[Metric] = {
         ),
         Metric("meshd_start", "When this process began", Time, Whole(|status| Some(seconds(status.started_at)))),
         Metric("meshd_ready", "1 while mail can be taken in", Gauge, Whole(|status| count(u64::from(status.ready)))),
-        Metric("meshd_obstacles", "What is in the way", Gauge, Whole(|status| count(status.obstacles.len() as u64))),
+        Metric("meshd_obstacles", "What is in the way, by where and why; none if nothing is", Gauge, Value::Obstacles),
     ]
 };
 
@@ -159,6 +162,26 @@ impl EncodeLabelSet for Label {
     }
 }
 
+/// `at="…",code="…"`: which output or pipeline it is says `meshd status`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Sort(&'static str, String);
+
+impl EncodeLabelSet for Sort {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        ("at", self.0).encode(encoder.encode_label())?;
+        ("code", self.1.as_str()).encode(encoder.encode_label())
+    }
+}
+
+/// How many obstacles there are of each sort.
+fn sorts(status: &Status) -> BTreeMap<Sort, u64> {
+    let mut sorts = BTreeMap::new();
+    for obstacle in &status.obstacles {
+        *sorts.entry(Sort(obstacle.at.kind(), obstacle.code.clone())).or_insert(0) += 1;
+    }
+    sorts
+}
+
 /// From a millisecond to three days, each about four times the one before.
 fn buckets() -> Histogram {
     const SECONDS: [f64; 14] =
@@ -188,6 +211,11 @@ impl Collector for Reading {
                 }
                 Value::Each(read) => each(&mut family, *kind, &self.0, |mailbox| read(&mailbox.occupancy))?,
                 Value::Mailbox(read) => each(&mut family, *kind, &self.0, read)?,
+                Value::Obstacles => {
+                    for (sort, number) in sorts(&self.0) {
+                        write(&mut family.encode_family(&sort)?, *kind, number as f64)?;
+                    }
+                }
             }
         }
         Ok(())
@@ -218,6 +246,7 @@ fn write(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> Result<(), f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::obstacles::{At, Obstacle};
     use crate::ports::operations::Phase;
 
     #[test]
@@ -236,7 +265,7 @@ mod tests {
             certificate_days: None,
             ready: true,
             pipelines: Vec::new(),
-            obstacles: Vec::new(),
+            obstacles: [1, 2].map(obstacle).into(),
             mailboxes: vec![MailboxStatus {
                 id: mailbox.clone(),
                 organisation: None,
@@ -253,12 +282,18 @@ mod tests {
             "meshd_waits_since_timestamp_seconds{mailbox=\"X26ABC1\"} 2.5",
             "meshd_journal_records_total 42.0",
             "meshd_ready 1.0",
+            "meshd_obstacles{at=\"output\",code=\"OUT-WRITE\"} 2.0",
             "meshd_listed_to_acknowledged_seconds_bucket{le=\"0.004\",mailbox=\"X26ABC1\"} 1",
         ] {
             assert!(text.lines().any(|told| told == line), "{line}\n{text}");
         }
         assert!(!text.lines().any(|told| told.starts_with("meshd_certificate_days")), "unknown is not told: {text}");
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    fn obstacle(number: u8) -> Obstacle {
+        let at = At::Output(format!("/srv/{number}").into());
+        Obstacle { at, code: "OUT-WRITE".into(), detail: "as a test".into(), since: Timestamp(1) }
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// While MESH does not answer for a mailbox, mail may wait there since its last list.
+    fn waits_since(&self, mailbox: &MailboxId, listed_at: Option<Timestamp>) -> Option<Timestamp> {
+        let is_silent = self.obstacles.has(&At::Mesh(mailbox.clone()));
+        self.waits.of(mailbox).into_iter().chain(listed_at.filter(|_| is_silent)).min()
+    }
+
     fn pipelines(&self) -> Vec<PipelineStatus> {
         let suspended = self.suspensions.all();
         let pipelines = self.pipelines.borrow();
@@ -76,7 +82,7 @@ impl Operations for Desk {
             .map(|id| MailboxStatus {
                 id: id.clone(),
                 organisation: self.organisations.get(id).cloned(),
-                waits_since: self.waits.of(id),
+                waits_since: self.waits_since(id, occupancy.mailboxes.get(id).and_then(|of| of.listed_at)),
                 occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
             })
             .collect();

@@ -1,4 +1,4 @@
-//! HUP: configuration and pipelines read anew, all or nothing.
+//! HUP: configuration and pipelines read anew, and the pipelines' own tests run: all or nothing.
 //!
 //! What can change while mail flows: pipelines and the keys they name, where and with which group and mode mailboxes'
 //! outputs lie, the limits of queue and mailboxes, `log.level`. Certificates are read anew by
@@ -68,6 +68,10 @@ impl Reload {
             return Err(Refusal::NeedsRestart(at_start));
         }
         let pipelines = pipelines::load_with_keys(&loaded).map_err(Refusal::Mistakes)?;
+        let tested = pipelines.test();
+        if !tested.failures.is_empty() {
+            return Err(Refusal::Mistakes(tested.failures));
+        }
         Ok((loaded, pipelines, at_once))
     }
 

@@ -28,6 +28,19 @@ pub enum At {
     Pipeline(Name),
 }
 
+impl At {
+    /// What stands there: a word for labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Door(_) => "door",
+            Self::Mesh(_) => "mesh",
+            Self::Output(_) => "output",
+            Self::Pipeline(_) => "pipeline",
+        }
+    }
+}
+
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,6 +83,11 @@ impl Obstacles {
         self.lock().remove(at);
     }
 
+    /// Whether there is one `at`.
+    pub fn has(&self, at: &At) -> bool {
+        self.lock().contains_key(at)
+    }
+
     /// All of them, in the order of their places.
     pub fn all(&self) -> Vec<Obstacle> {
         self.lock().values().cloned().collect()
@@ -91,7 +109,9 @@ mod tests {
         obstacles.put(At::Store, "STORE-FAILED", "slower", Timestamp(2));
         let all = obstacles.all();
         assert_eq!((all.len(), all[0].since, all[0].detail.as_str()), (1, Timestamp(1), "slower"));
+        assert!(obstacles.has(&At::Store));
         obstacles.clear(&At::Store);
+        assert!(!obstacles.has(&At::Store));
         assert_eq!(obstacles.all(), []);
         obstacles.put(At::Store, "STORE-FAILED", "again", Timestamp(3));
         assert_eq!(obstacles.all()[0].since, Timestamp(3));

@@ -68,7 +68,8 @@ pub struct MailboxStatus {
     pub id: MailboxId,
     /// The ODS code of its organisation; absent for a mailbox no longer configured.
     pub organisation: Option<String>,
-    /// Since when mail waits at MESH that could not be taken, as far as this process knows: MESH keeps it five days.
+    /// Since when mail waits at MESH that could not be taken, as far as this process knows; while MESH does not answer,
+    /// since the last list at the latest. MESH keeps mail five days.
     pub waits_since: Option<Timestamp>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,

@@ -217,7 +217,13 @@ fn make_folders(disk: &dyn Disk, place: &Place, new: NewRoot<'_>) -> Result<(), 
     Ok(())
 }
 
+/// With those above it that are missing: consumers must pass through them too.
 fn make_folder(disk: &dyn Disk, path: &Path, group: Option<&str>) -> Result<(), MarkerError> {
+    if let Some(parent) = path.parent()
+        && disk.entry(parent).map_err(failed("look at", parent))?.is_none()
+    {
+        make_folder(disk, parent, group)?;
+    }
     disk.create_folder(Step::MarkerWrite, path).map_err(failed("make", path))?;
     disk.set_access(path, FOLDER_MODE, group).map_err(failed("set mode and group of", path))
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use meshd::simulator::house::Plan;
+use meshd::simulator::house::{EVERYTHING, Plan};
 use meshd::simulator::mail::mixed;
 
 use crate::house::House;
@@ -17,6 +17,17 @@ const DAEMON: u32 = 64_101;
 const CONSUMER: u32 = 64_102;
 const STRANGER: u32 = 64_103;
 const GROUP: (&str, u32) = ("games", 60);
+
+/// Takes nothing here. Its output lies in a folder of its own.
+const DEEP: &str = r#"
+name = "deep"
+[match]
+workflow = ["NO_SUCH_FLOW"]
+[[output]]
+name = "down"
+kind = "folder"
+path = "{mailbox.output}/deep/down"
+"#;
 
 const MESSAGES: u64 = 4;
 
@@ -48,7 +59,8 @@ fn another_user_of_the_output_group_takes_and_deletes_and_nobody_else_can_look()
     if let Some(why) = cannot_run() {
         return say(&format!("NOT RUN a consumer of its own: {why}"));
     }
-    let house = House::build(Plan { mailbox: "group = \"games\"", ..Plan::default() });
+    let pipelines = vec![("everything.toml", EVERYTHING.to_owned()), ("deep.toml", DEEP.to_owned())];
+    let house = House::build(Plan { mailbox: "group = \"games\"", pipelines, ..Plan::default() });
     house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
     house.set_up_without_output();
     // A copy, since ours may lie where only its builder may look.
@@ -72,7 +84,9 @@ fn another_user_of_the_output_group_takes_and_deletes_and_nobody_else_can_look()
         let found = fs::metadata(path).expect("it came out");
         (found.uid(), found.gid(), found.mode() & 0o7777)
     };
-    assert_eq!(look(&inbox), (DAEMON, GROUP.1, 0o2770));
+    for folder in [&inbox, &house.output().join("deep"), &house.output().join("deep/down")] {
+        assert_eq!(look(folder), (DAEMON, GROUP.1, 0o2770), "{}", folder.display());
+    }
     for entry in fs::read_dir(&inbox).expect("we are root") {
         assert_eq!(look(&entry.expect("we are root").path()), (DAEMON, GROUP.1, 0o640));
     }

@@ -1,5 +1,7 @@
 //! What operators do with dead and held mail.
 
+use std::fs;
+
 use meshd::simulator::house::Plan;
 use meshd::simulator::mail::mixed;
 use serde_json::Value;
@@ -77,10 +79,17 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
     assert!(refused.stderr.contains(&format!("it was replayed as {new}")), "{}", refused.stderr);
     let refused = house.meshd(&["deadletter", "replay", &new]);
     assert!(refused.code == Some(1) && refused.stderr.contains("--again and --reason"), "{refused:?}");
+    let before = house.published();
+    for entry in fs::read_dir(house.inbox()).expect("the folder is ours") {
+        fs::remove_file(entry.expect("the folder is ours").path()).expect("a consumer takes it");
+    }
+    house.meshd(&["deadletter", "replay", &new, "--again", "--reason", "the practice lost it"]).expect_done();
+    daemon.wait_for("one to come out again", PATIENCE, || house.published().len() == 1);
+    assert!(house.published().iter().all(|(id, sha256)| before.get(id) == Some(sha256)));
     daemon.stop_in_order();
 
     let offered = house.offered();
-    assert!(house.published().iter().all(|(id, sha256)| offered.get(id) == Some(sha256)));
+    assert!(before.iter().all(|(id, sha256)| offered.get(id) == Some(sha256)));
     house.meshd(&["journal", "verify"]).expect_done();
     let by = format!("\"by\":{}", rustix::process::getuid().as_raw());
     let kept = house.kept_in_clear();
@@ -92,6 +101,22 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
         };
         assert!(kept.iter().any(|(_, bytes)| says(bytes)), "{event} does not say who");
     }
+}
+
+#[test]
+fn mail_for_an_output_that_stays_away_waits_and_is_held_at_its_limit() {
+    let patient = format!("{EVERYTHING}[limits]\nmax_age = \"3s\"\n");
+    let house = House::build(Plan { pipelines: vec![("everything.toml", patient)], ..Plan::default() });
+    house.set_up();
+    fs::remove_file(house.output().join(".meshd-output")).expect("a marker");
+    house.offer(1, |_| mixed(0).expect("synthetic mail is well made"));
+    let daemon = house.start();
+    house.wait_until_all_acknowledged(PATIENCE);
+    assert_eq!(set_aside(&house), Vec::<String>::new(), "an outage is not poison");
+    daemon.wait_for("the mail to be held", PATIENCE, || set_aside(&house).len() == 1);
+    let listed = house.meshd(&["deadletter", "list"]).expect_done();
+    assert!(listed.contains("held") && listed.contains("MSG-TOO-OLD"), "{listed}");
+    daemon.stop_in_order();
 }
 
 /// Too small for any message.

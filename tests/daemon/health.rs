@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use meshd::simulator::calls::Call;
+use meshd::simulator::faults::{Fault, Rule};
 use meshd::simulator::mail::mixed;
 use serde_json::Value;
 
@@ -71,4 +73,30 @@ fn watchers_learn_that_mail_flows_and_what_stands_in_its_way() {
 
     daemon.stop_in_order();
     assert_eq!(posted()["state"], "stopped");
+}
+
+#[test]
+fn a_mesh_that_does_not_answer_is_told_everywhere_within_five_seconds() {
+    let house = House::new();
+    house.set_up();
+    let daemon = house.start();
+    let ready = || get(&daemon, "/readyz").0;
+    daemon.wait_for("readiness", PATIENCE, || ready() == "HTTP/1.1 200 OK");
+    daemon.wait_for("a list", PATIENCE, || get(&daemon, "/metrics").1.contains("meshd_last_list_timestamp_seconds{"));
+    house.fault(Rule::always(Call::List, Fault::status(503)));
+    let failed = Instant::now();
+    daemon.wait_for("the end of readiness", PATIENCE, || ready() == "HTTP/1.1 503 Service Unavailable");
+    // The simulated MESH is listed each second.
+    assert!(failed.elapsed() < Duration::from_secs(5), "{:?}", failed.elapsed());
+
+    let metrics = get(&daemon, "/metrics").1;
+    let told = |start: &str| metrics.lines().any(|line| line.starts_with(start));
+    assert!(told("meshd_obstacles{at=\"mesh\",code=\"MESH-UNAVAILABLE\"} 1.0"), "{metrics}");
+    assert!(told("meshd_waits_since_timestamp_seconds{mailbox=\"X26ABC1\"} "), "since the last list: {metrics}");
+    assert!(told("meshd_ready 0.0"), "{metrics}");
+    let status = house.meshd(&["status"]).expect_done();
+    assert!(status.contains("MESH for X26ABC1") && status.contains("mail waits at MESH since"), "{status}");
+    let posted = || fs::read_to_string(house.output().join("meshd-status.json")).unwrap_or_default();
+    daemon.wait_for("the status file", PATIENCE, || posted().contains("\"mesh\":\"X26ABC1\""));
+    daemon.stop_in_order();
 }

@@ -55,6 +55,16 @@ fn a_new_pipeline_takes_mail_and_a_wrong_one_changes_nothing() {
     house.write("pipelines/wrong.toml", "name = \"wrong\"\n[match]\nworkflw = [\"X\"]\n");
     reload(&daemon, "nothing was reloaded");
     assert!(daemon.log().contains("did you mean `workflow`"), "{}", daemon.log());
+    let failing = "\n[[test]]\nname = \"a letter\"\nmessage = \"letter.txt\"\ngiven = { workflow = \"OTHER\" }\nexpect = { outputs = [\"inbox\"] }\n";
+    house.write("pipelines/letter.txt", "a letter");
+    house.write(
+        "pipelines/wrong.toml",
+        &(EVERYTHING.replace("everything", "letters") + failing)
+            .replace("[[output]]", "[match]\nworkflow = [\"LETTER\"]\n[[output]]"),
+    );
+    let refused = daemon.log().matches("nothing was reloaded").count();
+    reload(&daemon, "nothing was reloaded");
+    assert!(refused == 1 && daemon.log().contains("a letter"), "{}", daemon.log());
     fs::remove_file(house.path("pipelines/wrong.toml")).expect("removed");
 
     let configuration = fs::read_to_string(house.path("meshd.toml")).expect("the file is there");

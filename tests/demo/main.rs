@@ -1,6 +1,7 @@
 //! What is shown first: the demonstration does what it says, and the README says what is there.
 
 mod readme;
+mod scenario;
 
 use std::fs;
 use std::path::{Path, PathBuf};
