@@ -5,6 +5,7 @@
 //! no pipeline takes must close its own mailbox long before it fills the disk of all (I6).
 //! The disk has a floor in bytes and inodes, with a higher mark to open again, so that intake does not flutter.
 //! A reserve on top of each budget takes only reports, so that a full house still learns what failed.
+//! Of a message that was cut off, only what is missing must still fit the disk: what is there holds the room it needs.
 //! A giant, larger than a whole budget, passes alone: when its mailbox is empty and no other giant is on its way.
 
 use std::collections::BTreeMap;
@@ -84,6 +85,17 @@ pub enum Closed {
     /// The disk is not at its floor, but this message would take it there. Smaller ones need not wait for it.
     #[error("a message larger than the free space on the state disk")]
     TooLargeForDisk,
+}
+
+/// What a message needs, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// Reports have a reserve.
+    pub kind: MessageKind,
+    /// Its decoded bytes.
+    pub bytes: u64,
+    /// Of those, what an earlier fetch left on the disk: they count against the budgets, and need no more of the disk.
+    pub landed: u64,
 }
 
 /// The doorkeeper of all mailboxes.
@@ -167,21 +179,23 @@ impl Admission {
     }
 
     /// Would [`Admission::claim`] set so much room aside now?
-    pub fn room_for(&self, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
-        self.admits(&mut self.lock(), mailbox, kind, bytes)
+    pub fn room_for(&self, mailbox: &MailboxId, need: Need) -> Result<(), Closed> {
+        self.admits(&mut self.lock(), mailbox, need)
     }
 
-    /// Sets room aside for a message of `bytes` decoded bytes, as far as is known.
-    pub fn claim(self: &Arc<Self>, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<Claim, Closed> {
+    /// Sets room aside for a message.
+    pub fn claim(self: &Arc<Self>, mailbox: &MailboxId, need: Need) -> Result<Claim, Closed> {
+        let Need { bytes, landed, .. } = need;
         let mut state = self.lock();
-        self.admits(&mut state, mailbox, kind, bytes)?;
+        self.admits(&mut state, mailbox, need)?;
         let giant = bytes > self.largest(mailbox);
         state.giant |= giant;
+        state.landed += landed;
         state.change(mailbox, |amount| {
             amount.messages += 1;
             amount.bytes += bytes;
         });
-        Ok(Claim { admission: Arc::clone(self), mailbox: mailbox.clone(), bytes, expected: bytes, landed: 0, giant })
+        Ok(Claim { admission: Arc::clone(self), mailbox: mailbox.clone(), bytes, expected: bytes, landed, giant })
     }
 
     /// Much was removed from the disk: what was measured before tells nothing.
@@ -189,9 +203,10 @@ impl Admission {
         self.lock().measured = None;
     }
 
-    fn admits(&self, state: &mut State, mailbox: &MailboxId, kind: MessageKind, bytes: u64) -> Result<(), Closed> {
+    fn admits(&self, state: &mut State, mailbox: &MailboxId, need: Need) -> Result<(), Closed> {
+        let Need { kind, bytes, landed } = need;
         self.above_floor(state)?;
-        self.fits_disk(state, bytes)?;
+        self.fits_disk(state, bytes.saturating_sub(landed))?;
         self.fits_set_aside(state, mailbox, kind)?;
         if bytes > self.largest(mailbox) {
             self.fits_giant(state, mailbox)

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::envelope::MessageKind;
 use crate::domain::ids::MessageId;
 use crate::domain::time::Timestamp;
 
+use super::admission::Need;
 use super::waiting::{Urgency, Wait};
 
 /// Messages remembered of one mailbox: about a megabyte.
@@ -17,16 +17,9 @@ const MOST: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remembered {
     /// There was no room for it, and this is what it needs.
-    Waits {
-        /// Reports have a reserve.
-        kind: MessageKind,
-        /// At least so many bytes.
-        bytes: u64,
-    },
+    Waits(Need),
     /// MESH heard our acknowledge, or said that it is gone: for the rest of this poll a list that names it is late.
     Settled,
-    /// MESH will not give it any more (410), which is an alarm, once.
-    Lost,
 }
 
 #[derive(Debug)]
@@ -62,8 +55,8 @@ impl Memory {
     pub(super) fn alarm(&mut self, id: &MessageId, now: Timestamp) -> Option<(Urgency, Duration)> {
         let entry = self.of.get_mut(id)?;
         match entry.what {
-            Remembered::Waits { .. } => entry.wait.get_or_insert(Wait::begin(now)).alarm(now),
-            Remembered::Settled | Remembered::Lost => None,
+            Remembered::Waits(_) => entry.wait.get_or_insert(Wait::begin(now)).alarm(now),
+            Remembered::Settled => None,
         }
     }
 
@@ -75,9 +68,21 @@ impl Memory {
     /// Remembers a message that this pass listed, if there is room.
     pub(super) fn remember(&mut self, id: MessageId, what: Remembered) {
         if self.of.len() < MOST || self.of.contains_key(&id) {
-            let wait = self.of.get(&id).and_then(|entry| entry.wait);
+            let wait = self.of.get(&id).and_then(|entry| entry.wait).filter(|_| matches!(what, Remembered::Waits(_)));
             self.of.insert(id, Entry { what, pass: self.pass, wait });
         }
+    }
+
+    /// A fetch failed: what the message needs is less by what came of it. It waits since it did.
+    pub(super) fn forget_need(&mut self, id: &MessageId) {
+        if let Some(Entry { what: Remembered::Waits(need), .. }) = self.of.get_mut(id) {
+            *need = Need { bytes: 1, landed: 0, ..*need };
+        }
+    }
+
+    /// Nothing is to be remembered of it.
+    pub(super) fn forget(&mut self, id: &MessageId) {
+        self.of.remove(id);
     }
 
     /// A poll begins: what is still listed may have been put back.
@@ -97,12 +102,13 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::envelope::MessageKind;
 
     fn id(number: usize) -> MessageId {
         MessageId::new(number.to_string()).expect("a message id")
     }
 
-    const GIANT: Remembered = Remembered::Waits { kind: MessageKind::Data, bytes: 7 };
+    const GIANT: Remembered = Remembered::Waits(Need { kind: MessageKind::Data, bytes: 7, landed: 0 });
 
     #[test]
     fn what_a_whole_pass_did_not_list_is_forgotten() {

@@ -6,6 +6,8 @@
 //! - `memory`: what need not be asked of MESH again.
 //! - `handshake`: proving our credentials, daily.
 //! - `refusals`: what stays at MESH, and for how long.
+//! - `search`: reports that lie behind other mail before a closed door.
+//! - `stumbles`: messages at which the world fails.
 //! - `waiting`: the clock of mail that waits there.
 //! - `admission`: may we take more? No room, no intake (I7).
 //! - `receiver`: one message, chunk after chunk, to the store's proof.
@@ -24,6 +26,8 @@ pub mod poller;
 mod receiver;
 mod refusals;
 pub mod schedule;
+mod search;
+mod stumbles;
 mod trail;
 mod waiting;
 

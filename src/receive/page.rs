@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::store::{Acceptance, Accepted, Halt, Known};
 use crate::ports::timings::Span;
 
-use super::admission::{Claim, Closed};
+use super::admission::{Claim, Closed, Need};
 use super::memory::Remembered;
 use super::poller::Receive;
 use super::receiver::Fetched;
@@ -31,11 +31,16 @@ const COMMITS_AHEAD: usize = 32;
 pub(super) struct Yield {
     /// Messages acknowledged.
     pub(super) acknowledged: usize,
-    /// The door closed, or a dependency failed: the rest of the page was left.
+    /// The door closed, or the world failed: the rest of the page was left.
     pub(super) closed: bool,
+    /// How the world failed at a message that is not stuck.
     pub(super) fault: Option<Fault>,
-    /// Messages on it that are refused, whether again or not, and since when.
-    pub(super) refused: Vec<(MessageId, Timestamp)>,
+    /// At how many such messages it may yet fail before the rest is left.
+    allowance: usize,
+    /// At how many stuck messages it failed.
+    stuck: usize,
+    /// Messages on it that are refused, whether again or not, and since when they wait.
+    pub(super) refused: Vec<(MessageId, Option<Timestamp>)>,
 }
 
 /// Something to do about one listed message.
@@ -45,6 +50,15 @@ pub(super) struct Task {
     is_presented: bool,
     pub(super) refusals: u32,
     pub(super) first_refused: Option<Timestamp>,
+    /// MESH did not serve it any more.
+    pub(super) is_lost: bool,
+}
+
+impl Task {
+    /// About a message that is not refused.
+    fn new(id: MessageId, is_presented: bool) -> Self {
+        Self { id, is_presented, refusals: 0, first_refused: None, is_lost: false }
+    }
 }
 
 /// Which message's acknowledge MESH took, or did not take, and why.
@@ -54,17 +68,20 @@ type Commits = FuturesUnordered<BoxFuture<'static, (Result<Acceptance, Halt>, Cl
 impl Receive {
     /// Brings in one page: at most `in_flight` messages on their way, at most [`COMMITS_AHEAD`] waiting to be durable.
     pub(super) async fn page(&mut self, ids: Vec<MessageId>, stop: &CancellationToken) -> Result<Yield, Halt> {
-        let mut brought = Yield::default();
+        let mut brought = Yield { allowance: self.stumbles.allowance(), ..Yield::default() };
         let (mut tasks, late) = self.sort(ids, &mut brought).await?;
         let mut commits = Commits::new();
         let mut fetches = FuturesUnordered::new();
         let mut acknowledges = FuturesUnordered::new();
         loop {
-            while !(brought.closed || brought.fault.is_some() || stop.is_cancelled())
+            while !(brought.closed || stop.is_cancelled())
                 && fetches.len() < self.settings.in_flight
                 && commits.len() < COMMITS_AHEAD
                 && let Some(task) = tasks.pop_front()
             {
+                if self.stumbles.is_left(&task.id, brought.stuck) {
+                    continue;
+                }
                 // What is on its way counts twice for a moment, claimed and queued: let it settle before judging.
                 // And what asks MESH below stands in the way of everything else here: nothing may be under way.
                 let settled = fetches.is_empty() && commits.is_empty() && acknowledges.is_empty();
@@ -108,23 +125,30 @@ impl Receive {
                     }
                     Fetched::Closed(closed, needs) => {
                         if let Some(needs) = needs {
-                            self.memory.remember(task.id, needs);
+                            self.memory.remember(task.id, Remembered::Waits(needs));
                         }
                         self.close(closed, &mut brought);
                     }
                     Fetched::Settled => {
                         debug!(mailbox = %self.receiver.inbox.mailbox(), message_id = %task.id, "listed again, though acknowledged");
+                        self.stumbles.forget(&task.id);
                         self.memory.remember(task.id, Remembered::Settled);
                     }
-                    Fetched::Failed(fault) => self.failed(task, fault, &mut brought).await?,
+                    Fetched::Failed(fault) => {
+                        self.memory.forget_need(&task.id);
+                        self.failed(task, fault, &mut brought).await?;
+                    }
                 },
                 () = stop.cancelled(), if !fetches.is_empty() => fetches.clear(),
                 else => break,
             }
         }
         for accepted in late {
-            if brought.fault.is_some() || stop.is_cancelled() {
+            if brought.closed || stop.is_cancelled() {
                 break;
+            }
+            if self.stumbles.is_left(accepted.message_id(), brought.stuck) {
+                continue;
             }
             let told = self.acknowledge(accepted).await?;
             self.told(told, &mut brought);
@@ -142,36 +166,38 @@ impl Receive {
     ) -> Result<(VecDeque<Task>, Vec<Accepted>), Halt> {
         let mut listed = HashSet::new();
         ids.retain(|id| listed.insert(id.clone()));
-        ids.sort_by_key(|id| self.stumbled.contains(id));
+        self.stumbles.listed(&mut ids);
         let mailbox = self.receiver.inbox.mailbox();
         let known = self.receiver.store.known(mailbox, ids.clone()).await?;
         let now = self.clock.wall();
         let (mut tasks, mut late) = (VecDeque::with_capacity(ids.len()), Vec::new());
         for (id, known) in ids.into_iter().zip(known) {
             let is_settled = self.memory.listed(&id) == Some(Remembered::Settled);
+            self.say_stuck(&id, now);
             if matches!(known, Known::New | Known::Presented) {
                 self.say_wait(&id, now);
             }
             match known {
-                Known::New => tasks.push_back(Task { id, is_presented: false, refusals: 0, first_refused: None }),
+                Known::New => tasks.push_back(Task::new(id, false)),
                 Known::Presented if is_settled => {}
-                Known::Presented => tasks.push_back(Task { id, is_presented: true, refusals: 0, first_refused: None }),
-                Known::Kept(accepted) if self.stumbled.contains(&id) => late.push(accepted),
+                Known::Presented => tasks.push_back(Task::new(id, true)),
+                Known::Kept(accepted) if self.stumbles.has(&id) => late.push(accepted),
                 Known::Kept(accepted) => {
                     let told = self.acknowledge(accepted).await?;
                     self.told(told, brought);
-                    if brought.fault.is_some() {
+                    if brought.closed {
                         break;
                     }
                 }
-                Known::Refused { until, times, first, presented } => {
-                    brought.refused.push((id.clone(), first));
+                Known::Refused { until, times, first, presented, lost } => {
+                    brought.refused.push((id.clone(), (!lost).then_some(first)));
                     if until <= now && !is_settled {
                         tasks.push_back(Task {
                             id,
                             is_presented: presented,
                             refusals: times,
                             first_refused: Some(first),
+                            is_lost: lost,
                         });
                     }
                 }
@@ -185,8 +211,8 @@ impl Receive {
         let receiver = Arc::clone(&self.receiver);
         let (admission, mailbox) = (&receiver.admission, receiver.inbox.mailbox());
         let has_room = match self.memory.of(id) {
-            Some(Remembered::Waits { kind, bytes }) => Some(admission.room_for(mailbox, kind, bytes).is_ok()),
-            Some(Remembered::Settled | Remembered::Lost) | None => None,
+            Some(Remembered::Waits(need)) => Some(admission.room_for(mailbox, need).is_ok()),
+            Some(Remembered::Settled) | None => None,
         };
         let Err(closed) = admission.open(mailbox, MessageKind::Data) else {
             self.said_closed = None;
@@ -199,13 +225,19 @@ impl Receive {
             return false;
         }
         self.say_closed(closed);
+        let is_reached = self.search.reaches(id);
         if let Some(has_room) = has_room {
             return has_room;
         }
+        if !is_reached {
+            return false;
+        }
+        self.search.asked(id);
         match receiver.inbox.head(id).await {
             Ok(envelope) => {
                 // A HEAD does not tell the size, but that it is no report is enough until the door opens.
-                self.memory.remember(id.clone(), Remembered::Waits { kind: envelope.kind, bytes: 1 });
+                let need = Need { kind: envelope.kind, bytes: 1, landed: 0 };
+                self.memory.remember(id.clone(), Remembered::Waits(need));
                 envelope.kind == MessageKind::Report
             }
             // The world is away: the messages behind would fare no better.
@@ -232,6 +264,18 @@ impl Receive {
             error!(%mailbox, message_id = %id, hours, "message without room will soon be lost: MESH keeps it five days");
         } else {
             warn!(%mailbox, message_id = %id, hours, "message still waits at MESH for room");
+        }
+    }
+
+    /// Says it of a message at which the world fails.
+    fn say_stuck(&mut self, id: &MessageId, now: Timestamp) {
+        let Some((urgency, age)) = self.stumbles.alarm(id, now) else { return };
+        let mailbox = self.receiver.inbox.mailbox();
+        let hours = age.as_secs() / 3600;
+        if urgency == Urgency::Pressing {
+            error!(%mailbox, message_id = %id, hours, "message that MESH fails at will soon be lost: MESH keeps it five days");
+        } else {
+            warn!(%mailbox, message_id = %id, hours, "MESH still fails at this message");
         }
     }
 
@@ -291,15 +335,24 @@ impl Receive {
                 brought.acknowledged += 1;
                 let time = self.clock.monotonic().saturating_sub(self.listed);
                 self.timings.took(Span::ListedToAcknowledged, self.receiver.inbox.mailbox(), time);
+                self.stumbles.forget(&id);
                 self.memory.remember(id, Remembered::Settled);
             }
             Err((id, fault)) => self.stumble(id, fault, brought),
         }
     }
 
-    /// The world failed at this message: the pass ends, and the message goes behind the others.
+    /// The world failed at this message, which goes behind the others. Unless it is stuck, or so were some before it,
+    /// the pass ends. A wait that MESH asks for is kept in any case.
     pub(super) fn stumble(&mut self, id: MessageId, fault: Fault, brought: &mut Yield) {
-        self.stumbled.insert(id);
+        if self.stumbles.met(id.clone(), self.clock.wall()) {
+            let mailbox = self.receiver.inbox.mailbox();
+            warn!(%mailbox, message_id = %id, code = %fault.code, detail = %fault.detail, "MESH fails at this message, tried again at the next poll");
+            brought.stuck += 1;
+            return;
+        }
+        brought.closed |= brought.allowance == 0 || fault.retry_after.is_some();
+        brought.allowance = brought.allowance.saturating_sub(1);
         brought.fault = Some(fault);
     }
 }

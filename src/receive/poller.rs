@@ -1,6 +1,5 @@
 //! One mailbox: when to list, and how far to follow the list.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::ids::MessageId;
 use crate::domain::retry::Backoff;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::Disk;
@@ -22,10 +20,12 @@ use crate::ports::waits::Waits;
 
 use super::admission::{Admission, Closed};
 use super::handshake::{HANDSHAKE_GAP, handshake_not_before};
-use super::memory::{Memory, Remembered};
+use super::memory::Memory;
 use super::receiver::Receiver;
 use super::refusals::{MOST_LISTED, Refused};
 use super::schedule::Polls;
+use super::search::Search;
+use super::stumbles::Stumbles;
 use super::trail::{Endless, Trail};
 use super::waiting::Wait;
 
@@ -54,10 +54,11 @@ pub struct Receive {
     pub(super) settings: MailboxSettings,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) failures: u32,
-    /// Messages at which the world failed since the last good pass. They come last, so that none of them, if it is the
-    /// message after all, stands before all other mail. One more per failed pass, and never more than pages bring.
-    pub(super) stumbled: BTreeSet<MessageId>,
+    /// Messages at which the world failed. They come last, so that none of them, if it is the message after all, stands
+    /// before all other mail.
+    pub(super) stumbles: Stumbles,
     pub(super) memory: Memory,
+    pub(super) search: Search,
     /// Until then on the monotonic clock no handshake is tried: one that fails is not repeated within the hour either.
     pub(super) handshake_not_before: Duration,
     /// What closed the door last, so that it is said once.
@@ -100,10 +101,10 @@ pub struct ReceiveParts {
 /// How one pass over the inbox ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Pass {
-    /// The whole inbox was seen: nothing more to do until the next poll.
-    Whole,
+    /// The whole inbox was seen: nothing more to do until the next poll. A fault that it went past, if any.
+    Whole(Option<Fault>),
     /// The same, but the end of the inbox was not reached: the door closed, or the list has no end.
-    Done,
+    Done(Option<Fault>),
     /// There may be more, and this pass got something: list again at once.
     Again,
     /// The same, but the world had a fault on the way: list again after a wait.
@@ -129,8 +130,9 @@ impl Receive {
             settings,
             in_flight,
             failures: 0,
-            stumbled: BTreeSet::new(),
+            stumbles: Stumbles::default(),
             memory: Memory::default(),
+            search: Search::default(),
             handshake_not_before,
             said_closed: None,
             door: None,
@@ -164,11 +166,12 @@ impl Receive {
     async fn poll(&mut self, stop: &CancellationToken) -> Result<Duration, Halt> {
         let mut first = true;
         self.memory.begin_poll();
+        self.search.begin_poll();
+        self.stumbles.begin_poll();
         loop {
             match self.pass(first, stop).await? {
-                Pass::Whole | Pass::Done => {
+                Pass::Whole(None) | Pass::Done(None) => {
                     self.answered();
-                    self.stumbled.clear();
                     return Ok(self.until_next_poll());
                 }
                 Pass::Again => {
@@ -186,7 +189,9 @@ impl Receive {
                     first = false;
                 }
                 Pass::Failed(fault) => return Ok(self.wait_after(&fault, false)),
-                Pass::Stumbled(fault) => return Ok(self.wait_after(&fault, true)),
+                Pass::Whole(Some(fault)) | Pass::Done(Some(fault)) | Pass::Stumbled(fault) => {
+                    return Ok(self.wait_after(&fault, true));
+                }
             }
             if stop.is_cancelled() {
                 return Ok(Duration::ZERO);
@@ -198,8 +203,10 @@ impl Receive {
     async fn pass(&mut self, first: bool, stop: &CancellationToken) -> Result<Pass, Halt> {
         let mut refused = Refused::new();
         let ended = self.pages(first, &mut refused, stop).await?;
-        let is_whole = ended == Pass::Whole;
+        let is_whole = matches!(ended, Pass::Whole(_));
         self.memory.end_pass(is_whole);
+        self.search.end_pass(is_whole);
+        self.stumbles.end_pass(is_whole);
         self.look_at_door();
         self.tell_waits(&refused, is_whole);
         if is_whole {
@@ -213,6 +220,7 @@ impl Receive {
     async fn pages(&mut self, first: bool, refused: &mut Refused, stop: &CancellationToken) -> Result<Pass, Halt> {
         let mut page = Page::First { max_results: PAGE, workflow_filter: None };
         let mut trail = Trail::default();
+        let mut passed = None;
         loop {
             let from_start = matches!(page, Page::First { .. });
             let listing = match self.receiver.inbox.list(page).await {
@@ -232,35 +240,35 @@ impl Receive {
             trail.saw(&ids);
             let brought = self.page(ids, stop).await?;
             refused.extend(brought.refused.into_iter().take(MOST_LISTED - refused.len()));
-            if let Some(fault) = brought.fault {
-                let interrupted = brought.acknowledged > 0;
-                return Ok(if interrupted { Pass::Interrupted(fault) } else { Pass::Stumbled(fault) });
+            match brought.fault {
+                Some(fault) if brought.acknowledged > 0 => return Ok(Pass::Interrupted(fault)),
+                Some(fault) if brought.closed => return Ok(Pass::Stumbled(fault)),
+                fault => passed = fault.or(passed),
             }
             if brought.closed || stop.is_cancelled() {
-                return Ok(Pass::Done);
+                return Ok(Pass::Done(passed));
             }
             // A drained page makes `next` doubtful on live: start over. Nothing got: look behind what stays.
             match next {
                 next if brought.acknowledged > 0 => {
-                    return Ok(if full || next.is_some() { Pass::Again } else { Pass::Whole });
+                    return Ok(if full || next.is_some() { Pass::Again } else { Pass::Whole(passed) });
                 }
                 Some(next) => {
                     if let Err(why) = trail.follow(&next) {
                         self.say_endless(why);
-                        return Ok(Pass::Done);
+                        return Ok(Pass::Done(passed));
                     }
                     page = Page::Next(next);
                 }
-                None => return Ok(Pass::Whole),
+                None => return Ok(Pass::Whole(passed)),
             }
         }
     }
 
     fn tell_waits(&self, refused: &Refused, is_whole: bool) {
-        // What MESH will not give any more waits for nothing.
-        let refused =
-            refused.iter().filter(|(id, _)| self.memory.of(id) != Some(Remembered::Lost)).map(|(_, first)| *first);
-        let since = refused.chain(self.memory.waits_since()).chain(self.door.map(|wait| wait.since())).min();
+        let refused = refused.values().flatten().copied();
+        let door = self.door.map(|wait| wait.since());
+        let since = refused.chain(self.memory.waits_since()).chain(self.stumbles.waits_since()).chain(door).min();
         self.waits.met(self.receiver.inbox.mailbox(), since, is_whole);
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::MessageId;
@@ -10,9 +12,8 @@ use crate::ports::inbox::{Chunk, Inbox};
 use crate::ports::spool::{Intake, MOST_CHUNKS, Spool};
 use crate::ports::store::{Acceptance, Halt, Incoming, IncomingBody, Reply, Store};
 
-use super::admission::{Admission, Claim, Closed};
+use super::admission::{Admission, Claim, Closed, Need};
 use super::body::{self, BodyError, Decoding, Inflow, Start};
-use super::memory::Remembered;
 
 /// A message that fails with every byte there is kept as served at this fetch, counted from 1.
 const KEEP_AS_SERVED_AT: u32 = 3;
@@ -33,7 +34,7 @@ pub(super) enum Fetched {
     /// All bytes are here; the store's answer is on its way, and the claim covers them until then.
     Kept(Reply<Acceptance>, Claim),
     /// No room for it now, and what it needs, if it is known.
-    Closed(Closed, Option<Remembered>),
+    Closed(Closed, Option<Need>),
     /// It is one that we have, and MESH has it no more.
     Settled,
     /// It did not work.
@@ -86,33 +87,46 @@ impl Receiver {
         let first = self.inbox.fetch(id, 1).await?;
         check_place(&first, id, 1, first.total)?;
         let envelope = first.envelope.clone();
-        let expected = first.content_length.unwrap_or(0).saturating_mul(u64::from(first.total.max(1)));
+        let (kind, per_chunk) = (envelope.kind, first.content_length.unwrap_or(0));
+        let expected = per_chunk.saturating_mul(u64::from(first.total.max(1)));
         if expected > LARGEST_MESSAGE {
             let detail = format!("MESH states {expected} bytes, more than any message may have");
             return Err(Fault::message(FaultCode::MsgTooLarge, detail).into());
         }
-        let mut claim = match self.admission.claim(self.inbox.mailbox(), envelope.kind, expected) {
+        // Only the rest of what an earlier fetch left must still fit: it may hold the very room that the whole would need.
+        let intake = if first.total > 1 { Some(self.take_up(&envelope, decoding).await?) } else { None };
+        let kept = intake.as_ref().map_or(0, |intake| intake.kept());
+        let needs = Need { kind, bytes: expected, landed: per_chunk.saturating_mul(u64::from(kept)).min(expected) };
+        let mut claim = match self.admission.claim(self.inbox.mailbox(), needs) {
             Ok(claim) => claim,
             Err(closed) => {
-                let needs = Remembered::Waits { kind: envelope.kind, bytes: expected };
+                if intake.is_some() && kept == 0 {
+                    self.forget(id).await?;
+                }
                 return Ok(Fetched::Closed(closed, Some(needs)));
             }
         };
-        let large = if first.total > 1 {
-            self.large(id, &envelope, None, first, decoding, claim).await
+        let large = if let Some(intake) = intake {
+            let inflow = Inflow { intake, claim, arrived: needs.landed };
+            self.large(id, Bytes::new(), first, decoding, inflow).await
         } else {
             match body::start(first, decoding).await? {
                 Start::Whole(bytes) => {
                     claim.correct(bytes.len() as u64);
                     Ok((IncomingBody::Small(bytes), claim))
                 }
-                Start::Larger(read, rest) => self.large(id, &envelope, Some(read), *rest, decoding, claim).await,
+                Start::Larger(read, rest) => {
+                    let inflow = Inflow { intake: self.take_up(&envelope, decoding).await?, claim, arrived: 0 };
+                    self.large(id, read, *rest, decoding, inflow).await
+                }
             }
         };
         let (body, claim) = match large {
             Err(BodyError::AtFloor(bytes)) => {
-                self.give_up(id).await?;
-                let needs = Remembered::Waits { kind: envelope.kind, bytes };
+                // A part that waited for the rest would keep the door of every mailbox closed, perhaps for ever (I6).
+                self.forget(id).await?;
+                self.admission.measure_again();
+                let needs = Need { kind, bytes, landed: 0 };
                 return Ok(Fetched::Closed(Closed::TooLargeForDisk, Some(needs)));
             }
             other => other?,
@@ -121,30 +135,24 @@ impl Receiver {
         Ok(Fetched::Kept(accepted, claim))
     }
 
-    /// Takes a large message up where an earlier fetch left it, and brings the missing chunks.
+    /// Brings the chunks that are missing of a large message, of whose `first` so much is `read`.
     async fn large(
         &self,
         id: &MessageId,
-        envelope: &Envelope,
-        read: Option<bytes::Bytes>,
+        read: Bytes,
         first: Chunk,
         decoding: Decoding,
-        claim: Claim,
+        mut inflow: Inflow,
     ) -> Result<(IncomingBody, Claim), BodyError> {
         let total = first.total.max(1);
-        let per_chunk = first.content_length.unwrap_or(0);
-        let intake = self.take_up(envelope, decoding).await?;
-        let mut first = Some((read.unwrap_or_default(), first)).filter(|_| intake.kept() == 0);
-        // What an earlier fetch left counts as if each chunk were as long as the first.
-        let arrived = per_chunk.saturating_mul(u64::from(intake.kept()));
-        let mut inflow = Inflow { intake, claim, arrived };
+        let mut first = Some((read, first)).filter(|_| inflow.intake.kept() == 0);
         while inflow.intake.kept() < total {
             let number = inflow.intake.kept() + 1;
             let (read, chunk) = match first.take() {
                 Some(first) => first,
                 None => {
                     let fetched = self.inbox.fetch(id, number).await;
-                    (bytes::Bytes::new(), fetched.map_err(|fault| missing(fault, number, total))?)
+                    (Bytes::new(), fetched.map_err(|fault| missing(fault, number, total))?)
                 }
             };
             check_place(&chunk, id, number, total)?;
@@ -159,15 +167,14 @@ impl Receiver {
         Ok((IncomingBody::Large(sealed), claim))
     }
 
-    /// Removes what came of a message that took the disk to its floor. A part that waited for the rest would keep the
-    /// door of every mailbox closed, perhaps for ever (I6).
-    async fn give_up(&self, id: &MessageId) -> Result<(), BodyError> {
+    /// Removes what is there of a message.
+    async fn forget(&self, id: &MessageId) -> Result<(), BodyError> {
         let (spool, mailbox, id) = (Arc::clone(&self.spool), self.inbox.mailbox().clone(), id.clone());
-        blocking(move || spool.forget(&mailbox, &id)).await??;
-        self.admission.measure_again();
-        Ok(())
+        Ok(blocking(move || spool.forget(&mailbox, &id)).await??)
     }
 
+    /// Takes a large message up where an earlier fetch left it. What that left counts as if each chunk were as long as
+    /// the first.
     async fn take_up(&self, envelope: &Envelope, decoding: Decoding) -> Result<Box<dyn Intake>, BodyError> {
         let spool = Arc::clone(&self.spool);
         let envelope = envelope.clone();

@@ -11,7 +11,6 @@ use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Halt, Refusal};
 
-use super::memory::Remembered;
 use super::page::{Task, Yield};
 use super::poller::Receive;
 use super::waiting::Urgency;
@@ -23,8 +22,8 @@ const LOST: Duration = Duration::from_secs(24 * 3600);
 /// With more refused messages listed, none is forgotten: they need not be held in memory for what is so wrong.
 pub(super) const MOST_LISTED: usize = 10_000;
 
-/// Messages refused, and when each first was.
-pub(super) type Refused = BTreeMap<MessageId, Timestamp>;
+/// Messages refused, and since when each waits: what is lost waits for nothing.
+pub(super) type Refused = BTreeMap<MessageId, Option<Timestamp>>;
 
 impl Receive {
     /// Of the messages refused, a look at the whole inbox named only these: the others have expired at MESH, or were
@@ -41,9 +40,9 @@ impl Receive {
         store.forget_refused(mailbox, listed.into_keys().collect()).await
     }
 
-    /// The world's fault ends the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
+    /// The world's fault may end the pass; the message's own leaves it at MESH, to be tried again ever more rarely.
     pub(super) async fn failed(&mut self, task: Task, fault: Fault, brought: &mut Yield) -> Result<(), Halt> {
-        let Task { id, refusals, first_refused, .. } = task;
+        let Task { id, refusals, first_refused, is_lost: was_lost, .. } = task;
         if fault.origin != Origin::Message {
             self.stumble(id, fault, brought);
             return Ok(());
@@ -58,9 +57,10 @@ impl Receive {
         // Expired, failed, or acknowledged by another reader: no reader gets it from MESH any more (mesh-api 9.4, 410).
         let is_lost = code == FaultCode::MsgGone && fault.class == Class::Permanent;
         if is_lost {
-            if self.memory.of(&id) != Some(Remembered::Lost) {
+            self.stumbles.forget(&id);
+            self.memory.forget(&id);
+            if !was_lost {
                 error!(%mailbox, message_id = %id, %code, %detail, "message is lost to us: MESH no longer serves it; if no other program reads this mailbox, have the national service desk put it back, within 30 days of its delivery");
-                self.memory.remember(id.clone(), Remembered::Lost);
             }
         } else if is_gone_for_now && refusals == 0 {
             debug!(%mailbox, message_id = %id, %code, %detail, "listed message is not there");
@@ -71,12 +71,13 @@ impl Receive {
         } else {
             warn!(%mailbox, message_id = %id, %code, %detail, "refused message, left at MESH");
         }
-        brought.refused.push((id.clone(), first_refused));
+        brought.refused.push((id.clone(), (!is_lost).then_some(first_refused)));
         let refusal = Refusal {
             mailbox: mailbox.clone(),
             message_id: id,
             reason: Reason::new(code, detail),
             until: now.plus(if is_lost { LOST } else { refusal_wait(self.settings.retry_refused, refusals) }),
+            lost: is_lost,
         };
         self.receiver.store.refuse(refusal).await
     }

@@ -5,6 +5,9 @@ mod floor;
 mod memory;
 mod presented;
 mod refused;
+mod resumed;
+mod search;
+mod stuck;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -18,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::time::Timestamp;
+use crate::ports::clock::Clock as _;
 use crate::ports::disk::Floor;
 use crate::ports::inbox::Encoding;
 use crate::ports::obstacles::{At, Obstacles};
@@ -25,7 +29,7 @@ use crate::ports::spool::SMALL;
 use crate::ports::store::{IncomingBody, Known};
 use crate::ports::waits::Waits;
 
-use super::admission::{Admission, AdmissionSettings, Budget, Limits};
+use super::admission::{Admission, AdmissionSettings, Budget, Limits, Need};
 use super::fakes::{FakeMesh, FakeSpool, FakeStore, Log, Stage, Waiting, busy, id, mailbox};
 use super::poller::{MailboxSettings, Receive, ReceiveParts};
 use super::schedule::Polls;
@@ -113,6 +117,11 @@ impl House {
     }
 }
 
+/// A message of which nothing has come.
+fn data(bytes: u64) -> Need {
+    Need { kind: MessageKind::Data, bytes, landed: 0 }
+}
+
 fn gzip(bytes: &[u8]) -> Bytes {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).expect("memory");
@@ -148,7 +157,8 @@ async fn a_full_inbox_is_drained_page_by_page() {
 async fn what_stays_on_the_first_page_does_not_block_what_lies_behind() {
     let house = house(ROOMY, 10, 900_000);
     for n in 100..110 {
-        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false };
+        let refused =
+            Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false, lost: false };
         house.store.known.lock().expect("unpoisoned").insert(id(&n.to_string()), refused);
         house.offer(&[(&n.to_string(), Waiting::plain(b"bad"))]);
     }
@@ -200,12 +210,14 @@ async fn a_body_that_is_not_gzip_is_refused_twice_then_kept_as_served() {
         let house = house(ROOMY, 500, 900_000);
         let bytes = vec![7_u8; size];
         house.offer(&[("A", Waiting { encoding: Encoding::Gzip, ..Waiting::plain(&bytes) })]);
-        let refused = Known::Refused { until: Timestamp(0), times: 1, first: Timestamp(0), presented: false };
+        let refused =
+            Known::Refused { until: Timestamp(0), times: 1, first: Timestamp(0), presented: false, lost: false };
         house.store.known.lock().expect("unpoisoned").insert(id("A"), refused.clone());
         house.run(1).await;
         assert_eq!((house.logged("refuse A MSG-BAD-ENCODING"), house.logged("accept")), (1, 0));
 
-        let twice = Known::Refused { until: Timestamp(0), times: 2, first: Timestamp(0), presented: false };
+        let twice =
+            Known::Refused { until: Timestamp(0), times: 2, first: Timestamp(0), presented: false, lost: false };
         house.store.known.lock().expect("unpoisoned").insert(id("A"), twice);
         house.store.occupancy.lock().expect("unpoisoned").mailboxes.clear();
         house.run(1).await;
@@ -313,7 +325,8 @@ async fn faults_between_messages_that_come_in_do_not_end_the_poll() {
         }
     }
     house.run(1).await;
-    assert_eq!((house.logged("accept "), house.logged("list")), (40, 5));
+    // The third pass goes past one more of them: there were two before it.
+    assert_eq!((house.logged("accept "), house.logged("list")), (40, 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -348,6 +361,19 @@ async fn a_handshake_that_failed_before_a_restart_is_repeated_an_hour_after_it_a
     house.lasting = Duration::from_secs(1_200);
     house.run(1).await;
     assert_eq!(house.logged("handshake"), 2, "{:?}", house.log());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_is_made_again_a_day_after_one_that_was_accepted() {
+    let mut house = house(ROOMY, 500, 900_000);
+    for (hours, handshakes) in [(23, 1), (2, 2), (21, 2), (3, 3)] {
+        house.lasting = Duration::from_secs(hours * 3600);
+        house.run(1).await;
+        assert_eq!(house.logged("handshake"), handshakes, "after {hours} more hours");
+    }
+    house.lasting = Duration::from_secs(10 * 24 * 3600);
+    house.run(1).await;
+    assert_eq!(house.logged("handshake"), 13, "one a day, without a restart too");
 }
 
 #[tokio::test(start_paused = true)]

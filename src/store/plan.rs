@@ -188,8 +188,8 @@ impl Committer {
     fn standing(&self, mailbox: &MailboxId, message: MessageId) -> Result<(MessageId, Standing), Stop> {
         let seen = self.seen.find(mailbox, &message)?;
         if let Some(refusal) = self.state.refusal(self.index.as_ref(), mailbox, &message)? {
-            let RefusedRow { until, times, first, .. } = refusal;
-            let known = Known::Refused { until, times, first, presented: seen.is_some() };
+            let RefusedRow { until, times, first, lost, .. } = refusal;
+            let known = Known::Refused { until, times, first, presented: seen.is_some(), lost };
             return Ok((message, Standing::Other(known)));
         }
         let Some(entry) = seen else {
@@ -204,9 +204,9 @@ impl Committer {
     }
 
     fn refuse(&mut self, moment: Moment, refusal: Refusal) -> Result<Planned, Stop> {
-        let Refusal { mailbox, message_id: message, reason, until } = refusal;
+        let Refusal { mailbox, message_id: message, reason, until, lost } = refusal;
         let forget = moment.stamp.wall.plus(self.settings.retention.seen);
-        self.done(moment, &Event::Refused { mailbox, message, reason, until, forget })
+        self.done(moment, &Event::Refused { mailbox, message, reason, until, lost, forget })
     }
 
     /// Forgets at most [`MOST_FORGOTTEN`] refusals; the next look at the inbox brings the rest.

@@ -107,7 +107,7 @@ impl World {
     fn refuse(&mut self, mailbox: MailboxId) -> Command {
         let message_id = refused(self.dice.below(5));
         let reason = Reason::new(FaultCode::MsgBadEncoding, "three times");
-        Command::Refuse(Refusal { mailbox, message_id, reason, until: meshd::domain::time::Timestamp(0) })
+        Command::Refuse(Refusal { mailbox, message_id, reason, until: meshd::domain::time::Timestamp(0), lost: false })
     }
 
     /// An operator does something, allowed or not.

@@ -104,6 +104,8 @@ pub enum Known {
         first: Timestamp,
         /// We have it, and it is one that was presented again.
         presented: bool,
+        /// MESH did not serve it any more: it waits for nothing.
+        lost: bool,
     },
 }
 
@@ -118,4 +120,6 @@ pub struct Refusal {
     pub reason: Reason,
     /// Not fetched again before.
     pub until: Timestamp,
+    /// MESH does not serve it any more (410, mesh-api 9.4).
+    pub lost: bool,
 }

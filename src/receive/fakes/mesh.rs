@@ -36,6 +36,10 @@ pub(in crate::receive) struct FakeMesh {
     pub(in crate::receive) head_faults: Mutex<VecDeque<Fault>>,
     /// Met by the first fetch of such a message.
     pub(in crate::receive) fetch_faults: Mutex<BTreeMap<MessageId, Fault>>,
+    /// Met by the first fetch of such a chunk.
+    pub(in crate::receive) chunk_faults: Mutex<BTreeMap<(MessageId, u32), Fault>>,
+    /// Met by every call about such a message.
+    pub(in crate::receive) stuck: Mutex<BTreeMap<MessageId, Fault>>,
     pub(in crate::receive) acknowledged: Mutex<BTreeSet<MessageId>>,
     /// Lists name these whether they wait or not.
     pub(in crate::receive) also_listed: Mutex<Vec<MessageId>>,
@@ -68,10 +72,15 @@ impl FakeMesh {
     }
 
     fn find(&self, id: &MessageId) -> Result<Waiting, Fault> {
+        self.stuck(id)?;
         let is_acknowledged = self.acknowledged.lock().expect("unpoisoned").contains(id);
         let (class, status) = if is_acknowledged { (Class::Permanent, "410") } else { (Class::Transient, "404") };
         let gone = || Fault::new(FaultCode::MsgGone, class, Origin::Message, status);
         self.inbox.lock().expect("unpoisoned").get(id).cloned().ok_or_else(gone)
+    }
+
+    fn stuck(&self, id: &MessageId) -> Result<(), Fault> {
+        self.stuck.lock().expect("unpoisoned").get(id).cloned().map_or(Ok(()), Err)
     }
 
     fn say(&self, what: String) {
@@ -121,6 +130,9 @@ impl Inbox for FakeMesh {
         if let Some(fault) = self.fetch_faults.lock().expect("unpoisoned").remove(id) {
             return Box::pin(ready(Err(fault)));
         }
+        if let Some(fault) = self.chunk_faults.lock().expect("unpoisoned").remove(&(id.clone(), chunk)) {
+            return Box::pin(ready(Err(fault)));
+        }
         let answer = self.find(id).map(|waiting| {
             let envelope = self.envelope(id, &waiting);
             let body = waiting.chunks.get(chunk as usize - 1).cloned().unwrap_or_default();
@@ -136,6 +148,9 @@ impl Inbox for FakeMesh {
 
     fn acknowledge<'a>(&'a self, accepted: &'a Accepted) -> Answer<'a, ()> {
         self.say(format!("acknowledge {}", accepted.message_id()));
+        if let Err(fault) = self.stuck(accepted.message_id()) {
+            return Box::pin(ready(Err(fault)));
+        }
         self.inbox.lock().expect("unpoisoned").remove(accepted.message_id());
         self.acknowledged.lock().expect("unpoisoned").insert(accepted.message_id().clone());
         Box::pin(ready(Ok(())))

@@ -16,6 +16,8 @@ pub(in crate::receive) struct FakeSpool {
     pub(in crate::receive) chunks: Arc<Mutex<Vec<Vec<u8>>>>,
     /// Bytes it takes on the disk, also of chunks that have no end yet.
     pub(in crate::receive) used: Arc<AtomicU64>,
+    /// Messages that have a folder for their chunks.
+    pub(in crate::receive) folders: Arc<Mutex<BTreeSet<MessageId>>>,
     /// Messages it cannot take up.
     pub(in crate::receive) refuses: Arc<Mutex<BTreeSet<MessageId>>>,
 }
@@ -25,6 +27,7 @@ impl Spool for FakeSpool {
         if self.refuses.lock().expect("unpoisoned").contains(&envelope.message_id) {
             return Err(SpoolError::Unreadable("damaged".into()));
         }
+        self.folders.lock().expect("unpoisoned").insert(envelope.message_id.clone());
         Ok(Box::new(FakeIntake { spool: self.clone(), open: Vec::new() }))
     }
 
@@ -33,7 +36,8 @@ impl Spool for FakeSpool {
         self.intake(envelope)
     }
 
-    fn forget(&self, _: &MailboxId, _: &MessageId) -> Result<(), SpoolError> {
+    fn forget(&self, _: &MailboxId, id: &MessageId) -> Result<(), SpoolError> {
+        self.folders.lock().expect("unpoisoned").remove(id);
         self.chunks.lock().expect("unpoisoned").clear();
         self.used.store(0, Ordering::Relaxed);
         Ok(())

@@ -75,7 +75,7 @@ impl Store for FakeStore {
     }
 
     fn refuse(&self, refusal: Refusal) -> Reply<()> {
-        let Refusal { message_id, reason, until, .. } = refusal;
+        let Refusal { message_id, reason, until, lost, .. } = refusal;
         self.log.lock().expect("unpoisoned").push(format!("refuse {message_id} {}", reason.code));
         let mut known = self.known.lock().expect("unpoisoned");
         let (times, presented) = match known.get(&message_id) {
@@ -85,7 +85,7 @@ impl Store for FakeStore {
                 (1, known.get(&message_id) == Some(&Known::Presented))
             }
         };
-        known.insert(message_id, Known::Refused { until, times, first: Timestamp(0), presented });
+        known.insert(message_id, Known::Refused { until, times, first: Timestamp(0), presented, lost });
         Box::pin(ready(Ok(())))
     }
 

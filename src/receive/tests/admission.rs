@@ -17,7 +17,7 @@ async fn a_disk_at_its_floor_takes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_giant_waits_for_an_empty_mailbox_and_goes_alone() {
     let house = house(Limits { messages: 10, bytes: 1_000 }, 500, 900_000);
-    let admit = |bytes| house.admission.claim(&mailbox(), MessageKind::Data, bytes);
+    let admit = |bytes| house.admission.claim(&mailbox(), data(bytes));
     let giant = admit(5_000).expect("the mailbox is empty");
     assert_eq!(admit(5_000).err(), Some(Closed::Giant));
     drop(giant);
@@ -29,8 +29,8 @@ async fn a_giant_waits_for_an_empty_mailbox_and_goes_alone() {
 #[tokio::test(start_paused = true)]
 async fn what_has_come_of_a_giant_is_not_counted_twice_against_the_disk() {
     let house = house(ROOMY, 500, 500_000);
-    let mut giant = house.admission.claim(&mailbox(), MessageKind::Data, 300_000).expect("room");
-    let large = || house.admission.claim(&mailbox(), MessageKind::Data, 150_000).map(drop);
+    let mut giant = house.admission.claim(&mailbox(), data(300_000)).expect("room");
+    let large = || house.admission.claim(&mailbox(), data(150_000)).map(drop);
     assert_eq!(large(), Err(Closed::TooLargeForDisk));
     giant.correct(300_000);
     assert_eq!(large(), Ok(()), "the disk shows what has come");
@@ -39,7 +39,7 @@ async fn what_has_come_of_a_giant_is_not_counted_twice_against_the_disk() {
 #[tokio::test(start_paused = true)]
 async fn claims_count_until_they_are_dropped() {
     let house = house(Limits { messages: 2, bytes: 1_000 }, 500, 900_000);
-    let admit = |bytes| house.admission.claim(&mailbox(), MessageKind::Data, bytes);
+    let admit = |bytes| house.admission.claim(&mailbox(), data(bytes));
     let mut first = admit(400).expect("room");
     first.correct(900);
     assert_eq!(admit(200).err(), Some(Closed::MailboxBytes));
@@ -65,7 +65,7 @@ async fn mail_set_aside_closes_its_own_mailbox_and_reports_still_pass() {
         assert_eq!(house.admission.open(&mailbox(), MessageKind::Data), expected, "{held:?} {dead:?}");
         // A giant is no way round it.
         for bytes in [1, ROOMY.bytes] {
-            let claim = house.admission.claim(&mailbox(), MessageKind::Data, bytes).map(drop);
+            let claim = house.admission.claim(&mailbox(), data(bytes)).map(drop);
             assert!(!is_closed || claim.is_err(), "{held:?} {dead:?} {bytes}");
         }
         assert_eq!(house.admission.open(&mailbox(), MessageKind::Report), Ok(()));

@@ -36,8 +36,8 @@ async fn one_long_chunk_is_stopped_on_its_way() {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_outgrows_its_claim_leaves_what_is_promised_to_others() {
     let house = house(ROOMY, 500, 500_000);
-    let promised = house.admission.claim(&mailbox(), MessageKind::Data, 300_000).expect("room");
-    let mut grown = house.admission.claim(&mailbox(), MessageKind::Data, 10).expect("room");
+    let promised = house.admission.claim(&mailbox(), data(300_000)).expect("room");
+    let mut grown = house.admission.claim(&mailbox(), data(10)).expect("room");
     let lands = |bytes| house.stage.spooled.store(bytes, Ordering::Relaxed);
     lands(90_000);
     grown.correct(90_000);

@@ -5,7 +5,8 @@ use super::*;
 impl House {
     /// Refused by an earlier run, and not to be fetched for now.
     fn refuse(&self, name: &str) {
-        let refused = Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false };
+        let refused =
+            Known::Refused { until: Timestamp(i64::MAX), times: 1, first: Timestamp(0), presented: false, lost: false };
         self.store.known.lock().expect("unpoisoned").insert(id(name), refused);
         self.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().refused += 1;
     }
@@ -38,6 +39,17 @@ async fn nothing_is_forgotten_by_a_look_that_did_not_come_to_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_went_past_a_stuck_message_came_to_the_end() {
+    let mut house = house(ROOMY, 10, 900_000);
+    house.refuse("GONE");
+    house.offer(&[("A", Waiting::plain(b"x"))]);
+    house.mesh.stuck.lock().expect("unpoisoned").insert(id("A"), busy());
+    house.lasting = SOME_POLLS;
+    house.run(1).await;
+    assert_eq!(house.logged("forget GONE"), 1, "{:?}", house.log());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_this_look_itself_refuses_is_not_forgotten() {
     let house = house(ROOMY, 10, 900_000);
     house.refuse("GONE");
@@ -57,6 +69,18 @@ async fn what_mesh_will_not_give_any_more_is_asked_for_again_a_day_later() {
     house.lasting = Duration::from_secs(2 * 3600);
     house.run(1).await;
     assert_eq!(house.logged("fetch LOST"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_waits_for_nothing_after_a_restart_either() {
+    let mut house = house(ROOMY, 10, 900_000);
+    house.mesh.acknowledged.lock().expect("unpoisoned").insert(id("LOST"));
+    house.mesh.also_listed.lock().expect("unpoisoned").push(id("LOST"));
+    house.lasting = SOME_POLLS;
+    for run in ["the first", "after a restart"] {
+        house.run(1).await;
+        assert_eq!((house.logged("fetch LOST"), house.waits.of(&mailbox())), (1, None), "{run}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

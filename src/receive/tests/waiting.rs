@@ -4,7 +4,6 @@ use std::io;
 
 use super::super::fakes::amount;
 use super::*;
-use crate::ports::clock::Clock as _;
 
 /// Keeps what is logged, a line each.
 #[derive(Clone, Default)]
@@ -46,6 +45,14 @@ async fn a_message_that_waits_for_room_is_said_at_two_days_and_at_three_and_a_ha
     house.store.occupancy.lock().expect("unpoisoned").mailboxes.entry(mailbox()).or_default().queued = amount(1, 1);
     assert_eq!(said(&mut house, 47).await, []);
     assert_eq!(said(&mut house, 100).await, [("warn", 48), ("error", 84)], "a restart begins it anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_at_which_mesh_fails_is_said_at_two_days_and_at_three_and_a_half() {
+    let mut house = house(ROOMY, 500, 900_000);
+    house.offer(&[("A", Waiting::plain(b"1"))]);
+    house.mesh.stuck.lock().expect("unpoisoned").insert(id("A"), busy());
+    assert_eq!(said(&mut house, 100).await, [("warn", 48), ("error", 84)]);
 }
 
 #[tokio::test(start_paused = true)]

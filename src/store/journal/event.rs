@@ -71,6 +71,8 @@ pub enum Event {
         reason: Reason,
         /// Not fetched again before.
         until: Timestamp,
+        /// MESH does not serve it any more.
+        lost: bool,
         /// Forgotten if nothing was heard of it by then.
         forget: Timestamp,
     },

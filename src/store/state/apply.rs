@@ -43,10 +43,10 @@ impl State {
                     self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
                 }
             }
-            Event::Refused { mailbox, message, until, forget, .. } => {
+            Event::Refused { mailbox, message, until, lost, forget, .. } => {
                 let before = self.drop_refusal(index, mailbox, message)?;
                 let (times, first) = before.map_or((1, wall), |before| (before.times + 1, before.first));
-                let row = RefusedRow { until: *until, times, first, forget: *forget, sequence };
+                let row = RefusedRow { until: *until, times, first, forget: *forget, lost: *lost, sequence };
                 self.put(keys::refused(mailbox, message), &row)?;
                 self.put(keys::purge(*forget, sequence), &Expiring::Refusal(mailbox.clone(), message.clone()))?;
                 self.counters(mailbox).refused += 1;

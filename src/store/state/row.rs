@@ -140,6 +140,8 @@ pub(crate) struct RefusedRow {
     pub(crate) first: Timestamp,
     /// Forgotten then.
     pub(crate) forget: Timestamp,
+    /// MESH did not serve it any more.
+    pub(crate) lost: bool,
     /// The record of the last refusal.
     pub(crate) sequence: u64,
 }

@@ -99,13 +99,15 @@ fn a_refusal_counts_and_ends_with_acceptance() {
     let mut first_refused = None;
     for times in 1..=2 {
         let until = Timestamp(7);
-        let refusal = Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until };
+        let lost = times == 2;
+        let refusal = Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until, lost };
         store.one(Command::Refuse(refusal));
-        let Known::Refused { until: known_until, times: known_times, first, presented: false } = store.known("M1")
+        let Known::Refused { until: known_until, times: known_times, first, presented: false, lost: known_lost } =
+            store.known("M1")
         else {
             panic!("it was refused");
         };
-        assert_eq!((known_until, known_times), (until, times));
+        assert_eq!((known_until, known_times, known_lost), (until, times, lost));
         assert_eq!(*first_refused.get_or_insert(first), first, "the first refusal stays the first");
     }
     assert_eq!(store.counters().refused, 1);
@@ -114,7 +116,8 @@ fn a_refusal_counts_and_ends_with_acceptance() {
 
     // Presented again, it may be refused before its bytes are there to be compared.
     store.acknowledge(delivery);
-    let refusal = Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until: Timestamp(7) };
+    let refusal =
+        Refusal { mailbox: mailbox(), message_id: message("M1"), reason: because(), until: Timestamp(7), lost: false };
     store.one(Command::Refuse(refusal));
     assert!(matches!(store.known("M1"), Known::Refused { presented: true, .. }));
     assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(_)));
@@ -128,7 +131,7 @@ fn what_the_inbox_no_longer_names_is_not_refused_any_more() {
     let mut store = machine.open();
     let refuse = |store: &mut Committer, id: &str| {
         let until = Timestamp(i64::MAX);
-        let refusal = Refusal { mailbox: mailbox(), message_id: message(id), reason: because(), until };
+        let refusal = Refusal { mailbox: mailbox(), message_id: message(id), reason: because(), until, lost: false };
         store.one(Command::Refuse(refusal));
     };
     let ids: Vec<String> = (0..200).map(|number| format!("M{number}")).collect();
