@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::exit::FarSide;
 use super::{Context, Failure};
-use crate::config::{self, Loaded, Secrets};
+use crate::config::{self, Loaded, SecretError, Secrets};
 use crate::daemon::{self, Probe, SystemClock, Verdict};
 use crate::domain::finding::{Finding, nearest};
 use crate::pipeline::Pipelines;
@@ -20,13 +20,20 @@ use crate::store::disk::{Real, group_names, group_number};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 when all is well, 78 when something here is not; with --online also 77 when MESH refuses us and 69 when it
-cannot be reached. Nothing is changed, and without --online nothing is asked over the network.
+Exit code 0 when all is well, 78 when something here is not; with --online also 77 when MESH
+refuses us and 69 when it cannot be reached. Nothing is changed, and without --online nothing
+is asked over the network.
 
---online asks MESH for a sign of life, and for each mailbox a handshake and one page of its list, of which only the
-number is shown. It counts as a handshake, of which MESH wants no more than one an hour for each mailbox: the limit that
-a running daemon keeps is its own. It writes a small file into each staging folder and removes it, so run it as the
-daemon's user. It looks at the state disk, and whether keys.identity opens what is sealed. A daemon may run beside it.
+--online asks MESH for a sign of life, and for each mailbox a handshake and one page of its
+list, of which only the number is shown. It counts as a handshake, of which MESH wants no more
+than one an hour for each mailbox: the limit that a running daemon keeps is its own. It looks
+at the state disk, and whether keys.identity opens what is sealed. A daemon may run beside it.
+
+--online and --before-start write a small file into each staging folder and remove it: run
+them as the daemon's user. Credentials of systemd are seen in a unit only; by hand, as root:
+
+  systemd-run --pipe --wait --quiet -p User=meshd \\
+    $(systemctl cat meshd | sed -n 's/^LoadCredential/-p&/p') meshd check --online
 
 Examples:
   meshd check
@@ -34,8 +41,8 @@ Examples:
   meshd check --online
   meshd check --config ./meshd.toml --json")]
 pub(super) struct Check {
-    /// Outputs that are away are shown, but do not count: what the unit asks before it starts the daemon, which
-    /// receives and keeps mail while an output is away
+    /// Outputs that are away, or cannot be written to, are shown and do not count, nor does a certificate out of its
+    /// dates: what the unit asks before it starts the daemon, which keeps or gives out what it can meanwhile
     #[arg(long)]
     before_start: bool,
     /// Run the tests in the pipelines' files as well
@@ -82,7 +89,7 @@ impl Check {
                 "online": report.probes.iter().map(probe_as_json).collect::<Vec<_>>(),
             }))?;
         } else {
-            let written = if self.online { ", written to as this user" } else { "" };
+            let written = if self.trial() == Trial::Write { ", written to as this user" } else { "" };
             for (output, root) in &report.roots {
                 context.out.line(format_args!("{output}: {}, {}{written}", root.kind, promise(root.promise)))?;
             }
@@ -93,10 +100,13 @@ impl Check {
                 context.out.line(format_args!("away for now: {away}"))?;
             }
         }
+        if report.mistakes.iter().any(|finding| finding.problem == SecretError::NoCredentials.to_string()) {
+            context.out.note("credentials of systemd are seen in a unit only: `meshd check --help` says how by hand");
+        }
+        if self.online && report.probes.is_empty() {
+            context.out.note("MESH, keys and disk are asked once there is no other mistake");
+        }
         if !report.mistakes.is_empty() {
-            if self.online && report.probes.is_empty() {
-                context.out.note("MESH, keys and disk are asked once there is no other mistake");
-            }
             return Err(Failure::Configuration(report.mistakes));
         }
         let is_any = |verdict| report.probes.iter().any(|probe| probe.verdict == verdict);
@@ -120,13 +130,12 @@ impl Check {
         report.mailboxes = loaded.config.mailboxes.len();
         let state_is_sound = loaded.is_sound("state.directory");
         let secrets = loaded.resolve().map_err(|findings| report.mistakes.extend(findings)).ok();
-        let misfits = certificates(loaded, &report.mistakes);
-        report.mistakes.extend(misfits);
+        certificates(loaded, report);
         if let Some(secrets) = secrets {
             if state_is_sound {
                 report.mistakes.extend(daemon::foreign_key(loaded, &secrets, &Real::new()));
             }
-            if self.online && report.mistakes.is_empty() {
+            if self.online && report.mistakes.is_empty() && report.away.is_empty() {
                 report.ask(loaded, &secrets)?;
             }
         }
@@ -161,7 +170,7 @@ impl Check {
     }
 
     fn trial(&self) -> Trial {
-        if self.online { Trial::Write } else { Trial::Look }
+        if self.online || self.before_start { Trial::Write } else { Trial::Look }
     }
 }
 
@@ -205,15 +214,19 @@ fn as_json(finding: &Finding) -> serde_json::Value {
     })
 }
 
-/// Do authorities, certificate and key fit together? Asked only if none of them is among the mistakes.
-fn certificates(loaded: &Loaded, mistakes: &[Finding]) -> Vec<Finding> {
+/// Do authorities, certificate and key fit together, and is it their time? Asked only if none of them is among the
+/// mistakes. Without a valid one the daemon still gives out what it has.
+fn certificates(loaded: &Loaded, report: &mut Report) {
     let files = ["mesh.ca", "mesh.client_certificate", "mesh.client_key"];
-    if mistakes.iter().any(|finding| files.contains(&finding.key.as_str())) {
-        return Vec::new();
+    if report.mistakes.iter().any(|finding| files.contains(&finding.key.as_str())) {
+        return;
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let mesh = loaded.config.mesh.as_ref();
-    mesh.and_then(|mesh| daemon::client(loaded, mesh, &clock).err()).unwrap_or_default()
+    match loaded.config.mesh.as_ref().map(|mesh| daemon::client(loaded, mesh, &clock)) {
+        Some(Ok(client)) => report.away.extend(daemon::invalid_certificate(loaded, &client, clock.wall())),
+        Some(Err(findings)) => report.mistakes.extend(findings),
+        None => {}
+    }
 }
 
 /// Are the groups there? One that owns outputs keeps no mail from being received.
@@ -243,11 +256,11 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Re
     let (mailboxes, roots): (Vec<_>, Vec<_>) =
         pipelines.plans().into_iter().map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
     let reports = probe_roots(&disk, &loaded.config.state.directory, &roots, trial);
+    // Several pipelines may name one output: it is told once, whatever there is to tell.
     for ((mailbox, (_, plan)), found) in mailboxes.into_iter().zip(roots).zip(reports) {
         match found {
             Ok(found) => {
                 let output = format!("{mailbox}, output {} in {}", plan.name, plan.folder.display());
-                // Several pipelines may name one output: it is told once.
                 if !report.roots.iter().any(|(told, _)| *told == output) {
                     report.roots.push((output, found));
                 }
@@ -256,7 +269,11 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Re
                 let known = loaded.mailboxes().find(|(_, known)| known.id == mailbox);
                 let key = known.map_or("mailbox".into(), |(name, _)| format!("{name}.output"));
                 let problem = format!("output {} in {}: {fault}", plan.name, plan.folder.display());
-                report.away.push(loaded.finding(&key, problem, "a root that `meshd output init` set up, mounted"));
+                let expected = "a root that `meshd output init` set up, mounted, and writable for this user";
+                let finding = loaded.finding(&key, problem, expected);
+                if !report.away.contains(&finding) {
+                    report.away.push(finding);
+                }
             }
         }
     }

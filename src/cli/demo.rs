@@ -46,8 +46,9 @@ const PAGE: &str = "100";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Makes a folder with throw-away certificates and keys, starts a simulated MESH on loopback, offers synthetic mail,
-runs the daemon, kills it half-way, starts it again, and counts. Exit code 1 if anything was lost or doubled.
+Makes a folder with throw-away certificates and keys, starts a simulated MESH on loopback,
+offers synthetic mail, runs the daemon, kills it half-way, starts it again, and counts.
+Exit code 1 if anything was lost or doubled.
 
 Examples:
   meshd demo

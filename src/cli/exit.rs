@@ -27,8 +27,8 @@ pub(super) enum Exit {
 }
 
 /// The codes, for `--help`.
-pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 69 unreachable, 70 halted, \
-75 try again, 77 not permitted, 78 configuration.";
+pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 69 unreachable, 70 halted, 75 try again,
+77 not permitted, 78 configuration.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -22,12 +22,12 @@ pub(super) enum Journal {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Finds edits, damage and missing records. That its end was not cut off shows only against a head noted elsewhere:
-the log has one a minute, `meshd journal head` gives the present one.
+Finds edits, damage and missing records. That its end was not cut off shows only against a head
+noted elsewhere: the log has one a minute, `meshd journal head` gives the present one.
 
 Examples:
   meshd journal verify
-  meshd journal verify --against 4711:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  meshd journal verify --against \"$(cat noted-head)\"
   meshd journal verify --directory /mnt/backup/journal --json")]
 pub(super) struct Verify {
     /// A head noted elsewhere: the journal must contain it

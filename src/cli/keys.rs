@@ -22,13 +22,15 @@ pub(super) enum Keys {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The recipient that is printed is public: put it into `recipients` of each mailbox.
-Keep a second identity elsewhere, and name its recipient too: without an identity no payload opens again.
+Keep a second identity elsewhere, and name its recipient too: without an identity no payload
+opens again.
 
 Examples:
   meshd keys generate --output /etc/meshd/identity
   meshd keys generate --hmac --output /etc/meshd/hmac
   meshd keys generate --output key
-  systemd-creds encrypt --name=meshd-age-identity key /etc/credstore.encrypted/meshd-age-identity")]
+  systemd-creds encrypt --name=meshd-age-identity key \\
+    /etc/credstore.encrypted/meshd-age-identity")]
 pub(super) struct Generate {
     /// Make the key of the journal's digests instead
     #[arg(long)]

@@ -79,7 +79,7 @@ enum Command {
     #[cfg(feature = "simulator")]
     #[command(name = demo::judge::COMMAND, hide = true)]
     DemoJudge(demo::judge::Judge),
-    /// Simulate the far side of MESH on loopback, for benchmarks
+    /// Simulate the far side of MESH on loopback, for trials and benchmarks
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Simulate>),
     /// Print a schema of the configuration, for editors
@@ -175,5 +175,19 @@ mod tests {
             }
         }
         explain(&Arguments::command(), "meshd");
+    }
+
+    /// A longer one is wrapped once more on a terminal, which leaves a word alone on a line.
+    #[test]
+    fn no_line_of_any_help_that_is_broken_by_hand_is_too_long() {
+        const LONGEST: usize = 96;
+        fn measure(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines() {
+                assert!(line.chars().count() <= LONGEST, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(measure);
+        }
+        measure(&Arguments::command());
     }
 }

@@ -35,9 +35,10 @@ pub(super) struct List {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A pipeline is suspended when twenty of its messages failed alike without a success between. Those twenty are dead
-letters: replay them by `meshd deadletter replay`. What came after them is held for the pipeline, and goes on now.
-A reload or a restart lifts the suspension too, and leaves the held mail to this command.
+A pipeline is suspended when twenty of its messages failed alike without a success between.
+Those twenty are dead letters: replay them by `meshd deadletter replay`. What came after them is
+held for the pipeline, and goes on now. A reload or a restart lifts the suspension too, and
+leaves the held mail to this command.
 
 Examples:
   meshd pipeline resume pathology --reason \"the limit was too small, INC0012345\"

@@ -8,7 +8,8 @@ use crate::daemon;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 TERM or INT stops in order; a second one ends at once, with exit code 75, and loses nothing.
-HUP has configuration and pipelines read anew, all or nothing; USR1 puts the status into the log.
+HUP has configuration and pipelines read anew, all or nothing.
+USR1 puts the status into the log.
 
 Examples:
   meshd run

@@ -16,9 +16,10 @@ use crate::simulator::{PASSWORD, SHARED_KEY};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints one line of JSON when it is ready, with its address and files, and one with totals when TERM or INT ends it.
-All that it serves is synthetic; what it holds is gone when it ends. A scenario file can say what flags cannot:
-several kinds of mail, and faults by kind of request, count, share and time.
+Prints one line of JSON when it is ready, with its address and files, and one with totals when
+TERM or INT ends it. All that it serves is synthetic; what it holds is gone when it ends.
+A scenario file can say what flags cannot: several kinds of mail, and faults by kind of request,
+count, share and time.
 
 Examples:
   meshd simulate --tls ./tls

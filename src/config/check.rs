@@ -62,7 +62,6 @@ fn ranges(config: &Config, notes: &mut Notes) {
     let segment = ByteSize(1_000_000)..=ByteSize(1_000_000_000);
     within("journal.segment", segment.contains(&config.journal.segment), "\"1MB\" to \"1GB\"");
     within("life.drain", (second..=Period::seconds(600)).contains(&config.life.drain), "\"1s\" to \"10m\"");
-    within("life.workers", config.life.workers <= 64, "1 to 64");
     let retention = &config.retention;
     within(
         "retention.seen",
@@ -117,9 +116,6 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
             }
         }
         Some(_) => {}
-    }
-    if mailbox.in_flight > 32 {
-        notes.find(&key("in_flight"), "this is out of range", "1 to 32; NHS assurance asks for 1");
     }
     if mailbox.recipients.is_empty() {
         notes.find(&key("recipients"), "the mail would be sealed for nobody", "at least one age recipient");

@@ -9,7 +9,7 @@ use super::model::{
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
-use super::values::{ByteSize, Listen, Mode, Percent, Period};
+use super::values::{ByteSize, InFlight, Listen, Mode, Percent, Period, Workers};
 
 impl Config {
     /// Reads all keys from the merged files. Mistakes go to `notes`; what is wrong has its default meanwhile.
@@ -138,7 +138,7 @@ impl Log {
 
 impl Life {
     fn read(mut keys: Keys<'_>) -> Self {
-        let life = Self { drain: keys.or("drain", Period::seconds(60)), workers: keys.or("workers", 4) };
+        let life = Self { drain: keys.or("drain", Period::seconds(60)), workers: keys.or("workers", Workers(4)) };
         keys.end();
         life
     }
@@ -195,7 +195,7 @@ impl Mailbox {
         let organisation = keys.required("organisation");
         let password = keys.required("password");
         let poll = keys.or("poll", "0 */5 * * * *".parse().expect("six fields"));
-        let in_flight = keys.or("in_flight", 1);
+        let in_flight = keys.or("in_flight", InFlight(1));
         let recipients = keys.required("recipients");
         let output = keys.required("output");
         let group = keys.optional("group");

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::secret::SecretRef;
-use super::values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};
+use super::values::{ByteSize, Cron, InFlight, Listen, Mode, Percent, Period, Proxy, Workers};
 use crate::adapters::mesh;
 use crate::domain::ids::MailboxId;
 
@@ -168,7 +168,7 @@ pub struct Life {
     /// How long work in hand may take at a stop before it is released.
     pub drain: Period,
     /// How many messages are worked on at once.
-    pub workers: u16,
+    pub workers: Workers,
 }
 
 /// `[features]`: what only a rehearsal may have.
@@ -258,7 +258,7 @@ pub struct Mailbox {
     /// When its inbox is listed, UTC.
     pub poll: Cron,
     /// Downloads at once. NHS assurance asks for one.
-    pub in_flight: u16,
+    pub in_flight: InFlight,
     /// Public age keys its mail is sealed for: the daemon's own, and one kept elsewhere for escrow.
     pub recipients: Vec<String>,
     /// The folder above its outputs; pipelines call it `{mailbox.output}`.

@@ -1,13 +1,13 @@
 //! The second pass: what the references lead to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use age::x25519;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Loaded;
-use super::secret::SecretRef;
+use super::secret::{SecretError, SecretRef};
 use crate::domain::digest::DigestKey;
 use crate::domain::finding::Finding;
 use crate::domain::ids::MailboxId;
@@ -16,6 +16,9 @@ use crate::domain::ids::MailboxId;
 const SHORTEST_HMAC_BYTES: usize = 32;
 
 const NO_IDENTITY: &str = "there is no age identity, or a line that is none";
+
+/// One of the ways to read what is referred to.
+type Reading = fn(&SecretRef, Option<&Path>) -> Result<SecretString, SecretError>;
 
 /// Everything secret but the TLS identity, which its adapter reads and watches itself.
 #[derive(Debug)]
@@ -35,20 +38,24 @@ impl Loaded {
     pub fn resolve(&self) -> Result<Secrets, Vec<Finding>> {
         let credentials = credentials();
         let mut findings = Vec::new();
-        let mut read = |key: &str, reference: &SecretRef| {
+        let mut read_as = |how: Reading, expected: &str, key: &str, reference: &SecretRef| {
             if !self.is_sound(key) {
                 return None;
             }
-            let read = reference.read(credentials.as_deref());
-            read.map_err(|error| findings.push(self.finding(key, error.to_string(), "a secret that only we can read")))
+            how(reference, credentials.as_deref())
+                .map_err(|error| findings.push(self.finding(key, error.to_string(), expected)))
                 .ok()
         };
         let config = &self.config;
+        let mesh = config.mesh.as_ref();
+        let certificate = mesh.and_then(|mesh| {
+            read_as(SecretRef::read_public, "a file we can read", "mesh.client_certificate", &mesh.client_certificate)
+        });
+        let mut read =
+            |key: &str, reference| read_as(SecretRef::read, "a secret that only we can read", key, reference);
         let identity = read("keys.identity", &config.keys.identity);
         let hmac = read("keys.hmac", &config.keys.hmac);
-        let mesh = config.mesh.as_ref();
         let shared_key = mesh.and_then(|mesh| read("mesh.shared_key", &mesh.shared_key));
-        let certificate = mesh.and_then(|mesh| read("mesh.client_certificate", &mesh.client_certificate));
         let key = mesh.and_then(|mesh| read("mesh.client_key", &mesh.client_key));
         let passwords: BTreeMap<MailboxId, SecretString> = self
             .mailboxes()

@@ -1,6 +1,7 @@
 //! Secrets by reference: the configuration says where a secret lies, never what it is.
 //!
-//! A file that its group or anyone may read is refused, and so is one that is not a plain file.
+//! A file that its group or anyone may read is refused, unless what is in it is public; so is one that is not a plain
+//! file.
 //! What is read has no `Display`, and `Debug` prints `[REDACTED]`.
 
 use std::fs::File;
@@ -63,6 +64,21 @@ impl SecretRef {
 
     /// The secret, without the line end after it.
     pub fn read(&self, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
+        let others = match self {
+            Self::File(_) => 0o077,
+            // systemd gives the unit's user access through an ACL, whose mask shows in the group's bits.
+            Self::Credential(_) => 0o007,
+        };
+        self.read_unless(others, credentials)
+    }
+
+    /// What is referred to like a secret and is none, such as a certificate: anyone may read it.
+    pub fn read_public(&self, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
+        self.read_unless(0, credentials)
+    }
+
+    /// What is there, unless its mode has one of the bits `others`.
+    fn read_unless(&self, others: u32, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
         let path = self.path(credentials)?;
         let unreadable = |source| SecretError::Unreadable { path: path.clone(), source };
         let file = File::open(&path).map_err(unreadable)?;
@@ -70,11 +86,6 @@ impl SecretRef {
         if !metadata.is_file() {
             return Err(SecretError::Unusable { path, problem: "it is not a plain file" });
         }
-        let others = match self {
-            Self::File(_) => 0o077,
-            // systemd gives the unit's user access through an ACL, whose mask shows in the group's bits.
-            Self::Credential(_) => 0o007,
-        };
         let mode = metadata.mode() & 0o777;
         if mode & others != 0 {
             return Err(SecretError::Exposed { path, mode });
@@ -171,6 +182,13 @@ mod tests {
             assert!(matches!(error, SecretError::Exposed { .. }), "{error}");
             assert!(!error.to_string().contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn what_is_public_may_have_any_mode() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let public = secret(folder.path(), "a certificate", 0o644);
+        assert_eq!(public.read_public(None).expect("it is readable").expose_secret(), "a certificate");
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn each_example_can_be_laid_over_a_minimal_configuration_and_all_of_them_togethe
     let config = checked(&[mailbox, environment, small]).expect("no mistakes").config;
     assert_eq!(config.mailboxes.len(), 2);
     assert_eq!(config.mesh.map(|mesh| mesh.environment), Some(Environment::Integration));
-    assert_eq!(config.life.workers, 1);
+    assert_eq!(config.life.workers.0, 1);
     let refused = checked(&[mailbox]).expect_err("printed recipients on live");
     assert!(refused.iter().all(|finding| finding.key == "mailbox[2].recipients"), "{refused:?}");
 }

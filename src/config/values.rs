@@ -122,7 +122,9 @@ impl FromStr for Cron {
         }
         text.parse().map(|schedule| Self(Box::new(schedule))).map_err(|error: cron::error::Error| {
             // The last line of several says what is wrong; the others draw where.
-            error.to_string().lines().last().unwrap_or("this is not a schedule").to_owned()
+            let text = error.to_string();
+            // Its limits are the last numbers allowed, though it says otherwise.
+            text.lines().last().unwrap_or("this is not a schedule").replace("must be less than", "must be at most")
         })
     }
 }
@@ -221,16 +223,33 @@ impl Setting for u64 {
     }
 }
 
-impl Setting for u16 {
-    const EXPECTED: &'static str = "a whole number from 1 to 1000";
+/// How many messages are worked on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers(pub u16);
 
-    fn schema() -> Json {
-        json!({ "type": "integer", "minimum": 1, "maximum": 1_000 })
-    }
+/// How many downloads one mailbox has under way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFlight(pub u16);
 
-    fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
-        read_whole(node, key, notes, Self::EXPECTED, 1..=1_000)
-    }
+macro_rules! counted {
+    ($($type:ident, $most:literal, $expected:literal;)+) => {
+        $(impl Setting for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn schema() -> Json {
+                json!({ "type": "integer", "minimum": 1, "maximum": $most })
+            }
+
+            fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
+                read_whole(node, key, notes, Self::EXPECTED, 1..=$most).map(Self)
+            }
+        })+
+    };
+}
+
+counted! {
+    Workers, 64, "a whole number from 1 to 64";
+    InFlight, 32, "a whole number from 1 to 32; NHS assurance asks for 1";
 }
 
 #[cfg(test)]
@@ -263,6 +282,13 @@ mod tests {
     fn a_crontab_line_of_five_fields_is_told_what_it_lacks() {
         let error = "*/5 * * * *".parse::<Cron>().expect_err("five fields are refused");
         assert!(error.contains("\"0 */5 * * * *\""), "{error}");
+    }
+
+    #[test]
+    fn the_last_hour_of_a_day_is_allowed_and_the_limit_is_told_so() {
+        assert!("0 0 23 * * *".parse::<Cron>().is_ok());
+        let error = "0 0 25 * * *".parse::<Cron>().expect_err("no day has it");
+        assert!(error.contains("at most 23"), "{error}");
     }
 
     #[test]

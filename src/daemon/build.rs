@@ -121,13 +121,13 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         let gap = if mesh.environment.is_national() { NATIONAL_GAP } else { LEAST_GAP };
         let polls = Polls::new(mailbox.poll.schedule().clone(), &mailbox.id, gap);
         let settings =
-            MailboxSettings { polls, in_flight: usize::from(mailbox.in_flight), retry_refused: mesh.retry_refused.0 };
+            MailboxSettings { polls, in_flight: usize::from(mailbox.in_flight.0), retry_refused: mesh.retry_refused.0 };
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
     let publisher =
         Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone());
-    let workers = usize::from(config.life.workers);
+    let workers = usize::from(config.life.workers.0);
     let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
     sweep(&outputs, &pipelines, &committer);
     let (pipelines, current) = watch::channel(Arc::new(pipelines));

@@ -193,15 +193,7 @@ fn text(status: &Status, state: &str, mailboxes: &BTreeSet<MailboxId>, path: &Pa
         At::Door(mailbox) | At::Mesh(mailbox) => mailboxes.contains(mailbox),
         At::Output(root) => root == path,
     };
-    let obstacles: Vec<_> = status.obstacles.iter().filter(|obstacle| concerns(&obstacle.at)).collect();
-    let told = |obstacle: &&Obstacle| {
-        json!({
-            "at": obstacle.at,
-            "code": obstacle.code,
-            "detail": obstacle.detail,
-            "since": obstacle.since.to_string(),
-        })
-    };
+    let obstacles = status.obstacles.iter().filter(|obstacle| concerns(&obstacle.at)).map(told);
     let file = json!({
         "version": 1,
         "written_at": status.now.to_string(),
@@ -210,9 +202,19 @@ fn text(status: &Status, state: &str, mailboxes: &BTreeSet<MailboxId>, path: &Pa
         "state": state,
         "mailboxes": mailboxes,
         "journal_head": head.to_string(),
-        "obstacles": obstacles.iter().map(told).collect::<Vec<_>>(),
+        "obstacles": obstacles.collect::<Vec<_>>(),
     });
     file.to_string() + "\n"
+}
+
+/// An obstacle for machines that watch: its time as people and their tools read it.
+pub(super) fn told(obstacle: &Obstacle) -> serde_json::Value {
+    json!({
+        "at": obstacle.at,
+        "code": obstacle.code,
+        "detail": obstacle.detail,
+        "since": obstacle.since.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::ports::store::{Halt, Note, Store};
 /// Without a watchdog the clock is looked at, and the status line written, this often.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// From then on a day's warning is given each day: a new certificate takes NHS about five working days (mesh-api 2).
+/// From then on it is said each day: a new certificate takes NHS about five working days (mesh-api 2).
 const WARN_DAYS: i64 = 30;
 
 /// Beats until `stop`. Each beat waits for the store, so that a committer that no longer commits is noticed.
@@ -29,7 +29,7 @@ pub(super) async fn beat(
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut steps = StepWatch::new(&*clock);
-    let mut warned_on = None;
+    let mut said = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -45,10 +45,14 @@ pub(super) async fn beat(
         }
         let today = status.now.utc().date_naive();
         if let Some(days) = status.certificate_days.filter(|days| *days < WARN_DAYS)
-            && warned_on != Some(today)
+            && said != Some((today, days < 0))
         {
-            warned_on = Some(today);
-            tracing::warn!(days, "the client certificate expires soon");
+            said = Some((today, days < 0));
+            if days < 0 {
+                tracing::error!(days, "the client certificate has expired");
+            } else {
+                tracing::warn!(days, "the client certificate expires soon");
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bulletin;
 use super::metrics::Metrics;
 use crate::ports::obstacles::At;
 use crate::ports::operations::{Operations, Status};
@@ -130,7 +131,8 @@ impl Told {
 
 fn health(is_well: bool, status: &Status) -> Response<String> {
     let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "ready": status.ready, "phase": status.phase, "obstacles": status.obstacles });
+    let obstacles: Vec<_> = status.obstacles.iter().map(bulletin::told).collect();
+    let body = json!({ "ready": status.ready, "phase": status.phase, "obstacles": obstacles });
     response(code, JSON, body.to_string() + "\n")
 }
 

@@ -39,7 +39,7 @@ pub use online::{Probe, Verdict, probe};
 pub use pipelines::{load as load_pipelines, load_with_keys as load_pipelines_with_keys};
 pub use probe::COMMAND as INDEX_PROBE;
 pub use run::run;
-pub use service::client;
+pub use service::{client, invalid_certificate};
 
 use crate::domain::finding::Finding;
 use crate::ports::store::Halt;

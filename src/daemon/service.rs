@@ -10,6 +10,7 @@ use crate::adapters::mesh::{self, BaseUrl};
 use crate::config::{self, Feature, Loaded, Mesh, SecretRef, Secrets};
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MailboxId, Name};
+use crate::domain::time::Timestamp;
 use crate::ports::clock::{Chance, Clock};
 
 /// The service, and all that its mailboxes share.
@@ -49,6 +50,12 @@ impl Service {
             limits: self.limits,
         }))
     }
+}
+
+/// Our certificate, if MESH would refuse it for its dates: mail inside still goes out, and nothing new comes in.
+pub fn invalid_certificate(loaded: &Loaded, client: &Client, now: Timestamp) -> Option<Finding> {
+    let problem = client.health().client_chain.first()?.invalidity(now)?;
+    Some(loaded.finding("mesh.client_certificate", problem, "one that is valid today; a new one takes about a week"))
 }
 
 /// The client of our TLS identity, or what is wrong with its files.

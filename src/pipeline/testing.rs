@@ -53,8 +53,8 @@ impl Pipelines {
     }
 
     fn run_case(&self, pipeline: &Pipeline, case: &Case) -> Result<(), Failure> {
-        let sample = Sample::open(pipeline.file(), case)
-            .map_err(|error| failure(".message", error.to_string(), "a readable file"))?;
+        let sample =
+            Sample::open(pipeline.file(), case).map_err(|problem| failure(".message", problem, "a readable file"))?;
         let mut message = Message::new(sample.facts(), &sample);
         let chosen = self.choose(&message).map_err(|fault| failure("", fault.to_string(), &case.expected.end))?;
         match chosen {
@@ -166,11 +166,14 @@ struct Sample {
 }
 
 impl Sample {
-    fn open(file: &Path, case: &Case) -> io::Result<Self> {
+    /// Its file is named in what is wrong with it.
+    fn open(file: &Path, case: &Case) -> Result<Self, String> {
         let payload = match &case.message {
             Some(path) => {
                 let path = file.parent().unwrap_or(Path::new("")).join(path);
-                Payload::new(File::open(&path)?.metadata()?.len(), Arc::new(Plain(path)))
+                let metadata = File::open(&path).and_then(|file| file.metadata());
+                let metadata = metadata.map_err(|error| format!("{}: {error}", path.display()))?;
+                Payload::new(metadata.len(), Arc::new(Plain(path)))
             }
             None => Payload::new(0, Arc::new(Empty)),
         };

@@ -289,7 +289,7 @@ pub(super) fn try_writing(disk: &dyn Disk, staging: &Path, plan: &OutputPlan, nu
     let dice = u64::from(std::process::id().rotate_left(10) ^ number) << 32;
     let path = staging.join(naming::staged(&id, DeliveryId(0), &Boot::unknown(), dice, naming::DATA));
     let write = || -> io::Result<()> {
-        disk.create(Step::StageWrite, &path)?.append(Step::StageWrite, b"meshd check --online")?;
+        disk.create(Step::StageWrite, &path)?.append(Step::StageWrite, b"meshd check")?;
         disk.set_access(&path, plan.mode, plan.group.as_deref())
     };
     let written = write();

@@ -63,6 +63,9 @@ fn watchers_learn_that_mail_flows_and_what_stands_in_its_way() {
     fs::remove_file(&marker).expect("removed");
     let is_told = || get(&daemon, "/readyz").1.contains("OUT-UNAVAILABLE");
     daemon.wait_for("the root to be missed", PATIENCE, is_told);
+    let told: Value = serde_json::from_str(&get(&daemon, "/readyz").1).expect("JSON");
+    let since = told["obstacles"][0]["since"].as_str().expect("a time as text, as in the status file");
+    assert!(since.ends_with('Z') && since.contains('T'), "{since}");
     assert!(house.meshd(&["status"]).expect_done().contains("the output root"));
     assert!(is_ready(), "mail can still be taken in");
     fs::write(&marker, kept).expect("put back");

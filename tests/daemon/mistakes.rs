@@ -95,6 +95,8 @@ const MISTAKES: &[Mistake] = &[
     ("a key that belongs to another certificate", |desk| desk.file("client.key", &desk.other_key)),
     ("a secret written in place", |desk| desk.swap(&desk.reference("password"), "\"hunter2\"")),
     ("a secret that is not there", |desk| desk.remove("password")),
+    ("a client certificate that has expired", |desk| desk.certificate(2020, 2021)),
+    ("a client certificate that is not valid yet", |desk| desk.certificate(2098, 2099)),
     ("a secret that others may read", |desk| desk.mode("password", 0o644)),
     ("an empty secret", |desk| desk.file("shared-key", "\n")),
     ("a credential outside a unit", |desk| desk.swap(&desk.reference("hmac"), "{ credential = \"meshd-hmac\" }")),
@@ -159,6 +161,9 @@ const MISTAKES: &[Mistake] = &[
         desk.file("pipelines/letter.txt", "a letter");
         desk.pipeline("[[test]]\nname = \"a letter\"\nmessage = \"letter.txt\"\nexpect = { discard = true }\n");
     }),
+    ("a test without its message", |desk| {
+        desk.pipeline("[[test]]\nname = \"a letter\"\nmessage = \"letter.txt\"\nexpect = { discard = true }\n");
+    }),
     ("a mistake in a file laid over the first", |desk| {
         desk.file("conf.d/10-site.toml", "[life]\ndrain = \"2h\"\n[lgo]\nlevel = \"info\"\n");
     }),
@@ -183,6 +188,26 @@ fn every_mistake_is_told_with_its_place_and_what_was_expected() {
     insta::assert_snapshot!(told);
 }
 
+#[test]
+fn an_output_that_several_pipelines_name_is_told_once_when_it_is_away() {
+    let desk = Desk::new();
+    let everything = fs::read_to_string(desk.place.path("pipelines/everything.toml")).expect("it was written");
+    let second = everything.replace("name = \"everything\"", "name = \"second\"");
+    desk.file("pipelines/second.toml", &format!("{second}\n[match]\nworkflow = \"A\"\n"));
+    fs::remove_file(desk.place.output().join(".meshd-output")).expect("our own file");
+    let told = desk.check();
+    assert_eq!(told.matches("has no marker").count(), 1, "{told}");
+}
+
+#[test]
+fn a_check_by_hand_says_how_it_gets_systemds_credentials() {
+    let desk = Desk::new();
+    desk.swap(&format!("password = {}", desk.reference("password")), "password = { credential = \"mesh-X26ABC1\" }");
+    let told = desk.check();
+    assert!(told.contains("`CREDENTIALS_DIRECTORY` is not set"), "{told}");
+    assert_eq!(told.matches("`meshd check --help` says how by hand").count(), 1, "{told}");
+}
+
 /// A sound set of files, and one mistake at a time in it.
 struct Desk {
     place: Place,
@@ -190,6 +215,7 @@ struct Desk {
     sound: Vec<(String, String)>,
     /// The recipient of the daemon's own identity.
     recipient: String,
+    authority: Authority,
     other_key: String,
 }
 
@@ -203,13 +229,14 @@ impl Desk {
         place.write("client.key", &client.key_pem);
         let tls = ClientFiles::under(&place.path(""));
         place.set_up(&Far::simulated("https://localhost:8743".into(), tls));
-        let names = ["meshd.toml", "pipelines/everything.toml", "ca.pem", "client.key", "password", "shared-key"];
+        let names =
+            ["meshd.toml", "pipelines/everything.toml", "ca.pem", "client.pem", "client.key", "password", "shared-key"];
         let read = |name: &str| (name.to_owned(), fs::read_to_string(place.path(name)).expect("it was written"));
         let sound: Vec<_> = names.into_iter().chain(["identity", "hmac"]).map(read).collect();
         let recipient = sound[0].1.split_once("recipients = [\"").and_then(|(_, rest)| rest.split_once('"'));
         let recipient = recipient.expect("there is a recipient").0.to_owned();
         let other_key = authority.client(CLIENT_NAME, Validity::default()).expect("a certificate").key_pem;
-        Self { place, sound, recipient, other_key }
+        Self { place, sound, recipient, authority, other_key }
     }
 
     /// Puts `to` in the place of `from`, which must be there.
@@ -241,6 +268,14 @@ impl Desk {
 
     fn mode(&self, name: &str, mode: u32) {
         fs::set_permissions(self.place.path(name), PermissionsExt::from_mode(mode)).expect("our own file");
+    }
+
+    /// The daemon's certificate is valid in these years only.
+    fn certificate(&self, from: i32, until: i32) {
+        let validity = Validity { from: (from, 1, 1), until: (until, 1, 1) };
+        let client = self.authority.client(CLIENT_NAME, validity).expect("a certificate");
+        self.file("client.pem", &client.certificate_pem);
+        self.file("client.key", &client.key_pem);
     }
 
     fn remove(&self, name: &str) {

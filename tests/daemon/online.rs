@@ -126,7 +126,7 @@ fn a_list_that_is_not_served_is_away_and_machines_read_all_of_it() {
 }
 
 #[test]
-fn an_output_that_takes_no_file_is_a_mistake_even_though_its_marker_is_there() {
+fn an_output_that_takes_no_file_is_told_even_though_its_marker_is_there() {
     let house = House::new();
     house.set_up();
     let limited = |arguments: &[&str]| {
@@ -140,6 +140,10 @@ fn an_output_that_takes_no_file_is_a_mistake_even_though_its_marker_is_there() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(78), "{said}");
     assert!(said.contains("OUT-WRITE: write a trial file into the staging folder"), "{said}");
+    let ended = limited(&["check", "--before-start"]);
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(0), "it waits for its output, and keeps none from starting: {ended:?}");
+    assert!(told.contains("away for now: ") && told.contains("OUT-WRITE"), "{told}");
     assert_eq!(fs::read_dir(house.output().join("TEMP")).expect("staging").count(), 0, "nothing of it is left");
 }
 

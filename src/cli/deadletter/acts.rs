@@ -23,7 +23,8 @@ struct On {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each becomes a new delivery, with a budget of its own, and goes through today's pipelines; the old one ends as replayed.
+Each becomes a new delivery, with a budget of its own, and goes through today's pipelines; the
+old one ends as replayed.
 
 Examples:
   meshd deadletter replay d4711
@@ -46,8 +47,9 @@ pub(in crate::cli) struct Replay {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The same delivery goes on where it was. Outputs that are out stay as they are. One that was held, OUT-NAME-TAKEN or
-OUT-UNCERTAIN, is tried again: where the consumer did have it, it comes out twice.
+The same delivery goes on where it was. Outputs that are out stay as they are. One that was
+held, OUT-NAME-TAKEN or OUT-UNCERTAIN, is tried again: where the consumer did have it, it
+comes out twice.
 
 Examples:
   meshd deadletter release d4711

@@ -18,7 +18,8 @@ pub enum AskError {
     NotRunning(PathBuf),
     /// The socket lets us not in.
     #[error(
-        "not permitted to connect to {0}: root, the daemon's own user and members of control.view_group, or without one of control.operate_group, are"
+        "not permitted to connect to {0}: root, the daemon's own user and members of control.view_group may, or \
+         those of control.operate_group if there is no view_group"
     )]
     NotPermitted(PathBuf),
     /// It listens, and says nothing.

@@ -77,7 +77,7 @@ expect = {{ discard = true }}
     insta::assert_snapshot!(found, @r#"
     tested.toml:43: test[5].expect: test "wrong outputs": it is delivered to copy; expected delivered to copy, inbox
     tested.toml:47: test[6].expect: test "wrong bytes": the bytes published have the SHA-256 [plain]; expected SHA-256 [gzip]
-    tested.toml:51: test[7].message: test "no such file": No such file or directory (os error 2); expected a readable file
+    tested.toml:51: test[7].message: test "no such file": letter.zip: No such file or directory (os error 2); expected a readable file
     tested.toml:55: test[8].given: test "of another": no pipeline takes it; expected this pipeline to take it
     "#);
 }
