@@ -69,6 +69,15 @@
 //!   is no answer to wait for.
 //! - **A payload that a lying drive lost is held** (`SPOOL-LOST`), and the daemon starts: one lost payload must not
 //!   keep it from all other mail.
+//! - **A message at which only MESH fails stands aside** after three failures: it is tried once a poll, warned of by its
+//!   own five-day clock, and stands before no other mail.
+//! - **A reload changes no mailbox, poll or service**, and says which keys need a restart, which takes seconds and loses
+//!   nothing. It changes everything else, or nothing.
+//! - **The log has no level below debug**, and no line of another library below a warning: the trace of an HTTP library
+//!   quotes headers.
+//! - **`[features] allow` has only words with an effect**: none about synthetic NHS numbers, while nothing reads any.
+//! - **The unit wants the mounts of its outputs and does not require them** (`systemd/output.conf`): one share that is
+//!   away must not keep all other mail from coming in.
 //! - **A poll's five minutes count from its first list**, so that a long drain does not halve the rate of polls.
 
 pub mod adapters;

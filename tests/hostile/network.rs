@@ -259,7 +259,8 @@ fn an_acknowledge_that_fails_for_a_while_costs_no_second_download() {
     let arrivals = town.prove(town.start());
     for mailbox in &town.mailboxes {
         assert_eq!(arrivals.of(mailbox, &[Call::Fetch]).len(), 1, "{mailbox}");
-        let gap = arrivals.shortest(mailbox, &[Call::Acknowledge], 2);
+        // The end of a wait and the tick of a poll, a second apart here, may come close to each other.
+        let gap = arrivals.shortest(mailbox, &[Call::Acknowledge], 3);
         let times = arrivals.of(mailbox, &[Call::Acknowledge]).len();
         assert!((2..=10).contains(&times) && gap >= SECOND * 9 / 10, "{mailbox}: {times} times, after {gap:?}");
     }

@@ -22,13 +22,13 @@ pub struct Incoming {
 /// The bytes of a message ready to be kept.
 #[derive(Debug, Clone)]
 pub enum IncomingBody {
-    /// At most [`super::spool::SMALL`] bytes, sealed with others at the next commit.
+    /// At most [`crate::ports::spool::SMALL`] bytes, sealed with others at the next commit.
     Small(Bytes),
     /// Already sealed and durable, chunk by chunk.
     Large(Sealed),
 }
 
-/// What came of [`Store::accept`]. With a proof, MESH may now hear "acknowledged".
+/// What came of [`super::Store::accept`]. With a proof, MESH may now hear "acknowledged".
 #[derive(Debug)]
 pub enum Acceptance {
     /// Kept as a new delivery.
@@ -92,7 +92,7 @@ pub enum Known {
     New,
     /// Kept, but MESH may not have heard: acknowledge, do not fetch.
     Kept(Accepted),
-    /// Acknowledged before. Should MESH still have it, fetch it and let [`Store::accept`] compare.
+    /// Acknowledged before. Should MESH still have it, fetch it and let [`super::Store::accept`] compare.
     Presented,
     /// Refused before; do not fetch before this time.
     Refused {

@@ -5,7 +5,7 @@
 #![doc = include_str!("example.toml")]
 //! ```
 //!
-//! [`read`] checks the whole file before anything is served. [`faults`] says what else can stand behind `what` of a
+//! [`read()`] checks the whole file before anything is served. [`faults`] says what else can stand behind `what` of a
 //! fault.
 
 pub mod faults;
