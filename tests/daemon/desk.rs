@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use meshd::simulator::house::Plan;
+use meshd::simulator::house::{EVERYTHING, Plan};
 use meshd::simulator::mail::mixed;
 use serde_json::Value;
 
@@ -15,16 +15,6 @@ const OTHERS_ONLY: &str = r#"
 name = "others-only"
 [match]
 workflow = ["NOBODY_SENDS_THIS"]
-[[output]]
-name = "inbox"
-kind = "mesh-folder"
-path = "{mailbox.output}/IN"
-"#;
-
-/// Takes whatever comes.
-const EVERYTHING: &str = r#"
-name = "everything"
-[match]
 [[output]]
 name = "inbox"
 kind = "mesh-folder"

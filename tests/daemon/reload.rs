@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use meshd::simulator::house::Plan;
+use meshd::simulator::house::{EVERYTHING, Plan};
 use meshd::simulator::mail::mixed;
 use rustix::process::Signal;
 
@@ -15,14 +15,6 @@ const NOTHING: &str = r#"
 name = "nothing"
 [match]
 workflow = ["NO_SUCH_FLOW"]
-[[output]]
-name = "inbox"
-kind = "mesh-folder"
-path = "{mailbox.output}/IN"
-"#;
-
-const EVERYTHING: &str = r#"
-name = "everything"
 [[output]]
 name = "inbox"
 kind = "mesh-folder"
