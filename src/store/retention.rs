@@ -92,20 +92,27 @@ impl Committer {
             let Some(id) = keys::number_of(&key).map(DeliveryId) else { continue };
             let PartsRow { mailbox, message, life } = keys::decode(&value)?;
             let what = Removal::Parts { mailbox, message_id: message, life };
-            if !removed(self.appender.remove(what))? {
-                self.retention.not_before = self.time.monotonic() + SHORT;
+            if !self.remove(what)? {
                 return Ok(());
             }
             self.record(moment, &Event::PartsRemoved { id })?;
         }
         for volume in self.empty_volumes().take(REMOVALS).collect::<Vec<_>>() {
-            if !removed(self.appender.remove(Removal::Volume(volume)))? {
-                self.retention.not_before = self.time.monotonic() + SHORT;
+            if !self.remove(Removal::Volume(volume))? {
                 return Ok(());
             }
             self.record(moment, &Event::VolumeRemoved { volume })?;
         }
         Ok(())
+    }
+
+    /// Whether it is gone; if not, removals rest for a while.
+    fn remove(&mut self, what: Removal) -> Result<bool, Stop> {
+        let is_gone = removed(self.appender.remove(what))?;
+        if !is_gone {
+            self.retention.not_before = self.time.monotonic() + SHORT;
+        }
+        Ok(is_gone)
     }
 
     /// Whether something purged still takes room.
