@@ -8,6 +8,7 @@ mod members;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::course::Handling;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::operator::{Operator, Remark};
@@ -113,6 +114,9 @@ pub enum Event {
         outputs: Vec<OutputState>,
         /// Its payload is kept until then.
         keep: Timestamp,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// The end: by rule it goes nowhere.
     Discarded {
@@ -122,6 +126,9 @@ pub enum Event {
         reason: Reason,
         /// Its payload is kept until then.
         keep: Timestamp,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// It failed, and counts an attempt.
     Retry {
@@ -131,6 +138,9 @@ pub enum Event {
         due: Timestamp,
         /// Why.
         reason: Reason,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// The world was busy: no attempt is counted.
     Deferred {
@@ -142,6 +152,9 @@ pub enum Event {
         reason: Reason,
         /// How far its outputs came.
         outputs: Vec<OutputState>,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// Given back as it was.
     Released {
@@ -160,6 +173,9 @@ pub enum Event {
         reason: Reason,
         /// How far its outputs came.
         outputs: Vec<OutputState>,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// Set aside as a dead letter.
     Dead {
@@ -171,6 +187,9 @@ pub enum Event {
         reason: Reason,
         /// Its payload is kept until then.
         keep: Timestamp,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// A person has a delivery handled anew, as the delivery that begins here.
     Replayed(Box<Replay>),

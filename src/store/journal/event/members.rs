@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::course::Arrival;
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
@@ -42,6 +43,8 @@ pub struct Acceptance {
     /// Set aside at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aside: Option<Aside>,
+    /// How it came.
+    pub arrival: Arrival,
 }
 
 /// A replay. The new delivery has everything of the old one's message, and its payload; nothing of its history.

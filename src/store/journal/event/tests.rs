@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::course::Arrival;
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::WorkflowId;
@@ -26,6 +27,7 @@ fn events_read_as_version_1_says() {
         due: Timestamp(9),
         continues: Some(id),
         aside: None,
+        arrival: Arrival { listed: Timestamp(4), waited: 1, took: 2, wire: 3, chunks: 2, tries: 1 },
     };
     let table = [
         (Event::Stopped, r#"{"e":"stopped"}"#),
@@ -63,12 +65,12 @@ fn events_read_as_version_1_says() {
         ),
         (Event::Working { ids: vec![id], alone: true }, r#"{"e":"working","ids":[7],"alone":true}"#),
         (
-            Event::Retry { id, due: Timestamp(9), reason },
+            Event::Retry { id, due: Timestamp(9), reason, handling: None },
             r#"{"e":"retry","id":7,"due":9,"reason":{"code":"MSG-BAD-ENCODING","detail":"not gzip"}}"#,
         ),
         (
             Event::Accepted(Box::new(accepted)),
-            r#"{"e":"accepted","mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"continues":7}"#,
+            r#"{"e":"accepted","mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"continues":7,"arrival":{"listed":4,"waited":1,"took":2,"wire":3,"chunks":2}}"#,
         ),
     ];
     for (event, text) in table {
