@@ -361,6 +361,7 @@ fn noted(note: Note) -> Event {
         Note::Configured { sha256 } => Event::Configured { sha256 },
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
+        Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
     }
 }

@@ -4,6 +4,7 @@
 //! and our own, codes, lengths, our own output names; digests and local ids keyed. New members and new events raise
 //! [`VERSION`]; a journal that says a newer one is refused.
 
+mod about;
 mod members;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 
+pub use about::About;
 pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 
 /// The version of the events, in each segment's header.
@@ -327,6 +329,15 @@ pub enum Event {
         /// Why, in their words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<Remark>,
+    },
+    /// Someone read the journal: the record is durable before they were given anything.
+    AuditRead {
+        /// Who.
+        by: Operator,
+        /// What they asked for, in words: ids of MESH and our own, users, times, kinds of records.
+        what: String,
+        /// How many records they were given.
+        records: u64,
     },
     /// A pipeline raised an alarm about a message.
     Alarmed {

@@ -158,6 +158,7 @@ impl State {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::AuditRead { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())
