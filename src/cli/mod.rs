@@ -13,7 +13,9 @@ mod index_probe;
 mod journal;
 mod keys;
 mod man;
+mod message;
 mod output;
+mod pages;
 mod pipeline;
 mod print;
 mod run;
@@ -69,6 +71,9 @@ enum Command {
     /// Look at dead and held mail, and say what becomes of it
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
+    /// Tell what happened to a message
+    #[command(subcommand)]
+    Message(message::Message),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -136,6 +141,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Spool(spool) => spool.run(context),
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
+        Command::Message(message) => message.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

@@ -1,6 +1,6 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`] and [`Operations::resume`] change anything; whoever calls
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`] and the record that [`Operations::audit`] leaves change anything; whoever calls
 //! them has made sure that the operator may.
 
 use futures_util::future::BoxFuture;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
 use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, SetAside, SetAsidePage};
+use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::operator::{Operator, Remark};
@@ -26,6 +27,10 @@ pub trait Operations: Send + Sync {
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
+    /// What the journal has of one message: a page of it.
+    fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
+    /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
+    fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

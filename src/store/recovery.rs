@@ -164,7 +164,7 @@ impl Committer {
         let (code, message_id) = (FaultCode::SpoolLost, &delivery.message_id);
         tracing::error!(delivery = %id, mailbox = %delivery.mailbox, %message_id, %code, "payload lost: the disk lost what it had said was durable");
         let reason = Reason::new(code, "it is not in the spool, though its record is in the journal");
-        self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs })?;
+        self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs, handling: None })?;
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl Committer {
         if died_alone && row.delivery.solo_deaths + 1 >= POISON_AFTER {
             let reason = Reason::new(FaultCode::MsgPoison, "the daemon died twice while it was handled alone");
             let keep = moment.stamp.wall.plus(self.settings.retention.dead);
-            return Event::Dead { id, cause: DeathCause::Poison, reason, keep };
+            return Event::Dead { id, cause: DeathCause::Poison, reason, keep, handling: None };
         }
         Event::Suspect { id, died_alone }
     }

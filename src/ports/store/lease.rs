@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::course::Handling;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
 use crate::domain::output::OutputState;
@@ -29,6 +30,8 @@ pub struct LeaseWish {
 pub struct Lease {
     /// What is known without opening the payload.
     pub delivery: Delivery,
+    /// What was done under it, for the journal: set before it is settled.
+    pub handling: Option<Box<Handling>>,
     ticket: Option<Ticket>,
 }
 
@@ -59,15 +62,15 @@ impl Lease {
     /// Called by `store::committer` alone; `tests/architecture.rs` holds it to that.
     pub(crate) fn attest(delivery: Delivery, dropped: DroppedLeases) -> Self {
         let ticket = Some(Ticket { delivery: delivery.id, dropped });
-        Self { delivery, ticket }
+        Self { delivery, handling: None, ticket }
     }
 
     /// Ends the lease on its way to the committer, so that dropping it releases nothing.
-    pub(crate) fn redeem(mut self) -> Delivery {
+    pub(crate) fn redeem(mut self) -> (DeliveryId, Option<Box<Handling>>) {
         if let Some(ticket) = self.ticket.take() {
             std::mem::forget(ticket);
         }
-        self.delivery.clone()
+        (self.delivery.id, self.handling)
     }
 }
 

@@ -60,6 +60,15 @@ pub enum Note {
         /// Why, in their words.
         why: Option<Remark>,
     },
+    /// Someone read the journal.
+    AuditRead {
+        /// Who.
+        by: Operator,
+        /// What they asked for, in words.
+        what: String,
+        /// How many records they were given.
+        records: u64,
+    },
     /// A pipeline raised an alarm about a message, which went its way.
     Alarmed {
         /// The delivery.

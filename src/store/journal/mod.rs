@@ -15,6 +15,7 @@ pub mod checkpoint;
 pub mod compress;
 pub mod event;
 pub mod record;
+pub mod search;
 pub mod seen;
 pub mod segment;
 mod tail;

@@ -146,6 +146,19 @@ pub struct Record {
     pub offset: u64,
 }
 
+/// One whole record, not yet parsed.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// What surrounds it.
+    pub frame: Frame,
+    /// Its hash.
+    pub hash: Hash,
+    /// Where it begins in the (uncompressed) segment.
+    pub offset: u64,
+    /// What happened, as JSON.
+    pub body: &'a [u8],
+}
+
 /// Reads one segment, checking the chain as it goes.
 pub struct Reader {
     header: Header,
@@ -182,6 +195,13 @@ impl Reader {
 
     /// The next record; `None` at a clean end.
     pub fn read(&mut self) -> Result<Option<Record>, Trouble> {
+        let Some(Raw { frame, hash, offset, body }) = self.raw()? else { return Ok(None) };
+        let event = serde_json::from_slice(body).map_err(|_| Trouble::Bad { offset, what: "body" })?;
+        Ok(Some(Record { frame, event, hash, offset }))
+    }
+
+    /// The same, without parsing what happened.
+    pub fn raw(&mut self) -> Result<Option<Raw<'_>>, Trouble> {
         let offset = self.offset;
         let bad = |what| Trouble::Bad { offset, what };
         let torn = |what| Trouble::Torn { offset, what };
@@ -204,12 +224,11 @@ impl Reader {
         if frame.link != self.link {
             return Err(bad("link"));
         }
-        let event = serde_json::from_slice(body).map_err(|_| bad("body"))?;
-        let record = Record { frame, event, hash: record::sha256(&self.buffer), offset: self.offset };
+        let hash = record::sha256(&self.buffer);
         self.offset += (PREFIX + length) as u64;
         self.sequence += 1;
-        self.link = record.hash;
-        Ok(Some(record))
+        self.link = hash;
+        Ok(Some(Raw { frame, hash, offset, body }))
     }
 
     /// Where the next record begins.

@@ -7,7 +7,7 @@ use crate::store::journal::verify::{Broken, verify};
 
 const STAMP: Stamp = Stamp { wall: Timestamp(1_767_605_412_000), monotonic_ms: 5 };
 
-fn directory() -> &'static Path {
+pub(super) fn directory() -> &'static Path {
     Path::new("/journal")
 }
 
@@ -38,14 +38,14 @@ fn written(disk: &Simulated) -> Journal {
     journal
 }
 
-fn bytes(disk: &Simulated, path: &Path) -> Vec<u8> {
+pub(super) fn bytes(disk: &Simulated, path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut reader = FileReader { file: disk.read(path).expect("is there"), at: 0 };
     io::Read::read_to_end(&mut reader, &mut bytes).expect("reads");
     bytes
 }
 
-fn replace(disk: &Simulated, path: &Path, bytes: &[u8]) {
+pub(super) fn replace(disk: &Simulated, path: &Path, bytes: &[u8]) {
     disk.remove(Step::TailCut, path).expect("removes");
     let mut file = disk.create(Step::TailCut, path).expect("creates");
     file.append(Step::TailCut, bytes).expect("writes");
@@ -59,6 +59,13 @@ fn first_segment() -> PathBuf {
 
 fn last_segment() -> PathBuf {
     Name { first: 5, compressed: false }.path(directory())
+}
+
+pub(super) fn compress_all(disk: &Simulated, journal: &Journal) {
+    let mut compressor = Compressor::new(Arc::new(disk.clone()), directory(), journal.open_from()).expect("looks");
+    while compressor.is_busy() {
+        compressor.step().expect("compresses");
+    }
 }
 
 fn read_all(disk: &Simulated) -> Vec<Event> {
@@ -191,10 +198,7 @@ fn a_segment_of_a_newer_version_is_refused() {
 fn compressed_segments_read_as_plain_ones() {
     let disk = Simulated::new(1);
     let journal = written(&disk);
-    let mut compressor = Compressor::new(Arc::new(disk.clone()), directory(), journal.open_from()).expect("looks");
-    while compressor.is_busy() {
-        compressor.step().expect("compresses");
-    }
+    compress_all(&disk, &journal);
     assert_eq!(disk.entry(&first_segment()).expect("looks"), None);
     assert_eq!(read_all(&disk), (1..=6).map(step).collect::<Vec<_>>());
     verify(&disk, directory(), Some(journal.head())).expect("verifies");

@@ -76,7 +76,7 @@ impl State {
                 self.note_staged(*id, was_staged, row.is_staged());
                 self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
             }
-            Event::Delivered { id, outputs, keep } => {
+            Event::Delivered { id, outputs, keep, .. } => {
                 let counters = self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Ended { how: Ending::Delivered, keep: *keep }
@@ -108,13 +108,13 @@ impl State {
                 let back = if alone { Place::Suspect } else { Place::Queued { due: *due } };
                 self.change(index, *id, |_| back)?;
             }
-            Event::Held { id, reason, outputs } => {
+            Event::Held { id, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Aside { kind: SetAsideKind::Held, reason: reason.clone(), since: wall, keep: None }
                 })?;
             }
-            Event::Dead { id, cause, reason, keep } => {
+            Event::Dead { id, cause, reason, keep, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     let kind = SetAsideKind::Dead(*cause);
@@ -158,6 +158,7 @@ impl State {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::AuditRead { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())

@@ -18,6 +18,7 @@ use super::disk::Simulated;
 use super::index::memory::Memory;
 use super::spool::{Spool, SpoolSettings};
 use super::*;
+use crate::domain::course::Arrival;
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
@@ -184,7 +185,7 @@ fn message(id: &str) -> MessageId {
 
 fn accepting(id: &str, bytes: &'static str) -> Command {
     let body = IncomingBody::Small(Bytes::from_static(bytes.as_bytes()));
-    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: None }))
+    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: None, arrival: Arrival::default() }))
 }
 
 fn delivered() -> Settlement {
@@ -239,5 +240,10 @@ fn settle_down(machine: &Machine, store: &mut Committer) {
 
 fn dead_on_arrival(id: &str) -> Command {
     let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
-    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: Some(because()) }))
+    Command::Accept(Box::new(Incoming {
+        envelope: envelope(id),
+        body,
+        verdict: Some(because()),
+        arrival: Arrival::default(),
+    }))
 }

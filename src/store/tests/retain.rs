@@ -20,7 +20,7 @@ fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
 fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
     let envelope = Envelope { chunks: 2, ..envelope(id) };
     let body = IncomingBody::Large(take_in_chunks(spool, id, 2).finish().unwrap());
-    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
+    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None, arrival: Arrival::default() })));
 }
 
 #[test]
@@ -302,7 +302,12 @@ fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays
     machine.disk.stop_at(Step::JournalWrite, 1, Side::Before);
     let body =
         IncomingBody::Large(spool.intake(&Envelope { chunks: 2, ..envelope("WHOLE") }).unwrap().finish().unwrap());
-    let accept = Incoming { envelope: Envelope { chunks: 2, ..envelope("WHOLE") }, body, verdict: None };
+    let accept = Incoming {
+        envelope: Envelope { chunks: 2, ..envelope("WHOLE") },
+        body,
+        verdict: None,
+        arrival: Arrival::default(),
+    };
     store.commit(vec![Command::Accept(Box::new(accept))]).unwrap_err();
     drop(store);
     machine.disk.crash();
