@@ -170,7 +170,7 @@ impl Committer {
             location,
             due: moment.now,
             continues,
-            aside: aside(verdict.as_ref(), reused, moment.stamp.wall.plus(self.settings.retention.dead)),
+            aside: aside(verdict.as_ref(), reused, moment.now.plus(self.settings.retention.dead)),
             arrival,
         };
         let sequence = self.record(moment, &Event::Accepted(Box::new(accepted)))?;
@@ -207,7 +207,7 @@ impl Committer {
 
     fn refuse(&mut self, moment: Moment, refusal: Refusal) -> Result<Planned, Stop> {
         let Refusal { mailbox, message_id: message, reason, until, lost } = refusal;
-        let forget = moment.stamp.wall.plus(self.settings.retention.seen);
+        let forget = moment.now.plus(self.settings.retention.seen);
         self.done(moment, &Event::Refused { mailbox, message, reason, until, lost, forget })
     }
 
@@ -234,7 +234,10 @@ impl Committer {
             return Ok(Planned::Leases(Vec::new()));
         }
         self.record(moment, &Event::Working { ids: ids.clone(), alone: wish.suspects })?;
-        let delivery = |id| self.working(id)?.map(|row| row.delivery).ok_or_else(|| Stop::Index(missing(id)));
+        let delivery = |id| {
+            let row = self.working(id)?.ok_or_else(|| Stop::Index(missing(id)))?;
+            Ok::<_, Stop>((row.delivery, moment.now.since(row.since)))
+        };
         Ok(Planned::Leases(ids.into_iter().map(delivery).collect::<Result<_, _>>()?))
     }
 
@@ -300,8 +303,7 @@ impl Committer {
         handling: Option<Box<Handling>>,
     ) -> Event {
         let retention = &self.settings.retention;
-        let wall = moment.stamp.wall;
-        let (delivered, dead) = (wall.plus(retention.delivered), wall.plus(retention.dead));
+        let (delivered, dead) = (moment.now.plus(retention.delivered), moment.now.plus(retention.dead));
         match settlement {
             Settlement::Delivered(outputs) => Event::Delivered { id, outputs, keep: delivered, handling },
             Settlement::Discarded(reason) => Event::Discarded { id, reason, keep: delivered, handling },

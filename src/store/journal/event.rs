@@ -37,7 +37,7 @@ pub enum Event {
         clean: bool,
         /// Which key the digests are made with.
         key: String,
-        /// The store's own time then, which due times are in.
+        /// The store's own time then, which due times and ends of retention are in.
         time: Timestamp,
     },
     /// The daemon began.

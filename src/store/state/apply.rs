@@ -209,7 +209,7 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        self.enter(Row { delivery, place, acknowledged: false, as_served })
+        self.enter(Row { delivery, place, since: accepted.due, acknowledged: false, as_served })
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -234,7 +234,8 @@ impl State {
             outputs: Vec::new(),
             ..before
         };
-        self.enter(Row { delivery, place: waiting(replay.due, replay.alone), acknowledged, as_served: false })
+        let place = waiting(replay.due, replay.alone);
+        self.enter(Row { delivery, place, since: replay.due, acknowledged, as_served: false })
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {

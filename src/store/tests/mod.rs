@@ -43,8 +43,8 @@ impl HandClock {
         clocks.1 += wait;
     }
 
-    fn step(&self, wait: Duration) {
-        self.0.lock().unwrap().0 += wait.as_millis() as i64;
+    fn step(&self, milliseconds: i64) {
+        self.0.lock().unwrap().0 += milliseconds;
     }
 }
 
@@ -231,7 +231,7 @@ fn machine_used(machine: &Machine) -> u64 {
     space.bytes - space.free_bytes
 }
 
-/// Long enough for the clocks to be believed.
+/// Some hours, in which what is due by itself is done.
 fn settle_down(machine: &Machine, store: &mut Committer) {
     store.commit(Vec::new()).unwrap();
     machine.clock.pass(2 * HOUR);
