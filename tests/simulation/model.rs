@@ -13,6 +13,8 @@ use meshd::ports::store::{Location, MailboxOccupancy, SetAsideKind};
 use meshd::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
 use meshd::store::journal::{Records, segments};
 
+use crate::world::strict;
+
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stands {
@@ -99,6 +101,7 @@ impl Model {
                     return Err("a suspect was not alone".into());
                 }
                 for id in ids {
+                    self.in_turn(id)?;
                     let from: &[Stands] = if alone { &[Stands::Suspect] } else { &[Stands::Queued] };
                     self.go(id, "working", from, Stands::Working { alone })?;
                 }
@@ -253,6 +256,18 @@ impl Model {
     fn total(&mut self, id: DeliveryId) -> Result<&mut MailboxOccupancy, String> {
         let mailbox = self.life(id)?.accepted.mailbox.clone();
         Ok(self.totals.entry(mailbox).or_default())
+    }
+
+    /// Where order is kept, nothing is worked on while anything accepted before it waits.
+    fn in_turn(&mut self, id: DeliveryId) -> Result<(), String> {
+        let mailbox = self.life(id)?.accepted.mailbox.clone();
+        let waits =
+            |life: &Life| WORKING.contains(&life.stands) || matches!(life.stands, Stands::Queued | Stands::Suspect);
+        let before = self.lives.range(..id).find(|(_, life)| life.accepted.mailbox == mailbox && waits(life));
+        match before {
+            Some((before, _)) if mailbox == strict() => Err(format!("{id} was worked on before {before}")),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn in_work(&self) -> usize {

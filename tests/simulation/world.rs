@@ -256,6 +256,7 @@ impl World {
             settings: StoreSettings {
                 directory: PathBuf::from("/state"),
                 segment_bytes: 6_000,
+                strict: [strict()].into(),
                 checkpoint_rows: 30,
                 floor: Floor { bytes_percent: self.floor_percent, inodes_percent: 0 },
                 retention: Retention { delivered: 2 * HOUR, dead: 8 * HOUR, seen: 900 * HOUR, journal: 90_000 * HOUR },
@@ -403,6 +404,11 @@ impl World {
 
 pub(crate) fn mailboxes() -> Vec<MailboxId> {
     ["A", "AB", "B"].map(|name| MailboxId::new(name).expect("a mailbox id")).to_vec()
+}
+
+/// The one of them whose deliveries are handled in the order of acceptance.
+pub(crate) fn strict() -> MailboxId {
+    MailboxId::new("AB").expect("a mailbox id")
 }
 
 /// All rows but those that say where in the journal we are.

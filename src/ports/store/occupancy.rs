@@ -47,7 +47,7 @@ pub struct MailboxOccupancy {
     pub inferred_total: u64,
     /// Outputs ever published once more, after their own disk lost power (`OUT-REPUBLISHED`).
     pub republished_total: u64,
-    /// Earliest time something becomes due; `None` when nothing waits.
+    /// Earliest time something becomes due; `None` when nothing waits, or only what must not come out of turn.
     pub next_due: Option<Timestamp>,
     /// Last handshake that was answered.
     pub handshake_at: Option<Timestamp>,
