@@ -139,9 +139,12 @@ fn set_aside(context: &Context, question: Ask) -> Result<Vec<SetAside>, Failure>
     let loaded = context.load()?;
     match ask(&loaded.config.control.socket, question)? {
         Answer::SetAside(page) => Ok(page),
-        Answer::Status(_) | Answer::JournalHead(_) | Answer::Acted(_) | Answer::Resumed(_) => {
-            Err(anyhow!("the daemon answered another question").into())
-        }
+        Answer::Status(_)
+        | Answer::JournalHead(_)
+        | Answer::Acted(_)
+        | Answer::Resumed(_)
+        | Answer::MailboxSuspended(_)
+        | Answer::MailboxResumed(_) => Err(anyhow!("the daemon answered another question").into()),
     }
 }
 

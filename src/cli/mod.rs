@@ -12,6 +12,7 @@ mod exit;
 mod index_probe;
 mod journal;
 mod keys;
+mod mailbox;
 mod man;
 mod output;
 mod pipeline;
@@ -69,6 +70,9 @@ enum Command {
     /// Look at dead and held mail, and say what becomes of it
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
+    /// List mailboxes, have one rest, and let it go on
+    #[command(subcommand)]
+    Mailbox(mailbox::Mailbox),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -136,6 +140,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Spool(spool) => spool.run(context),
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
+        Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

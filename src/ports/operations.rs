@@ -1,7 +1,7 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`] and [`Operations::resume`] change anything; whoever calls
-//! them has made sure that the operator may.
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`] and those about
+//! whole mailboxes change anything; whoever calls them has made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,11 @@ pub trait Operations: Send + Sync {
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
+    /// Has a mailbox rest: nothing is listed, fetched or worked for it until it is resumed, across restarts too. What is
+    /// on its way in or in work comes to its end. `false` if it rests already.
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool>;
+    /// Lets a mailbox go on; `false` if it does not rest.
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

@@ -250,7 +250,7 @@ impl Committer {
 
     /// The suspects under a prefix: those that rest, and all.
     ///
-    /// Where order is kept, one rests while anything accepted before it waits.
+    /// Where order is kept, one rests while anything accepted before it waits; and with its mailbox.
     /// One that has a death of its own rests until this run is calm. Whoever kills the daemon again and again kills it
     /// soon after each start, which is when suspects are tried: two such coincidences would make a healthy message
     /// poison. A message that really kills does so at the calm trial as well.
@@ -261,15 +261,18 @@ impl Committer {
         let is_calm = self.time.age() >= CALM;
         for id in &all {
             let Delivery { solo_deaths, mailbox, .. } = self.row(*id)?.delivery;
-            if !is_calm && solo_deaths > 0 || !self.is_next(&mailbox, *id)? {
+            if !is_calm && solo_deaths > 0 || self.state.is_suspended(&mailbox) || !self.is_next(&mailbox, *id)? {
                 resting.insert(*id);
             }
         }
         Ok((resting, all))
     }
 
-    /// What is due in a mailbox, unless there are suspects to try: they run with nothing else in work.
+    /// What is due in a mailbox, unless it rests or there are suspects to try: they run with nothing else in work.
     fn due(&self, moment: Moment, wish: &LeaseWish) -> Result<Vec<DeliveryId>, Stop> {
+        if self.state.is_suspended(&wish.mailbox) {
+            return Ok(Vec::new());
+        }
         if self.state.meta.suspects > 0 {
             let (resting, _) = self.suspects(&[kind::SUSPECT])?;
             if self.state.meta.suspects > resting.len() as u64 {
@@ -377,6 +380,8 @@ fn noted(note: Note) -> Event {
         Note::Configured { sha256 } => Event::Configured { sha256 },
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
+        Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
+        Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
     }
 }

@@ -164,8 +164,12 @@ impl Lanes {
         if self.settings.workers > 1 && is_busy { 2 } else { 1 }
     }
 
-    /// How long until a lane may be asked for mail: zero is now, `None` not before the store or a batch says so.
+    /// How long until a lane may be asked for mail: zero is now, `None` not before the store or a batch says so. A
+    /// suspended mailbox has no turn.
     fn wait(&self, occupancy: &Occupancy, mailbox: &MailboxId, wall: Timestamp, now: Instant) -> Option<Duration> {
+        if occupancy.suspension(mailbox).is_some() {
+            return None;
+        }
         let due = occupancy.mailboxes.get(mailbox)?.next_due?.since(wall);
         let Some(lane) = self.lanes.get(mailbox) else { return Some(due) };
         if lane.is_asking {

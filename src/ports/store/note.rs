@@ -60,6 +60,24 @@ pub enum Note {
         /// Why, in their words.
         why: Option<Remark>,
     },
+    /// An operator has a mailbox rest: nothing of it is leased until it is resumed, across restarts too.
+    MailboxSuspended {
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// An operator lets a mailbox go on.
+    MailboxResumed {
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Option<Remark>,
+    },
     /// A pipeline raised an alarm about a message, which went its way.
     Alarmed {
         /// The delivery.

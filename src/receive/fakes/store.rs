@@ -112,6 +112,8 @@ impl Store for FakeStore {
             | Note::Configured { .. }
             | Note::Suspended { .. }
             | Note::Resumed { .. }
+            | Note::MailboxSuspended { .. }
+            | Note::MailboxResumed { .. }
             | Note::Alarmed { .. } => {}
         }
         Box::pin(ready(Ok(())))

@@ -308,6 +308,25 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<Remark>,
     },
+    /// An operator has a mailbox rest.
+    MailboxSuspended {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// An operator let a mailbox go on.
+    MailboxResumed {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Remark>,
+    },
     /// A pipeline raised an alarm about a message.
     Alarmed {
         /// Its delivery.
@@ -445,6 +464,18 @@ mod tests {
         };
         let table = [
             (Event::Stopped, r#"{"e":"stopped"}"#),
+            (
+                Event::MailboxSuspended {
+                    mailbox: mailbox(),
+                    by: Operator(1000),
+                    why: Remark::new("INC0012345").expect("a remark"),
+                },
+                r#"{"e":"mailbox-suspended","mailbox":"X26ABC1","by":1000,"why":"INC0012345"}"#,
+            ),
+            (
+                Event::MailboxResumed { mailbox: mailbox(), by: Operator(1000), why: None },
+                r#"{"e":"mailbox-resumed","mailbox":"X26ABC1","by":1000}"#,
+            ),
             (
                 Event::Replayed(Box::new(Replay {
                     of: id,

@@ -5,7 +5,7 @@ use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::time::Timestamp;
-use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
+use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
 use crate::store::journal::event::{Acceptance, Event, Replay};
 
@@ -149,6 +149,11 @@ impl State {
             Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
+            Event::MailboxSuspended { mailbox, by, why } => {
+                let suspension = MailboxSuspension { since: wall, by: *by, why: why.clone() };
+                self.counters(mailbox).suspended = Some(suspension);
+            }
+            Event::MailboxResumed { mailbox, .. } => self.counters(mailbox).suspended = None,
             Event::Started { .. }
             | Event::Abandoned { .. }
             | Event::TailCut { .. }

@@ -71,6 +71,11 @@ impl State {
         self.strict.contains(mailbox)
     }
 
+    /// Whether an operator has a mailbox rest.
+    pub(crate) fn is_suspended(&self, mailbox: &MailboxId) -> bool {
+        self.mailboxes.get(mailbox).is_some_and(|counters| counters.suspended.is_some())
+    }
+
     /// The first accepted of a mailbox's deliveries that wait, are in work or are suspects.
     pub(crate) fn first_waiting(&self, index: &dyn Index, mailbox: &MailboxId) -> Result<Option<Row>, IndexError> {
         let prefix = keys::mailbox(kind::WAITING, mailbox);
