@@ -12,6 +12,7 @@ mod exit;
 mod index_probe;
 mod journal;
 mod keys;
+mod mailbox;
 mod man;
 mod message;
 mod output;
@@ -74,6 +75,9 @@ enum Command {
     /// Tell what happened to a message
     #[command(subcommand)]
     Message(message::Message),
+    /// List mailboxes, have one rest, and let it go on
+    #[command(subcommand)]
+    Mailbox(mailbox::Mailbox),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -142,6 +146,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Message(message) => message.run(context),
+        Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

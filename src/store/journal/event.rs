@@ -339,6 +339,25 @@ pub enum Event {
         /// How many records they were given.
         records: u64,
     },
+    /// An operator has a mailbox rest.
+    MailboxSuspended {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// An operator let a mailbox go on.
+    MailboxResumed {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Remark>,
+    },
     /// A pipeline raised an alarm about a message.
     Alarmed {
         /// Its delivery.

@@ -51,6 +51,22 @@ impl Row {
         self.payload().map_or(0, |_| self.delivery.length)
     }
 
+    /// Until when it waits for work, if it does.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        match self.place {
+            Place::Queued { due } => Some(due),
+            Place::Working { .. } | Place::Suspect | Place::Aside { .. } | Place::Ended { .. } => None,
+        }
+    }
+
+    /// Whether it has not come to an end and needs no person.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match self.place {
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => true,
+            Place::Aside { .. } | Place::Ended { .. } => false,
+        }
+    }
+
     /// Whether files in staging folders are still needed for it.
     pub(crate) fn is_staged(&self) -> bool {
         let ended = matches!(self.place, Place::Ended { .. });

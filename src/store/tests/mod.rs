@@ -3,11 +3,13 @@
 mod acts;
 mod compact;
 mod dedupe;
+mod order;
 mod recover;
 mod retain;
 mod run;
 mod staged;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -64,6 +66,7 @@ struct Machine {
     index: Memory,
     clock: Arc<HandClock>,
     segment_bytes: u64,
+    strict: BTreeSet<MailboxId>,
     boot: &'static str,
     key: &'static [u8],
     identity: age::x25519::Identity,
@@ -76,6 +79,7 @@ impl Machine {
             index: Memory::default(),
             clock: Arc::new(HandClock(Mutex::new((1_767_605_412_000, HOUR)))),
             segment_bytes: 1 << 20,
+            strict: BTreeSet::new(),
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
             identity: age::x25519::Identity::generate(),
@@ -102,6 +106,7 @@ impl Machine {
             settings: StoreSettings {
                 directory: "/state".into(),
                 segment_bytes: self.segment_bytes,
+                strict: self.strict.clone(),
                 checkpoint_rows: 10,
                 retention: Retention::default(),
                 head_interval: MINUTE,

@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 
 use super::*;
 use crate::daemon::control::client::{AskError, ask};
-use crate::domain::ids::{DeliveryId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
@@ -49,6 +49,14 @@ impl Operations for Parrot {
 
     fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>> {
         Box::pin(async move { Ok(Err(Unreadable(format!("{by} read {wanted}")))) })
+    }
+
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, _: Remark) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
+    }
+
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
     }
 
     fn journal_head(&self) -> Told<'_, String> {
@@ -160,6 +168,20 @@ async fn a_pipeline_is_resumed_in_the_name_of_who_asks_and_only_by_who_may_act()
     assert_eq!(answer(&request, Ok(Operator(1001)), &Parrot).await, Ok(Answer::Resumed(false)));
     let looks = Refusal::MayOnlyLook { group: None };
     assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+}
+
+#[tokio::test]
+async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let mailbox = MailboxId::new("OF1000").expect("an id");
+    let why = Remark::new("INC0012345").expect("a remark");
+    let suspend = Ask::SuspendMailbox { mailbox: mailbox.clone(), why };
+    let resume = Ask::ResumeMailbox { mailbox, why: None };
+    for (ask, done) in [(suspend, Answer::MailboxSuspended(true)), (resume, Answer::MailboxResumed(true))] {
+        let request = serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON");
+        assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
+        let looks = Refusal::MayOnlyLook { group: None };
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
 }
 
 #[test]
