@@ -18,6 +18,7 @@ mod output;
 mod pages;
 mod pipeline;
 mod print;
+mod queue;
 mod run;
 mod schema;
 #[cfg(feature = "simulator")]
@@ -74,6 +75,9 @@ enum Command {
     /// Tell what happened to a message
     #[command(subcommand)]
     Message(message::Message),
+    /// List what waits for work
+    #[command(subcommand)]
+    Queue(queue::Queue),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -142,6 +146,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Message(message) => message.run(context),
+        Command::Queue(queue) => queue.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

@@ -6,8 +6,8 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Refusal, SetAside,
-    SetAsidePage,
+    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, QueuePage, Queued,
+    Refusal, SetAside, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -33,6 +33,8 @@ pub enum Command {
     Note(Note),
     /// What was set aside?
     SetAside(SetAsidePage),
+    /// What waits for work?
+    Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
     /// Is everything before this durable?
@@ -50,6 +52,8 @@ pub enum Answer {
     Leases(Vec<Lease>),
     /// To [`Command::SetAside`].
     SetAside(Vec<SetAside>),
+    /// To [`Command::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To every other.
@@ -65,6 +69,7 @@ pub(super) enum Planned {
     Known(MailboxId, Vec<(MessageId, Standing)>),
     Leases(Vec<Delivery>),
     SetAside(Vec<SetAside>),
+    Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     Done,
     Declined(String),

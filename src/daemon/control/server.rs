@@ -22,7 +22,7 @@ use super::wire::{
 };
 use crate::domain::operator::Operator;
 use crate::ports::operations::Operations;
-use crate::ports::store::{Act, Order, SetAsidePage};
+use crate::ports::store::{Act, Order, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
 
 /// Operators and a monitoring agent: more at once is a mistake, and waits.
@@ -145,6 +145,10 @@ async fn answer(
         Ask::SetAside { before, only, count } => {
             let page = SetAsidePage { before, only, count: count.min(LARGEST_PAGE) };
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
+        }
+        Ask::Queue { mailbox, after, count } => {
+            let page = QueuePage { mailbox, after, count: count.min(LARGEST_PAGE) };
+            operations.queue(page).await.map(Answer::Queue).map_err(halted)
         }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
         Ask::Trace(wanted) if !wanted.is_about_a_message() => Err(Refusal::TooWide),

@@ -4,6 +4,7 @@ use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, Publication};
+use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
 use crate::store::journal::Stamp;
@@ -90,18 +91,20 @@ impl State {
                 })?;
                 counters.discarded_total += 1;
             }
-            Event::Retry { id, due, .. } => {
+            Event::Retry { id, due, reason, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     delivery.attempts += 1;
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
-            Event::Deferred { id, due, outputs, .. } => {
+            Event::Deferred { id, due, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
             Event::Released { id, due, .. } => {
                 let alone = matches!(self.expect(index, *id)?.place, Place::Working { alone: true });
@@ -209,7 +212,7 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        self.enter(Row { delivery, place, acknowledged: false, as_served })
+        self.enter(Row { delivery, place, acknowledged: false, as_served, last: None })
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -234,7 +237,13 @@ impl State {
             outputs: Vec::new(),
             ..before
         };
-        self.enter(Row { delivery, place: waiting(replay.due, replay.alone), acknowledged, as_served: false })
+        self.enter(Row {
+            delivery,
+            place: waiting(replay.due, replay.alone),
+            acknowledged,
+            as_served: false,
+            last: None,
+        })
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
@@ -286,6 +295,11 @@ impl State {
         let mailbox = row.delivery.mailbox.clone();
         self.enter(row)?;
         Ok(self.counters(&mailbox))
+    }
+
+    fn note_reason(&mut self, index: &dyn Index, id: DeliveryId, reason: &Reason) -> Result<(), IndexError> {
+        let row = Row { last: Some(reason.clone()), ..self.expect(index, id)? };
+        self.put(keys::delivery(kind::DELIVERY, id), &row)
     }
 
     fn note_staged(&mut self, id: DeliveryId, was: bool, is: bool) {

@@ -3,6 +3,7 @@
 mod acts;
 mod compact;
 mod dedupe;
+mod queue;
 mod recover;
 mod retain;
 mod run;

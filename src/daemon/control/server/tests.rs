@@ -6,7 +6,7 @@ use crate::domain::ids::{DeliveryId, Name};
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Acted, Halt, NotAllowed, SetAside};
+use crate::ports::store::{Acted, Halt, NotAllowed, Queued, SetAside};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -32,6 +32,10 @@ impl Operations for Parrot {
     }
 
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
+        Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
     }
 
