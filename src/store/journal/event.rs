@@ -287,6 +287,8 @@ pub enum Event {
     SegmentRemoved {
         /// Its file name.
         file: String,
+        /// The first record that stays: a journal that begins there says why.
+        next: u64,
     },
     /// The wall clock moved by itself.
     ClockStep {
