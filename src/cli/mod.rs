@@ -3,6 +3,7 @@
 //! Everything is checked before anything is done; what a machine reads is JSON behind `--json`;
 //! colours appear on a terminal only. How a command ends is one `Exit`.
 
+mod audit;
 mod check;
 mod completions;
 mod deadletter;
@@ -78,6 +79,9 @@ enum Command {
     /// List what waits for work
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// Read the journal: who did what to which message, and when
+    #[command(subcommand)]
+    Audit(Box<audit::Audit>),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -147,6 +151,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Message(message) => message.run(context),
         Command::Queue(queue) => queue.run(context),
+        Command::Audit(audit) => audit.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

@@ -21,8 +21,8 @@ pub(super) enum Queue {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is in work comes first, then what waits, mailbox by mailbox, in the order in which it will be
-worked on: for mail that was never tried that is the order in which it came.
+What is in work comes first, then what waits, mailbox by mailbox, in the order in which it will
+be worked on: for mail that was never tried that is the order in which it came.
 
 Examples:
   meshd queue list
