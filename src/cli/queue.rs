@@ -70,7 +70,7 @@ impl List {
             context.out.line(line(queued, now))?;
         }
         let waiting = page.iter().filter_map(|queued| queued.place.as_ref());
-        match waiting.clone().last() {
+        match waiting.clone().next_back() {
             Some(last) if waiting.count() == count => {
                 context.out.line(format_args!("there may be more: --after {last}"))
             }

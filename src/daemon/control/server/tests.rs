@@ -179,7 +179,7 @@ async fn whoever_looks_may_trace_one_message_and_only_who_acts_may_read_the_rest
     let all = asking(Ask::Trace(Box::default()));
     assert_eq!(answer(&all, Ok(Operator(1000)), &Parrot).await, Err(Refusal::TooWide));
     let audit = asking(Ask::Audit(Box::new(one)));
-    assert_eq!(answer(&audit, looks(), &Parrot).await, looks().map(Answer::Resumed));
+    assert_eq!(answer(&audit, looks(), &Parrot).await, Err(Refusal::MayOnlyLook { group: None }));
     let read = Refusal::Unreadable(Unreadable("user 1000 read delivery d7, from record 1".into()));
     assert_eq!(answer(&audit, Ok(Operator(1000)), &Parrot).await, Err(read));
 }
