@@ -180,6 +180,9 @@ async fn whoever_looks_may_trace_one_message_and_only_who_acts_may_read_the_rest
     assert_eq!(answer(&all, Ok(Operator(1000)), &Parrot).await, Err(Refusal::TooWide));
     let audit = asking(Ask::Audit(Box::new(one)));
     assert_eq!(answer(&audit, looks(), &Parrot).await, Err(Refusal::MayOnlyLook { group: None }));
+    let smith = Search { kinds: vec!["dead".into(), "SMITH".into()], ..Search::default() };
+    let not_ours = answer(&asking(Ask::Audit(Box::new(smith))), Ok(Operator(1000)), &Parrot).await;
+    assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "its words would go to the journal");
     let read = Refusal::Unreadable(Unreadable("user 1000 read delivery d7, from record 1".into()));
     assert_eq!(answer(&audit, Ok(Operator(1000)), &Parrot).await, Err(read));
 }
