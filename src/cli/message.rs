@@ -4,6 +4,7 @@ mod standing;
 mod story;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow};
@@ -97,7 +98,7 @@ impl Show {
             }
             standing.after(record.sequence, record.wall, &event);
             lines.extend(tell(record.sequence, record.wall, &event));
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         let named = match &self.of {
             Of::Delivery(delivery) => delivery.to_string(),

@@ -3,6 +3,7 @@
 //! Everything is checked before anything is done; what a machine reads is JSON behind `--json`;
 //! colours appear on a terminal only. How a command ends is one `Exit`.
 
+mod audit;
 mod check;
 mod completions;
 mod deadletter;
@@ -19,6 +20,7 @@ mod output;
 mod pages;
 mod pipeline;
 mod print;
+mod queue;
 mod run;
 mod schema;
 #[cfg(feature = "simulator")]
@@ -78,6 +80,12 @@ enum Command {
     /// List mailboxes, have one rest, and let it go on
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
+    /// List what waits for work
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    /// Read the journal: who did what to which message, and when
+    #[command(subcommand)]
+    Audit(Box<audit::Audit>),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -147,6 +155,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Message(message) => message.run(context),
         Command::Mailbox(mailbox) => mailbox.run(context),
+        Command::Queue(queue) => queue.run(context),
+        Command::Audit(audit) => audit.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

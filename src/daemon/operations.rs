@@ -16,7 +16,7 @@ use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
-use crate::ports::store::{Acted, NotAllowed, Note, Order, SetAside, SetAsidePage, Store};
+use crate::ports::store::{Acted, NotAllowed, Note, Order, QueuePage, Queued, SetAside, SetAsidePage, Store};
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
 use crate::store::journal::Head;
@@ -117,6 +117,10 @@ impl Operations for Desk {
 
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
         self.store.set_aside(page)
+    }
+
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
+        self.store.queue(page)
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
-use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, SetAside, SetAsidePage};
+use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, QueuePage, Queued, SetAside, SetAsidePage};
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{MailboxId, Name};
@@ -23,6 +23,8 @@ pub trait Operations: Send + Sync {
     fn status(&self) -> Status;
     /// Deliveries that a person must look at.
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
+    /// What waits for work, and what is in work.
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>>;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.

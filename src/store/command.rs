@@ -7,8 +7,8 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Refusal, SetAside,
-    SetAsidePage,
+    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, QueuePage, Queued,
+    Refusal, SetAside, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -34,6 +34,8 @@ pub enum Command {
     Note(Note),
     /// What was set aside?
     SetAside(SetAsidePage),
+    /// What waits for work?
+    Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
     /// Is everything before this durable?
@@ -51,6 +53,8 @@ pub enum Answer {
     Leases(Vec<Lease>),
     /// To [`Command::SetAside`].
     SetAside(Vec<SetAside>),
+    /// To [`Command::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To every other.
@@ -72,6 +76,7 @@ pub(super) enum Planned {
     /// Deliveries, and how long we have had them.
     Leases(Vec<(Delivery, Duration)>),
     SetAside(Vec<SetAside>),
+    Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     Done,
     Declined(String),

@@ -13,6 +13,7 @@ pub mod committer;
 mod compaction;
 mod kept;
 mod plan;
+mod queue;
 mod recovery;
 mod retention;
 mod room;

@@ -22,7 +22,7 @@ use crate::ports::store::{
 };
 
 /// No lease, page or answer holds more rows: one batch of the index must stay below 256 KB.
-const MOST_ROWS: usize = 256;
+pub(super) const MOST_ROWS: usize = 256;
 /// No command forgets more refusals, for the same reason.
 const MOST_FORGOTTEN: usize = 64;
 /// A run of this age is calm: a death while one suspect is tried in it is hardly a coincidence.
@@ -113,6 +113,7 @@ impl Committer {
             }
             Command::Note(note) => self.done(moment, &noted(note)),
             Command::SetAside(page) => Ok(Planned::SetAside(self.set_aside(&page)?)),
+            Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Barrier => Ok(Planned::Done),
         }
@@ -370,7 +371,7 @@ impl Committer {
     }
 }
 
-fn missing(id: DeliveryId) -> IndexError {
+pub(super) fn missing(id: DeliveryId) -> IndexError {
     IndexError(format!("delivery {id} is missing"))
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn lives(state: &Path) -> Result<BTreeMap<DeliveryId, Life>, String> 
     if !journal.exists() {
         return Ok(BTreeMap::new());
     }
-    match Model::read(&Real::new(), &journal) {
+    match Model::read(&Real::new(), &journal, None) {
         Ok(model) => each_message_ends_once(model.lives),
         // The last write of a daemon that was killed may be cut off; the next start would cut it away.
         Err(problem) if ["bad frame", "bad length", "bad checksum"].iter().any(|torn| problem.contains(torn)) => {

@@ -14,6 +14,7 @@ mod online;
 mod place;
 mod reload;
 mod rest;
+mod trace;
 
 use std::fs;
 use std::time::Duration;

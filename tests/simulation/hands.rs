@@ -11,7 +11,8 @@ use meshd::domain::operator::{Operator, Remark};
 use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
 use meshd::ports::store::{
-    Acceptance, Act, Acted, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Order, Refusal, SetAsidePage,
+    Acceptance, Act, Acted, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Order, QueuePage, Refusal,
+    SetAsidePage,
 };
 use meshd::store::command::{Answer, Command};
 
@@ -60,6 +61,7 @@ impl World {
             }
             21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
+            23 => (Command::Queue(QueuePage { mailbox: Some(mailbox), after: None, count: 3 }), Intent::Other),
             22 => (Command::SetAside(SetAsidePage { before: None, only: None, count: 3 }), Intent::Other),
             _ => {
                 let of_it = self.offered.iter().filter(|(owner, ..)| *owner == mailbox);
@@ -195,7 +197,7 @@ impl World {
                 }
             }
             (Intent::Staged, Answer::Done | Answer::Declined(_))
-            | (Intent::Other, Answer::Done | Answer::SetAside(_)) => {}
+            | (Intent::Other, Answer::Done | Answer::SetAside(_) | Answer::Queue(_)) => {}
             (_, answer) => panic!("an answer to something else: {answer:?}"),
         }
     }

@@ -13,8 +13,6 @@ use meshd::ports::store::{Location, MailboxOccupancy, SetAsideKind};
 use meshd::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
 use meshd::store::journal::{Records, segments};
 
-use crate::world::strict;
-
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stands {
@@ -51,6 +49,7 @@ pub(crate) struct Life {
 /// The whole journal.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    strict: Option<MailboxId>,
     pub(crate) lives: BTreeMap<DeliveryId, Life>,
     pub(crate) refused: BTreeMap<(MailboxId, MessageId), u32>,
     pub(crate) totals: BTreeMap<MailboxId, MailboxOccupancy>,
@@ -64,8 +63,9 @@ pub(crate) struct Model {
 
 impl Model {
     /// Reads the journal in `directory` from its first record.
-    pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> Result<Self, String> {
-        let mut model = Self::default();
+    /// `strict` is the mailbox whose deliveries are handled in the order of acceptance, if there is one.
+    pub(crate) fn read(disk: &dyn Disk, directory: &Path, strict: Option<MailboxId>) -> Result<Self, String> {
+        let mut model = Self { strict, ..Self::default() };
         let first = segments(disk, directory).map_err(|halt| halt.0)?.first().map_or(1, |name| name.first);
         assert_eq!(first, 1, "the simulation keeps its whole journal");
         let mut records = Records::from(disk, directory, 1).map_err(|halt| halt.0)?;
@@ -284,7 +284,9 @@ impl Model {
             |life: &Life| WORKING.contains(&life.stands) || matches!(life.stands, Stands::Queued | Stands::Suspect);
         let before = self.lives.range(..id).find(|(_, life)| life.accepted.mailbox == mailbox && waits(life));
         match before {
-            Some((before, _)) if mailbox == strict() => Err(format!("{id} was worked on before {before}")),
+            Some((before, _)) if Some(&mailbox) == self.strict.as_ref() => {
+                Err(format!("{id} was worked on before {before}"))
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::{Act, Acted, NotAllowed, SetAside};
+use crate::ports::store::{Act, Acted, NotAllowed, QueuePlace, Queued, SetAside};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
@@ -49,6 +49,15 @@ pub enum Ask {
         before: Option<DeliveryId>,
         /// Only this one.
         only: Option<DeliveryId>,
+        /// At most so many; never more than [`LARGEST_PAGE`].
+        count: usize,
+    },
+    /// What waits for work?
+    Queue {
+        /// Only in this mailbox.
+        mailbox: Option<MailboxId>,
+        /// Behind this place.
+        after: Option<QueuePlace>,
         /// At most so many; never more than [`LARGEST_PAGE`].
         count: usize,
     },
@@ -107,6 +116,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Ask::SetAside`].
     SetAside(Vec<SetAside>),
+    /// To [`Ask::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
     /// To [`Ask::Trace`] and [`Ask::Audit`].

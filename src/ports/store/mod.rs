@@ -5,6 +5,7 @@ mod desk;
 mod lease;
 mod note;
 mod occupancy;
+mod queue;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetA
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
+pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
@@ -51,6 +53,8 @@ pub trait Store: Send + Sync {
     fn note(&self, note: Note) -> Reply<()>;
     /// Deliveries that a person must look at, newest first, after `page.after`.
     fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
+    /// What waits for work, and what is in work. Changes nothing.
+    fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// How full we are, as of the last commit. Cheap.

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, NotAllowed,
-    Note, Occupancy, Order, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Note, Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -136,6 +136,9 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
+    fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
+        not_for_pollers()
+    }
     fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
         not_for_pollers()
     }

@@ -4,6 +4,7 @@ use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, Publication};
+use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
@@ -90,18 +91,20 @@ impl State {
                 })?;
                 counters.discarded_total += 1;
             }
-            Event::Retry { id, due, .. } => {
+            Event::Retry { id, due, reason, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     delivery.attempts += 1;
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
-            Event::Deferred { id, due, outputs, .. } => {
+            Event::Deferred { id, due, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
             Event::Released { id, due, .. } => {
                 let alone = matches!(self.expect(index, *id)?.place, Place::Working { alone: true });
@@ -214,7 +217,7 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        let row = Row { delivery, place, since: accepted.due, acknowledged: false, as_served };
+        let row = Row { delivery, place, since: accepted.due, acknowledged: false, as_served, last: None };
         self.note_waiting(&row, false);
         self.enter(row)
     }
@@ -242,7 +245,7 @@ impl State {
             ..before
         };
         let place = waiting(replay.due, replay.alone);
-        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false };
+        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false, last: None };
         self.note_waiting(&row, false);
         self.enter(row)
     }
@@ -297,6 +300,11 @@ impl State {
         let mailbox = row.delivery.mailbox.clone();
         self.enter(row)?;
         Ok(self.counters(&mailbox))
+    }
+
+    fn note_reason(&mut self, index: &dyn Index, id: DeliveryId, reason: &Reason) -> Result<(), IndexError> {
+        let row = Row { last: Some(reason.clone()), ..self.expect(index, id)? };
+        self.put(keys::delivery(kind::DELIVERY, id), &row)
     }
 
     fn note_staged(&mut self, id: DeliveryId, was: bool, is: bool) {

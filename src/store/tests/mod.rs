@@ -4,6 +4,7 @@ mod acts;
 mod compact;
 mod dedupe;
 mod order;
+mod queue;
 mod recover;
 mod retain;
 mod run;

@@ -2,11 +2,11 @@ use std::io::{Read, Write};
 
 use super::*;
 use crate::daemon::control::client::{AskError, ask};
-use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Acted, Halt, NotAllowed, SetAside};
+use crate::ports::store::{Acted, Halt, NotAllowed, Queued, SetAside};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -32,6 +32,10 @@ impl Operations for Parrot {
     }
 
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
+        Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
     }
 
@@ -182,6 +186,38 @@ async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may
         let looks = Refusal::MayOnlyLook { group: None };
         assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
     }
+}
+
+fn asking(ask: Ask) -> Vec<u8> {
+    serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON")
+}
+
+#[tokio::test]
+async fn whoever_looks_may_trace_one_message_and_only_who_acts_may_read_the_rest_of_the_journal() {
+    let looks = || Err(Refusal::MayOnlyLook { group: None });
+    let one = Search { delivery: Some(DeliveryId(7)), ..Search::default() };
+    let traced = Refusal::Unreadable(Unreadable("traced delivery d7, from record 1".into()));
+    assert_eq!(answer(&asking(Ask::Trace(Box::new(one.clone()))), looks(), &Parrot).await, Err(traced));
+    let all = asking(Ask::Trace(Box::default()));
+    assert_eq!(answer(&all, Ok(Operator(1000)), &Parrot).await, Err(Refusal::TooWide));
+    let audit = asking(Ask::Audit(Box::new(one)));
+    assert_eq!(answer(&audit, looks(), &Parrot).await, Err(Refusal::MayOnlyLook { group: None }));
+    let smith = Search { kinds: vec!["dead".into(), "SMITH".into()], ..Search::default() };
+    let not_ours = answer(&asking(Ask::Audit(Box::new(smith))), Ok(Operator(1000)), &Parrot).await;
+    assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "its words would go to the journal");
+    let read = Refusal::Unreadable(Unreadable("user 1000 read delivery d7, from record 1".into()));
+    assert_eq!(answer(&audit, Ok(Operator(1000)), &Parrot).await, Err(read));
+}
+
+#[test]
+fn a_search_that_goes_on_fits_into_a_request() {
+    let longest = Search {
+        message: MessageId::new("m".repeat(100)).ok(),
+        mailbox: MailboxId::new("m".repeat(100)).ok(),
+        lives: (0..200).map(|n| DeliveryId(u64::MAX - n)).collect(),
+        ..Search::default()
+    };
+    assert!(asking(Ask::Audit(Box::new(longest))).len() < LONGEST_REQUEST as usize);
 }
 
 #[test]

@@ -96,3 +96,10 @@ fn an_event_with_a_member_we_do_not_know_is_not_read() {
     assert!(serde_json::from_str::<Event>(r#"{"e":"listed","mailbox":"X26ABC1","more":1}"#).is_err());
     assert!(serde_json::from_str::<Event>(r#"{"e":"something-new"}"#).is_err());
 }
+
+#[test]
+fn the_kinds_are_all_there_are() {
+    let unknown = serde_json::from_str::<Event>(r#"{"e":"?"}"#).expect_err("there is no such kind").to_string();
+    let expected = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+    assert!(unknown.contains(&format!("expected one of {expected} at")), "{unknown}");
+}

@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -227,6 +227,9 @@ impl Store for FakeStore {
         done(())
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_here()
+    }
+    fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
         not_here()
     }
     fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
