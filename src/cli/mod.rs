@@ -13,6 +13,7 @@ mod exit;
 mod index_probe;
 mod journal;
 mod keys;
+mod mailbox;
 mod man;
 mod message;
 mod output;
@@ -82,6 +83,9 @@ enum Command {
     /// Read the journal: who did what to which message, and when
     #[command(subcommand)]
     Audit(Box<audit::Audit>),
+    /// List mailboxes, have one rest, and let it go on
+    #[command(subcommand)]
+    Mailbox(mailbox::Mailbox),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -152,6 +156,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Message(message) => message.run(context),
         Command::Queue(queue) => queue.run(context),
         Command::Audit(audit) => audit.run(context),
+        Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

@@ -267,10 +267,21 @@ pub struct Mailbox {
     pub group: Option<String>,
     /// Permission bits of its output files.
     pub mode: Mode,
+    /// In which order its mail is handled.
+    pub order: Order,
     /// How much of its mail may wait inside.
     pub limits: Limits,
     /// How much of its mail may be dead or held.
     pub set_aside: Limits,
+}
+
+/// In which order a mailbox's mail is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Many at a time; what has to wait keeps nothing back.
+    Free,
+    /// One at a time, as accepted; what has to wait keeps back all that was accepted after it.
+    Strict,
 }
 
 impl Config {

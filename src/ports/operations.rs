@@ -1,7 +1,7 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`] and the record that [`Operations::audit`] leaves change anything; whoever calls
-//! them has made sure that the operator may.
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], those about whole mailboxes and
+//! the record that [`Operations::audit`] leaves change anything; whoever calls them has made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,11 @@ pub trait Operations: Send + Sync {
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
     /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
     fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>>;
+    /// Has a mailbox rest: nothing is listed, fetched or worked for it until it is resumed, across restarts too. What is
+    /// on its way in or in work comes to its end. `false` if it rests already.
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool>;
+    /// Lets a mailbox go on; `false` if it does not rest.
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

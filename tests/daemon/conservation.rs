@@ -44,6 +44,7 @@ fn each_message_ends_once(lives: BTreeMap<DeliveryId, Life>) -> Result<BTreeMap<
     }
 }
 
+#[allow(dead_code, reason = "several test targets share this; each uses its part")]
 /// Of `acknowledged`, what the journal does not tell of.
 pub(crate) fn forgotten(lives: &BTreeMap<DeliveryId, Life>, mailbox: &str, acknowledged: &[String]) -> Vec<String> {
     let is_kept = |id: &&String| {

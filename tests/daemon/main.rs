@@ -13,6 +13,7 @@ mod mistakes;
 mod online;
 mod place;
 mod reload;
+mod rest;
 mod trace;
 
 use std::fs;

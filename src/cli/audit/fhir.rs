@@ -188,7 +188,9 @@ impl Nature {
             | Event::Handshake { .. }
             | Event::Listed { .. }
             | Event::Configured { .. }
-            | Event::Resumed { .. } => nature(Class::Application, "E", "0"),
+            | Event::Resumed { .. }
+            | Event::MailboxSuspended { .. }
+            | Event::MailboxResumed { .. } => nature(Class::Application, "E", "0"),
             Event::Suspended { .. } => nature(Class::Application, "E", "4"),
             Event::Dead { .. } => nature(Class::Object, "U", "8"),
             Event::Retry { .. }

@@ -88,6 +88,8 @@ impl Standing {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
+            | Event::MailboxSuspended { .. }
+            | Event::MailboxResumed { .. }
             | Event::Alarmed { .. } => return,
         };
         self.text = text;

@@ -130,7 +130,9 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::Configured { .. }
         | Event::Suspended { .. }
         | Event::Resumed { .. }
-        | Event::AuditRead { .. } => Vec::new(),
+        | Event::AuditRead { .. }
+        | Event::MailboxSuspended { .. }
+        | Event::MailboxResumed { .. } => Vec::new(),
     }
 }
 

@@ -165,6 +165,12 @@ async fn answer(
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
         }
+        Ask::SuspendMailbox { mailbox, why } => {
+            operations.suspend_mailbox(mailbox, operator?, why).await.map(Answer::MailboxSuspended).map_err(halted)
+        }
+        Ask::ResumeMailbox { mailbox, why } => {
+            operations.resume_mailbox(mailbox, operator?, why).await.map(Answer::MailboxResumed).map_err(halted)
+        }
         Ask::Act { deliveries, act, why } => {
             let by = operator?;
             let most = if is_forced(act) { 1 } else { MOST_ACTS };

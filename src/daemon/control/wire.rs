@@ -74,6 +74,20 @@ pub enum Ask {
         /// Why, for the journal.
         why: Option<Remark>,
     },
+    /// Have this mailbox rest.
+    SuspendMailbox {
+        /// Which.
+        mailbox: MailboxId,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Let this mailbox go on.
+    ResumeMailbox {
+        /// Which.
+        mailbox: MailboxId,
+        /// Why, for the journal.
+        why: Option<Remark>,
+    },
     /// Do this with each of these.
     Act {
         /// Which, at most [`MOST_ACTS`].
@@ -110,6 +124,10 @@ pub enum Answer {
     Found(Page),
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
+    /// To [`Ask::SuspendMailbox`]: whether it did not rest already.
+    MailboxSuspended(bool),
+    /// To [`Ask::ResumeMailbox`]: whether it rested.
+    MailboxResumed(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }

@@ -16,7 +16,7 @@ pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refu
 pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetAsidePage};
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::note::Note;
-pub use self::occupancy::{Amount, MailboxOccupancy, Occupancy};
+pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;

@@ -113,6 +113,8 @@ impl Store for FakeStore {
             | Note::Suspended { .. }
             | Note::Resumed { .. }
             | Note::AuditRead { .. }
+            | Note::MailboxSuspended { .. }
+            | Note::MailboxResumed { .. }
             | Note::Alarmed { .. } => {}
         }
         Box::pin(ready(Ok(())))

@@ -24,7 +24,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 40] = [
+pub const KINDS: [&str; 42] = [
     "run",
     "started",
     "stopping",
@@ -64,6 +64,8 @@ pub const KINDS: [&str; 40] = [
     "suspended",
     "resumed",
     "audit-read",
+    "mailbox-suspended",
+    "mailbox-resumed",
     "alarmed",
 ];
 
@@ -81,7 +83,7 @@ pub enum Event {
         clean: bool,
         /// Which key the digests are made with.
         key: String,
-        /// The store's own time then, which due times are in.
+        /// The store's own time then, which due times and ends of retention are in.
         time: Timestamp,
     },
     /// The daemon began.
@@ -384,6 +386,25 @@ pub enum Event {
         what: String,
         /// How many records they were given.
         records: u64,
+    },
+    /// An operator has a mailbox rest.
+    MailboxSuspended {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// An operator let a mailbox go on.
+    MailboxResumed {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Remark>,
     },
     /// A pipeline raised an alarm about a message.
     Alarmed {

@@ -55,6 +55,14 @@ impl Operations for Parrot {
         Box::pin(async move { Ok(Err(Unreadable(format!("{by} read {wanted}")))) })
     }
 
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, _: Remark) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
+    }
+
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
+    }
+
     fn journal_head(&self) -> Told<'_, String> {
         Box::pin(async { Ok("1:00".into()) })
     }
@@ -196,6 +204,20 @@ fn a_search_that_goes_on_fits_into_a_request() {
         ..Search::default()
     };
     assert!(asking(Ask::Audit(Box::new(longest))).len() < LONGEST_REQUEST as usize);
+}
+
+#[tokio::test]
+async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let mailbox = MailboxId::new("OF1000").expect("an id");
+    let why = Remark::new("INC0012345").expect("a remark");
+    let suspend = Ask::SuspendMailbox { mailbox: mailbox.clone(), why };
+    let resume = Ask::ResumeMailbox { mailbox, why: None };
+    for (ask, done) in [(suspend, Answer::MailboxSuspended(true)), (resume, Answer::MailboxResumed(true))] {
+        let request = serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON");
+        assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
+        let looks = Refusal::MayOnlyLook { group: None };
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
 }
 
 #[test]

@@ -32,6 +32,18 @@ fn events_read_as_version_1_says() {
     let table = [
         (Event::Stopped, r#"{"e":"stopped"}"#),
         (
+            Event::MailboxSuspended {
+                mailbox: mailbox(),
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            },
+            r#"{"e":"mailbox-suspended","mailbox":"X26ABC1","by":1000,"why":"INC0012345"}"#,
+        ),
+        (
+            Event::MailboxResumed { mailbox: mailbox(), by: Operator(1000), why: None },
+            r#"{"e":"mailbox-resumed","mailbox":"X26ABC1","by":1000}"#,
+        ),
+        (
             Event::Replayed(Box::new(Replay {
                 of: id,
                 mailbox: mailbox(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
 
-use super::{Calls, FakeClock, lock};
+use super::{Calls, FakeClock, START, lock};
 use crate::domain::course::Handling;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
@@ -146,7 +146,8 @@ impl Store for FakeStore {
             let (delivery, place) = shelf.rows.get_mut(&id).expect("it is due");
             delivery.starts += 1;
             *place = Place::Working { alone: wish.suspects };
-            leases.push(Lease::attest(delivery.clone(), self.dropped.clone()));
+            let age = START.since(delivery.accepted_at);
+            leases.push(Lease::attest(delivery.clone(), age, self.dropped.clone()));
         }
         if !leases.is_empty() {
             let ids: Vec<String> = leases.iter().map(|lease| lease.delivery.id.to_string()).collect();
