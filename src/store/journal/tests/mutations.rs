@@ -77,7 +77,7 @@ fn journal(word: &str) -> (Vec<Segment>, Head) {
             compress_all(&disk, &journal);
         }
         if segment < 4 {
-            journal.roll(STAMP.wall).expect("rolls");
+            journal.roll(STAMP.wall, STAMP.wall).expect("rolls");
         }
     }
     let names = segments(&disk, directory()).expect("lists");
