@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use self::standing::Standing;
-use self::story::{Line, tell};
+use self::story::{Line, add};
 use super::pages::for_each_record;
 use super::{Context, Failure};
 use crate::daemon::Ask;
@@ -97,7 +97,7 @@ impl Show {
                 names.insert((mailbox.clone(), message.clone()));
             }
             standing.after(record.sequence, record.wall, &event);
-            lines.extend(tell(record.sequence, record.wall, &event));
+            add(&mut lines, record.sequence, record.wall, &event);
             Ok(ControlFlow::Continue(()))
         })?;
         let named = match &self.of {

@@ -21,18 +21,17 @@ pub(super) enum Queue {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is in work comes first, then what waits, mailbox by mailbox, in the order in which it will
-be worked on: for mail that was never tried that is the order in which it came.
+Mailbox by mailbox, oldest first, with what is in work.
 
 Examples:
   meshd queue list
   meshd queue list --mailbox X26ABC1 --count 200 --json
-  meshd queue list --after X26ABC1:1767605412000:d4711")]
+  meshd queue list --after X26ABC1:d4711")]
 pub(super) struct List {
     /// Only in this mailbox
     #[arg(long, value_name = "MAILBOX", value_parser = mailbox)]
     mailbox: Option<MailboxId>,
-    /// At most so many that wait
+    /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=LARGEST_PAGE as i64))]
     count: u16,
     /// Only those behind this place, as the page before shows it
@@ -69,9 +68,9 @@ impl List {
         for queued in &page {
             context.out.line(line(queued, now))?;
         }
-        let waiting = page.iter().filter_map(|queued| queued.place.as_ref());
-        match waiting.clone().next_back() {
-            Some(last) if waiting.count() == count => {
+        match page.last() {
+            Some(Queued { delivery, .. }) if page.len() == count => {
+                let last = QueuePlace { mailbox: delivery.mailbox.clone(), delivery: delivery.id };
                 context.out.line(format_args!("there may be more: --after {last}"))
             }
             Some(_) | None => Ok(()),

@@ -115,8 +115,8 @@ pub struct Control {
     pub socket: PathBuf,
     /// Members of this group may ask, besides root and the daemon's own user.
     pub view_group: Option<String>,
-    /// Members of this group may act on dead and held mail, besides root and the daemon's own user. Where there is a
-    /// `view_group` too, they must be its members as well.
+    /// Members of this group may act on dead and held mail and read the journal, besides root and the daemon's own user.
+    /// Where there is a `view_group` too, they must be its members as well.
     pub operate_group: Option<String>,
 }
 

@@ -188,9 +188,9 @@ impl Nature {
             | Event::Handshake { .. }
             | Event::Listed { .. }
             | Event::Configured { .. }
+            | Event::Resumed { .. }
             | Event::MailboxSuspended { .. }
-            | Event::MailboxResumed { .. }
-            | Event::Resumed { .. } => nature(Class::Application, "E", "0"),
+            | Event::MailboxResumed { .. } => nature(Class::Application, "E", "0"),
             Event::Suspended { .. } => nature(Class::Application, "E", "4"),
             Event::Dead { .. } => nature(Class::Object, "U", "8"),
             Event::Retry { .. }

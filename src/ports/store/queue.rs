@@ -15,19 +15,17 @@ use crate::domain::time::Timestamp;
 pub struct QueuePage {
     /// Only this mailbox's.
     pub mailbox: Option<MailboxId>,
-    /// Behind this place. What is in work stands before all places, and comes with the first page.
+    /// Behind this place.
     pub after: Option<QueuePlace>,
-    /// At most so many of those that wait.
+    /// At most so many.
     pub count: usize,
 }
 
-/// A place in the queue. Its text form is `mailbox:due:delivery`, the due time as the store counts it.
+/// A place in the queue, which is by mailbox and age. Its text form is `mailbox:delivery`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuePlace {
     /// Whose queue.
     pub mailbox: MailboxId,
-    /// Due from then, in the store's own time.
-    pub due: Timestamp,
     /// Which delivery.
     pub delivery: DeliveryId,
 }
@@ -41,8 +39,6 @@ pub struct Queued {
     pub wait: Wait,
     /// Why it waits, or was tried before: the last time that it failed or was deferred.
     pub last: Option<Reason>,
-    /// Its place, if it waits for its turn.
-    pub place: Option<QueuePlace>,
 }
 
 /// How a delivery waits.
@@ -59,7 +55,7 @@ pub enum Wait {
 
 impl fmt::Display for QueuePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.mailbox, self.due.0, self.delivery)
+        write!(f, "{}:{}", self.mailbox, self.delivery)
     }
 }
 
@@ -67,11 +63,8 @@ impl FromStr for QueuePlace {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let read = || {
-            let mut parts = text.split(':');
-            let mailbox = MailboxId::new(parts.next()?).ok()?;
-            let due = Timestamp(parts.next()?.parse().ok()?);
-            let delivery = parts.next()?.parse().ok()?;
-            parts.next().is_none().then_some(Self { mailbox, due, delivery })
+            let (mailbox, delivery) = text.split_once(':')?;
+            Some(Self { mailbox: MailboxId::new(mailbox).ok()?, delivery: delivery.parse().ok()? })
         };
         read().ok_or("expected a place as the page before shows it")
     }
@@ -84,9 +77,9 @@ mod tests {
     #[test]
     fn a_place_reads_back_what_it_prints() {
         let mailbox = MailboxId::new("X26ABC1").expect("a mailbox id");
-        let place = QueuePlace { mailbox, due: Timestamp(-5), delivery: DeliveryId(7) };
+        let place = QueuePlace { mailbox, delivery: DeliveryId(7) };
         assert_eq!(place.to_string().parse(), Ok(place));
-        for text in ["", "X26ABC1", "X26ABC1:5", "X26ABC1:5:7", "X26ABC1:5:d7:"] {
+        for text in ["", "X26ABC1", "X26ABC1:7", ":d7", "X26ABC1:d7:"] {
             assert!(text.parse::<QueuePlace>().is_err(), "{text}");
         }
     }

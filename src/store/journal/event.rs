@@ -24,7 +24,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 40] = [
+pub const KINDS: [&str; 42] = [
     "run",
     "started",
     "stopping",
@@ -64,6 +64,8 @@ pub const KINDS: [&str; 40] = [
     "suspended",
     "resumed",
     "audit-read",
+    "mailbox-suspended",
+    "mailbox-resumed",
     "alarmed",
 ];
 

@@ -174,20 +174,6 @@ async fn a_pipeline_is_resumed_in_the_name_of_who_asks_and_only_by_who_may_act()
     assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
 }
 
-#[tokio::test]
-async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may_act() {
-    let mailbox = MailboxId::new("OF1000").expect("an id");
-    let why = Remark::new("INC0012345").expect("a remark");
-    let suspend = Ask::SuspendMailbox { mailbox: mailbox.clone(), why };
-    let resume = Ask::ResumeMailbox { mailbox, why: None };
-    for (ask, done) in [(suspend, Answer::MailboxSuspended(true)), (resume, Answer::MailboxResumed(true))] {
-        let request = serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON");
-        assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
-        let looks = Refusal::MayOnlyLook { group: None };
-        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
-    }
-}
-
 fn asking(ask: Ask) -> Vec<u8> {
     serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON")
 }
@@ -218,6 +204,20 @@ fn a_search_that_goes_on_fits_into_a_request() {
         ..Search::default()
     };
     assert!(asking(Ask::Audit(Box::new(longest))).len() < LONGEST_REQUEST as usize);
+}
+
+#[tokio::test]
+async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let mailbox = MailboxId::new("OF1000").expect("an id");
+    let why = Remark::new("INC0012345").expect("a remark");
+    let suspend = Ask::SuspendMailbox { mailbox: mailbox.clone(), why };
+    let resume = Ask::ResumeMailbox { mailbox, why: None };
+    for (ask, done) in [(suspend, Answer::MailboxSuspended(true)), (resume, Answer::MailboxResumed(true))] {
+        let request = serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON");
+        assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
+        let looks = Refusal::MayOnlyLook { group: None };
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
 }
 
 #[test]
