@@ -14,7 +14,9 @@ mod journal;
 mod keys;
 mod mailbox;
 mod man;
+mod message;
 mod output;
+mod pages;
 mod pipeline;
 mod print;
 mod run;
@@ -70,6 +72,9 @@ enum Command {
     /// Look at dead and held mail, and say what becomes of it
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
+    /// Tell what happened to a message
+    #[command(subcommand)]
+    Message(message::Message),
     /// List mailboxes, have one rest, and let it go on
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
@@ -140,6 +145,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Spool(spool) => spool.run(context),
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
+        Command::Message(message) => message.run(context),
         Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]

@@ -296,6 +296,30 @@ mod tests {
         Obstacle { at, code: "OUT-WRITE".into(), detail: "as a test".into(), since: Timestamp(1) }
     }
 
+    /// A dashboard that asks for a name that is not told stays empty, and an alert on it never fires.
+    #[test]
+    fn each_metric_that_alerts_and_dashboards_name_is_told() {
+        let suffix = |kind: Kind| match kind {
+            Kind::Counter => "_total",
+            Kind::Gauge => "",
+            Kind::Bytes => "_bytes",
+            Kind::Time => "_timestamp_seconds",
+        };
+        let mut told: Vec<String> =
+            METRICS.iter().map(|Metric(name, _, kind, _)| format!("{name}{}", suffix(*kind))).collect();
+        told.extend(Span::ALL.map(|span| format!("{}_seconds_bucket", named(span).0)));
+        let rules = include_str!("../../config/prometheus/meshd.rules.yml");
+        let dashboard = include_str!("../../config/grafana/meshd.json");
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        for text in [rules, dashboard] {
+            let asked: Vec<&str> = text.split(|c| !is_name(c)).filter(|word| word.starts_with("meshd_")).collect();
+            assert!(asked.len() > 10, "nothing is asked for: {asked:?}");
+            for name in asked {
+                assert!(told.iter().any(|told| told == name), "{name} is not told");
+            }
+        }
+    }
+
     #[test]
     fn no_two_metrics_share_a_name_and_unit() {
         let mut names: Vec<_> =

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::archive::Archive;
 use super::health::{Looked, is_ready};
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
@@ -16,6 +17,7 @@ use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
 use crate::ports::store::{Acted, NotAllowed, Note, Order, SetAside, SetAsidePage, Store};
+use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
 use crate::store::journal::Head;
 use crate::work::Suspensions;
@@ -34,6 +36,7 @@ pub(super) struct Desk {
     pub(super) waits: Waits,
     pub(super) pipelines: watch::Receiver<Arc<Pipelines>>,
     pub(super) suspensions: Suspensions,
+    pub(super) archive: Archive,
 }
 
 impl Desk {
@@ -137,6 +140,24 @@ impl Operations for Desk {
                 self.store.note(Note::Resumed { pipeline, by, why }).await?;
             }
             Ok(is_lifted)
+        })
+    }
+
+    fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move {
+            // Whatever was handed over before the question is in the answer.
+            self.store.barrier().await?;
+            self.archive.search(wanted).await
+        })
+    }
+
+    fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move {
+            let what = wanted.to_string();
+            let found = self.trace(wanted).await?;
+            let records = found.as_ref().map_or(0, |page| page.records.len() as u64);
+            self.store.note(Note::AuditRead { by, what, records }).await?;
+            Ok(found)
         })
     }
 

@@ -1,13 +1,14 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`] and those about
-//! whole mailboxes change anything; whoever calls them has made sure that the operator may.
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], those about whole mailboxes and
+//! the record that [`Operations::audit`] leaves change anything; whoever calls them has made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
 use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, SetAside, SetAsidePage};
+use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::operator::{Operator, Remark};
@@ -26,6 +27,10 @@ pub trait Operations: Send + Sync {
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
+    /// What the journal has of one message: a page of it.
+    fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
+    /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
+    fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>>;
     /// Has a mailbox rest: nothing is listed, fetched or worked for it until it is resumed, across restarts too. What is
     /// on its way in or in work comes to its end. `false` if it rests already.
     fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool>;

@@ -26,6 +26,7 @@ use super::receiver::Receiver;
 use super::refusals::{MOST_LISTED, Refused};
 use super::schedule::Polls;
 use super::search::Search;
+use super::sightings::Sightings;
 use super::stumbles::Stumbles;
 use super::trail::{Endless, Trail};
 use super::waiting::{Urgency, Wait};
@@ -59,6 +60,7 @@ pub struct Receive {
     /// before all other mail.
     pub(super) stumbles: Stumbles,
     pub(super) memory: Memory,
+    pub(super) sightings: Sightings,
     pub(super) search: Search,
     /// Until then on the monotonic clock no handshake is tried: one that fails is not repeated within the hour either.
     pub(super) handshake_not_before: Duration,
@@ -124,7 +126,7 @@ impl Receive {
         let ReceiveParts { inbox, store, spool, admission, clock, chance, disk, timings, obstacles, waits } = parts;
         let in_flight = Arc::new(Semaphore::new(settings.in_flight));
         let handshake_not_before = handshake_not_before(&inbox, &store, &clock);
-        let receiver = Arc::new(Receiver { inbox, store, spool, admission });
+        let receiver = Arc::new(Receiver { inbox, store, spool, admission, clock: Arc::clone(&clock) });
         Self {
             receiver,
             clock,
@@ -135,6 +137,7 @@ impl Receive {
             failures: 0,
             stumbles: Stumbles::default(),
             memory: Memory::default(),
+            sightings: Sightings::default(),
             search: Search::default(),
             handshake_not_before,
             said_closed: None,
@@ -230,6 +233,7 @@ impl Receive {
         let ended = self.pages(first, &mut refused, stop).await?;
         let is_whole = matches!(ended, Pass::Whole(_));
         self.memory.end_pass(is_whole);
+        self.sightings.end_pass(is_whole);
         self.search.end_pass(is_whole);
         self.stumbles.end_pass(is_whole);
         self.look_at_door();

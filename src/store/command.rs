@@ -1,6 +1,7 @@
 //! What the committer is asked, and what it answers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
@@ -60,10 +61,16 @@ pub enum Answer {
 
 /// An answer that may be given once the commit is durable. What proves something is made only then (I1).
 pub(super) enum Planned {
-    Accepted { repeated: bool, mailbox: MailboxId, message: MessageId, delivery: DeliveryId },
+    Accepted {
+        repeated: bool,
+        mailbox: MailboxId,
+        message: MessageId,
+        delivery: DeliveryId,
+    },
     NotKept(String),
     Known(MailboxId, Vec<(MessageId, Standing)>),
-    Leases(Vec<Delivery>),
+    /// Deliveries, and how long we have had them.
+    Leases(Vec<(Delivery, Duration)>),
     SetAside(Vec<SetAside>),
     Acted(Result<Acted, NotAllowed>),
     Done,

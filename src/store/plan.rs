@@ -12,6 +12,7 @@ use super::journal::event::{Acceptance, Event, Release};
 use super::retention::removed;
 use super::spool::Member;
 use super::state::{Place, RefusedRow, Row};
+use crate::domain::course::Handling;
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Settlement;
@@ -101,10 +102,10 @@ impl Committer {
                 None => Ok(not_leased(id)),
             },
             Command::Settle(lease, settlement) => {
-                let id = lease.redeem().id;
+                let (id, handling) = lease.redeem();
                 match self.working(id)? {
                     Some(_) => {
-                        let event = self.settled(moment, id, *settlement);
+                        let event = self.settled(moment, id, *settlement, handling);
                         self.done(moment, &event)
                     }
                     None => Ok(not_leased(id)),
@@ -123,7 +124,7 @@ impl Committer {
     }
 
     fn take_in(&mut self, moment: Moment, incoming: Incoming, placed: Placed) -> Result<Planned, Stop> {
-        let Incoming { envelope, body, verdict } = incoming;
+        let Incoming { envelope, body, verdict, arrival } = incoming;
         let (mailbox, message) = (envelope.mailbox.clone(), envelope.message_id.clone());
         let (length, digest) = self.measure(&body);
         let decision = match placed {
@@ -171,7 +172,8 @@ impl Committer {
             location,
             due: moment.now,
             continues,
-            aside: aside(verdict.as_ref(), reused, moment.stamp.wall.plus(self.settings.retention.dead)),
+            aside: aside(verdict.as_ref(), reused, moment.now.plus(self.settings.retention.dead)),
+            arrival,
         };
         let sequence = self.record(moment, &Event::Accepted(Box::new(accepted)))?;
         if reused {
@@ -207,7 +209,7 @@ impl Committer {
 
     fn refuse(&mut self, moment: Moment, refusal: Refusal) -> Result<Planned, Stop> {
         let Refusal { mailbox, message_id: message, reason, until, lost } = refusal;
-        let forget = moment.stamp.wall.plus(self.settings.retention.seen);
+        let forget = moment.now.plus(self.settings.retention.seen);
         self.done(moment, &Event::Refused { mailbox, message, reason, until, lost, forget })
     }
 
@@ -234,7 +236,10 @@ impl Committer {
             return Ok(Planned::Leases(Vec::new()));
         }
         self.record(moment, &Event::Working { ids: ids.clone(), alone: wish.suspects })?;
-        let delivery = |id| self.working(id)?.map(|row| row.delivery).ok_or_else(|| Stop::Index(missing(id)));
+        let delivery = |id| {
+            let row = self.working(id)?.ok_or_else(|| Stop::Index(missing(id)))?;
+            Ok::<_, Stop>((row.delivery, moment.now.since(row.since)))
+        };
         Ok(Planned::Leases(ids.into_iter().map(delivery).collect::<Result<_, _>>()?))
     }
 
@@ -313,20 +318,25 @@ impl Committer {
         Ok(first.is_none_or(|first| first.delivery.id == id))
     }
 
-    fn settled(&self, moment: Moment, id: DeliveryId, settlement: Settlement) -> Event {
+    fn settled(
+        &self,
+        moment: Moment,
+        id: DeliveryId,
+        settlement: Settlement,
+        handling: Option<Box<Handling>>,
+    ) -> Event {
         let retention = &self.settings.retention;
-        let wall = moment.stamp.wall;
-        let (delivered, dead) = (wall.plus(retention.delivered), wall.plus(retention.dead));
+        let (delivered, dead) = (moment.now.plus(retention.delivered), moment.now.plus(retention.dead));
         match settlement {
-            Settlement::Delivered(outputs) => Event::Delivered { id, outputs, keep: delivered },
-            Settlement::Discarded(reason) => Event::Discarded { id, reason, keep: delivered },
-            Settlement::Retry { after, reason } => Event::Retry { id, due: moment.now.plus(after), reason },
+            Settlement::Delivered(outputs) => Event::Delivered { id, outputs, keep: delivered, handling },
+            Settlement::Discarded(reason) => Event::Discarded { id, reason, keep: delivered, handling },
+            Settlement::Retry { after, reason } => Event::Retry { id, due: moment.now.plus(after), reason, handling },
             Settlement::Defer { after, reason, outputs } => {
-                Event::Deferred { id, due: moment.now.plus(after), reason, outputs }
+                Event::Deferred { id, due: moment.now.plus(after), reason, outputs, handling }
             }
             Settlement::Release => Event::Released { id, due: moment.now, why: Release::Returned },
-            Settlement::Held { reason, outputs } => Event::Held { id, reason, outputs },
-            Settlement::Dead { cause, reason } => Event::Dead { id, cause, reason, keep: dead },
+            Settlement::Held { reason, outputs } => Event::Held { id, reason, outputs, handling },
+            Settlement::Dead { cause, reason } => Event::Dead { id, cause, reason, keep: dead, handling },
         }
     }
 
@@ -380,6 +390,7 @@ fn noted(note: Note) -> Event {
         Note::Configured { sha256 } => Event::Configured { sha256 },
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
+        Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use meshd::domain::course::Arrival;
 use meshd::domain::envelope::{Envelope, MessageKind, Status};
 use meshd::domain::fault::FaultCode;
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
@@ -101,7 +102,7 @@ impl World {
             }
         };
         let verdict = self.dice.once_in(10).then(|| Reason::new(FaultCode::MsgBadHeaders, "as served"));
-        (Command::Accept(Box::new(Incoming { envelope, body, verdict })), intent)
+        (Command::Accept(Box::new(Incoming { envelope, body, verdict, arrival: Arrival::default() })), intent)
     }
 
     fn refuse(&mut self, mailbox: MailboxId) -> Command {

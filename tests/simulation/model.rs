@@ -191,6 +191,7 @@ impl Model {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::AuditRead { .. }
             | Event::Alarmed { .. } => Ok(()),
         }
     }

@@ -147,6 +147,12 @@ async fn answer(
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
         }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
+        Ask::Trace(wanted) if !wanted.is_about_a_message() => Err(Refusal::TooWide),
+        Ask::Trace(wanted) => Ok(Answer::Found(operations.trace(*wanted).await.map_err(halted)??)),
+        Ask::Audit(wanted) => {
+            let by = operator?;
+            Ok(Answer::Found(operations.audit(*wanted, by).await.map_err(halted)??))
+        }
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
         }

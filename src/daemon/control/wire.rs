@@ -9,12 +9,14 @@ use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
 use crate::ports::store::{Act, Acted, NotAllowed, SetAside};
+use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
 pub(super) const VERSION: u32 = 1;
 
-/// No request is longer, in bytes: the longest names [`MOST_ACTS`] deliveries, and a reason.
-pub(super) const LONGEST_REQUEST: u64 = 4 * 1024;
+/// No request is longer, in bytes: the longest names [`MOST_ACTS`] deliveries and a reason, or goes on with a search
+/// that met two hundred lives of a message.
+pub(super) const LONGEST_REQUEST: u64 = 8 * 1024;
 
 /// No request acts on more deliveries.
 pub const MOST_ACTS: usize = 100;
@@ -52,6 +54,10 @@ pub enum Ask {
     },
     /// Where does the journal end?
     JournalHead,
+    /// What does the journal have of one message? Whoever may look may ask.
+    Trace(Box<Search>),
+    /// What does the journal have of this? Whoever may act may ask, and the journal says that they did.
+    Audit(Box<Search>),
     /// Let this suspended pipeline go on.
     Resume {
         /// Which.
@@ -103,6 +109,8 @@ pub enum Answer {
     SetAside(Vec<SetAside>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
+    /// To [`Ask::Trace`] and [`Ask::Audit`].
+    Found(Page),
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
     /// To [`Ask::SuspendMailbox`]: whether it did not rest already.
@@ -138,6 +146,12 @@ pub enum Refusal {
     /// Too many at once.
     #[error("at most {MOST_ACTS} deliveries at once, and with --force one alone")]
     TooMany,
+    /// A trace is of one message.
+    #[error("a trace names a message or a delivery: everything else is asked of `meshd audit`")]
+    TooWide,
+    /// The journal does not read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// The request is not one of this version.
     #[error("the daemon does not understand the request: it speaks version {speaks} of the protocol")]
     NotUnderstood {

@@ -399,7 +399,7 @@ fn run_bytes(pipelines: &Pipelines, input: &[u8]) -> (Result<Outcome, Fault>, Ve
 
 fn run_message(pipelines: &Pipelines, message: &mut Message<'_>) -> Result<Outcome, Fault> {
     let outputs = pipelines.mailbox(&mailbox()).expect("it is configured");
-    pipelines.choose(message)?.expect("one takes it").run(message, outputs)
+    pipelines.choose(message)?.expect("one takes it").run(message, outputs, &mut |_| ())
 }
 
 fn mailbox() -> MailboxId {

@@ -60,6 +60,15 @@ pub enum Note {
         /// Why, in their words.
         why: Option<Remark>,
     },
+    /// Someone read the journal.
+    AuditRead {
+        /// Who.
+        by: Operator,
+        /// What they asked for, in words.
+        what: String,
+        /// How many records they were given.
+        records: u64,
+    },
     /// An operator has a mailbox rest: nothing of it is leased until it is resumed, across restarts too.
     MailboxSuspended {
         /// The mailbox.

@@ -112,6 +112,7 @@ impl Store for FakeStore {
             | Note::Configured { .. }
             | Note::Suspended { .. }
             | Note::Resumed { .. }
+            | Note::AuditRead { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
             | Note::Alarmed { .. } => {}

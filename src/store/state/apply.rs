@@ -76,7 +76,7 @@ impl State {
                 self.note_staged(*id, was_staged, row.is_staged());
                 self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
             }
-            Event::Delivered { id, outputs, keep } => {
+            Event::Delivered { id, outputs, keep, .. } => {
                 let counters = self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Ended { how: Ending::Delivered, keep: *keep }
@@ -108,13 +108,13 @@ impl State {
                 let back = if alone { Place::Suspect } else { Place::Queued { due: *due } };
                 self.change(index, *id, |_| back)?;
             }
-            Event::Held { id, reason, outputs } => {
+            Event::Held { id, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Aside { kind: SetAsideKind::Held, reason: reason.clone(), since: wall, keep: None }
                 })?;
             }
-            Event::Dead { id, cause, reason, keep } => {
+            Event::Dead { id, cause, reason, keep, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     let kind = SetAsideKind::Dead(*cause);
@@ -163,6 +163,7 @@ impl State {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::AuditRead { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())
@@ -213,7 +214,7 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        let row = Row { delivery, place, acknowledged: false, as_served };
+        let row = Row { delivery, place, since: accepted.due, acknowledged: false, as_served };
         self.note_waiting(&row, false);
         self.enter(row)
     }
@@ -240,7 +241,8 @@ impl State {
             outputs: Vec::new(),
             ..before
         };
-        let row = Row { delivery, place: waiting(replay.due, replay.alone), acknowledged, as_served: false };
+        let place = waiting(replay.due, replay.alone);
+        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false };
         self.note_waiting(&row, false);
         self.enter(row)
     }

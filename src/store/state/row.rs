@@ -17,6 +17,8 @@ pub(crate) struct Row {
     pub(crate) delivery: Delivery,
     /// Where it stands.
     pub(crate) place: Place,
+    /// When it was accepted or replayed, in the store's own time.
+    pub(crate) since: Timestamp,
     /// MESH heard that we keep it.
     pub(crate) acknowledged: bool,
     /// Its bytes are as MESH served them, since they did not decode: dead at its acceptance.

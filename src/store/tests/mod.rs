@@ -20,6 +20,7 @@ use super::disk::Simulated;
 use super::index::memory::Memory;
 use super::spool::{Spool, SpoolSettings};
 use super::*;
+use crate::domain::course::Arrival;
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
@@ -44,8 +45,8 @@ impl HandClock {
         clocks.1 += wait;
     }
 
-    fn step(&self, wait: Duration) {
-        self.0.lock().unwrap().0 += wait.as_millis() as i64;
+    fn step(&self, milliseconds: i64) {
+        self.0.lock().unwrap().0 += milliseconds;
     }
 }
 
@@ -189,7 +190,7 @@ fn message(id: &str) -> MessageId {
 
 fn accepting(id: &str, bytes: &'static str) -> Command {
     let body = IncomingBody::Small(Bytes::from_static(bytes.as_bytes()));
-    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: None }))
+    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: None, arrival: Arrival::default() }))
 }
 
 fn delivered() -> Settlement {
@@ -235,7 +236,7 @@ fn machine_used(machine: &Machine) -> u64 {
     space.bytes - space.free_bytes
 }
 
-/// Long enough for the clocks to be believed.
+/// Some hours, in which what is due by itself is done.
 fn settle_down(machine: &Machine, store: &mut Committer) {
     store.commit(Vec::new()).unwrap();
     machine.clock.pass(2 * HOUR);
@@ -244,5 +245,10 @@ fn settle_down(machine: &Machine, store: &mut Committer) {
 
 fn dead_on_arrival(id: &str) -> Command {
     let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
-    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: Some(because()) }))
+    Command::Accept(Box::new(Incoming {
+        envelope: envelope(id),
+        body,
+        verdict: Some(because()),
+        arrival: Arrival::default(),
+    }))
 }

@@ -7,6 +7,7 @@ use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
 use crate::ports::store::{Acted, Halt, NotAllowed, SetAside};
+use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
 struct Parrot;
@@ -40,6 +41,14 @@ impl Operations for Parrot {
 
     fn resume(&self, pipeline: Name, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
         Box::pin(async move { Ok(pipeline.as_str() == format!("of-{}", by.0)) })
+    }
+
+    fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move { Ok(Err(Unreadable(format!("traced {wanted}")))) })
+    }
+
+    fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move { Ok(Err(Unreadable(format!("{by} read {wanted}")))) })
     }
 
     fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, _: Remark) -> Told<'_, bool> {
