@@ -9,6 +9,7 @@ use super::secret::SecretRef;
 use super::values::{ByteSize, Cron, InFlight, Listen, Mode, Percent, Period, Proxy, Workers};
 use crate::adapters::mesh;
 use crate::domain::ids::MailboxId;
+use crate::domain::output::Unconsumed;
 
 /// The whole configuration, each value checked by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,6 +268,8 @@ pub struct Mailbox {
     pub group: Option<String>,
     /// Permission bits of its output files.
     pub mode: Mode,
+    /// How much may lie in each of its outputs that the consumer has not taken, if the pipeline does not say.
+    pub waiting: Option<Unconsumed>,
     /// In which order its mail is handled.
     pub order: Order,
     /// How much of its mail may wait inside.

@@ -22,7 +22,7 @@ use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
 use crate::ports::waits::Waits;
-use crate::publish::{Patience, Patient, Publisher};
+use crate::publish::{Backlogs, Patience, Patient, Publisher};
 use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
@@ -61,6 +61,8 @@ pub(super) struct House {
     pub(super) publisher: Publisher,
     /// Where a reload sends new ones.
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
+    /// Likewise the limits in them.
+    pub(super) backlogs: Arc<Backlogs>,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
 }
@@ -125,8 +127,11 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let backlogs = Backlogs::new(Arc::clone(&clock));
+    backlogs.change(pipelines.waiting());
     let publisher =
-        Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone());
+        Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone())
+            .with_backlogs(Arc::clone(&backlogs));
     let workers = usize::from(config.life.workers.0);
     let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
     sweep(&outputs, &pipelines, &committer);
@@ -153,6 +158,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         metrics,
         publisher,
         pipelines,
+        backlogs,
         receivers,
         work,
     })
