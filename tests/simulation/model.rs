@@ -13,8 +13,6 @@ use meshd::ports::store::{Location, MailboxOccupancy, SetAsideKind};
 use meshd::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
 use meshd::store::journal::{Records, segments};
 
-use crate::world::strict;
-
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stands {
@@ -58,14 +56,16 @@ pub(crate) struct Model {
     pub(crate) moves: u64,
     /// What operators did.
     pub(crate) acts: u64,
+    /// Mailboxes whose deliveries are handled in the order of acceptance.
+    strict: BTreeSet<MailboxId>,
     /// Mailboxes that operators have rest.
     pub(crate) suspended: BTreeSet<MailboxId>,
 }
 
 impl Model {
-    /// Reads the journal in `directory` from its first record.
-    pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> Result<Self, String> {
-        let mut model = Self::default();
+    /// Reads the journal in `directory` from its first record; these mailboxes keep the order of acceptance.
+    pub(crate) fn read(disk: &dyn Disk, directory: &Path, strict: BTreeSet<MailboxId>) -> Result<Self, String> {
+        let mut model = Self { strict, ..Self::default() };
         let first = segments(disk, directory).map_err(|halt| halt.0)?.first().map_or(1, |name| name.first);
         assert_eq!(first, 1, "the simulation keeps its whole journal");
         let mut records = Records::from(disk, directory, 1).map_err(|halt| halt.0)?;
@@ -284,7 +284,7 @@ impl Model {
             |life: &Life| WORKING.contains(&life.stands) || matches!(life.stands, Stands::Queued | Stands::Suspect);
         let before = self.lives.range(..id).find(|(_, life)| life.accepted.mailbox == mailbox && waits(life));
         match before {
-            Some((before, _)) if mailbox == strict() => Err(format!("{id} was worked on before {before}")),
+            Some((before, _)) if self.strict.contains(&mailbox) => Err(format!("{id} was worked on before {before}")),
             Some(_) | None => Ok(()),
         }
     }
