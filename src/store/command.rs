@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Refusal, SetAside,
-    SetAsidePage,
+    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
+    Order, Refusal, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -33,6 +34,8 @@ pub enum Command {
     Note(Note),
     /// What was set aside?
     SetAside(SetAsidePage),
+    /// What of it is alike, after this group?
+    Groups(Option<Fingerprint>),
     /// An operator wants something done.
     Act(Order),
     /// Is everything before this durable?
@@ -49,7 +52,9 @@ pub enum Answer {
     /// To [`Command::Lease`].
     Leases(Vec<Lease>),
     /// To [`Command::SetAside`].
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    /// To [`Command::Groups`].
+    Groups(FoundGroups),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To every other.
@@ -64,7 +69,8 @@ pub(super) enum Planned {
     NotKept(String),
     Known(MailboxId, Vec<(MessageId, Standing)>),
     Leases(Vec<Delivery>),
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    Groups(FoundGroups),
     Acted(Result<Acted, NotAllowed>),
     Done,
     Declined(String),

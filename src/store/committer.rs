@@ -279,6 +279,7 @@ impl Planned {
                 deliveries.into_iter().map(|delivery| Lease::attest(delivery, dropped.clone())).collect(),
             ),
             Self::SetAside(page) => Answer::SetAside(page),
+            Self::Groups(groups) => Answer::Groups(groups),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Done => Answer::Done,
             Self::Declined(why) => Answer::Declined(Halt(why)),

@@ -142,10 +142,11 @@ async fn answer(
     let halted = |halt: crate::ports::store::Halt| Refusal::Halted(halt.to_string());
     match request.ask {
         Ask::Status => Ok(Answer::Status(Box::new(operations.status()))),
-        Ask::SetAside { before, only, count } => {
-            let page = SetAsidePage { before, only, count: count.min(LARGEST_PAGE) };
+        Ask::SetAside { before, only, selection, count } => {
+            let page = SetAsidePage { before, only, selection: *selection, count: count.min(LARGEST_PAGE) };
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
         }
+        Ask::Groups { after } => operations.groups(after).await.map(Answer::Groups).map_err(halted),
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
         Ask::Trace(wanted) if !wanted.is_about_a_message() => Err(Refusal::TooWide),
         Ask::Trace(wanted) => Ok(Answer::Found(operations.trace(*wanted).await.map_err(halted)??)),

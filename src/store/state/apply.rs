@@ -209,7 +209,7 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        self.enter(Row { delivery, place, acknowledged: false, as_served })
+        self.enter(index, Row { delivery, place, acknowledged: false, as_served })
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -234,12 +234,12 @@ impl State {
             outputs: Vec::new(),
             ..before
         };
-        self.enter(Row { delivery, place: waiting(replay.due, replay.alone), acknowledged, as_served: false })
+        self.enter(index, Row { delivery, place: waiting(replay.due, replay.alone), acknowledged, as_served: false })
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
-        self.leave(&row);
+        self.leave(index, &row)?;
         self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
         let Some(location) = row.payload() else { return Ok(()) };
@@ -274,7 +274,7 @@ impl State {
         to: impl FnOnce(&mut Delivery) -> Place,
     ) -> Result<&mut MailboxOccupancy, IndexError> {
         let mut row = self.expect(index, id)?;
-        self.leave(&row);
+        self.leave(index, &row)?;
         let was_staged = row.is_staged();
         let [inferred, republished] = UNSEEN.map(|how| published(&row.delivery, how));
         row.place = to(&mut row.delivery);
@@ -284,7 +284,7 @@ impl State {
         counters.inferred_total += inferred_now.saturating_sub(inferred);
         counters.republished_total += republished_now.saturating_sub(republished);
         let mailbox = row.delivery.mailbox.clone();
-        self.enter(row)?;
+        self.enter(index, row)?;
         Ok(self.counters(&mailbox))
     }
 
@@ -297,7 +297,8 @@ impl State {
         }
     }
 
-    fn leave(&mut self, row: &Row) {
+    fn leave(&mut self, index: &dyn Index, row: &Row) -> Result<(), IndexError> {
+        self.leave_alike(index, row)?;
         let delivery = &row.delivery;
         match &row.place {
             Place::Queued { due } => self.remove(keys::queued(&delivery.mailbox, *due, delivery.id)),
@@ -321,9 +322,11 @@ impl State {
         let amount = self.amount(row);
         amount.messages = amount.messages.saturating_sub(1);
         amount.bytes = amount.bytes.saturating_sub(row.bytes());
+        Ok(())
     }
 
-    fn enter(&mut self, row: Row) -> Result<(), IndexError> {
+    fn enter(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
+        self.join_alike(index, &row)?;
         let delivery = &row.delivery;
         let expiring = Expiring::Delivery(delivery.id);
         match &row.place {
@@ -338,7 +341,7 @@ impl State {
                 self.meta.suspects += 1;
             }
             Place::Aside { keep, .. } => {
-                self.set(keys::delivery(kind::ASIDE, delivery.id));
+                self.note_aside(&row)?;
                 if let Some(keep) = keep {
                     self.put(keys::purge(*keep, delivery.id.0), &expiring)?;
                 }
