@@ -6,8 +6,10 @@ mod which;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use self::which::Which;
+use super::message::standing;
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
 use crate::deadletter::Reasons;
@@ -123,7 +125,7 @@ impl Show {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
         let only = Some(self.delivery);
         let found = set_aside(context, Ask::SetAside { before: None, only, selection: Box::default(), count: 1 })?;
-        let aside = found.page.first().ok_or_else(|| anyhow!("{} is neither dead nor held", self.delivery))?;
+        let Some(aside) = found.page.first() else { return self.tell_standing(context) };
         if self.json {
             return context.out.json(aside);
         }
@@ -150,6 +152,19 @@ impl Show {
         }
         context.out.line(format_args!("accepted    {}", delivery.accepted_at))?;
         context.out.line(format_args!("attempts    {} counted, {} starts", delivery.attempts, delivery.starts))
+    }
+}
+
+impl Show {
+    /// What became of a delivery that is neither dead nor held.
+    fn tell_standing(&self, context: &mut Context) -> Result<(), Failure> {
+        let socket = context.load()?.config.control.socket;
+        let standing = standing(&socket, self.delivery)?;
+        let standing = standing.ok_or_else(|| anyhow!("{}: never heard of here", self.delivery))?;
+        if self.json {
+            return context.out.json(&json!({ "delivery": self.delivery, "standing": standing }));
+        }
+        context.out.line(format_args!("{} is neither dead nor held; its message now: {standing}", self.delivery))
     }
 }
 

@@ -73,6 +73,12 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
     daemon.wait_for("what was put back to work to come out", PATIENCE, || house.published().len() == 3);
     assert_eq!(set_aside(&house), Vec::<String>::new());
 
+    for (delivery, standing) in [(&dead[0], format!("{new}: delivered")), (&dead[2], "discarded by user".to_owned())] {
+        let shown = house.meshd(&["deadletter", "show", delivery]).expect_done();
+        assert!(shown.contains("neither dead nor held") && shown.contains(&standing), "{shown}");
+    }
+    let unheard = house.meshd(&["deadletter", "show", "d999999"]);
+    assert!(unheard.code == Some(1) && unheard.stderr.contains("never heard of"), "{unheard:?}");
     let refused = house.meshd(&["deadletter", "replay", &dead[0]]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains(&format!("it was replayed as {new}")), "{}", refused.stderr);
