@@ -4,6 +4,7 @@ mod standing;
 mod story;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -12,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use self::standing::Standing;
-use self::story::{Line, tell};
+use self::story::{Line, add};
 use super::pages::for_each_record;
 use super::{Context, Failure};
 use crate::daemon::Ask;
@@ -96,8 +97,8 @@ impl Show {
                 names.insert((mailbox.clone(), message.clone()));
             }
             standing.after(record.sequence, record.wall, &event);
-            lines.extend(tell(record.sequence, record.wall, &event));
-            Ok(())
+            add(&mut lines, record.sequence, record.wall, &event);
+            Ok(ControlFlow::Continue(()))
         })?;
         let named = match &self.of {
             Of::Delivery(delivery) => delivery.to_string(),
@@ -137,7 +138,7 @@ pub(super) fn standing(socket: &Path, delivery: DeliveryId) -> Result<Option<Str
     for_each_record(socket, Search { delivery: Some(delivery), ..Search::default() }, Ask::Trace, |record| {
         let event = event(&record)?;
         standing.get_or_insert_with(Standing::default).after(record.sequence, record.wall, &event);
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(standing.map(|standing| standing.to_string()))
 }

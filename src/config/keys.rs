@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::document::{Node, Place, Table, Value};
 use super::model::{
     Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits, Log,
-    LogFormat, LogLevel, Mailbox, Mesh, Pipelines, Queue, Retention, State,
+    LogFormat, LogLevel, Mailbox, Mesh, Order, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
@@ -200,6 +200,7 @@ impl Mailbox {
         let output = keys.required("output");
         let group = keys.optional("group");
         let mode = keys.or("mode", Mode(0o640));
+        let order = keys.or("order", Order::Free);
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
         let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
         keys.end();
@@ -213,6 +214,7 @@ impl Mailbox {
             output: output?,
             group,
             mode,
+            order,
             limits,
             set_aside,
         })
@@ -236,6 +238,7 @@ macro_rules! written_as_word {
 }
 
 written_as_word! {
+    Order, "\"free\" or \"strict\"", [("free", Self::Free), ("strict", Self::Strict)];
     Engine, "an engine", [("sled", Self::Sled)];
     LogFormat, "a format", [
         ("auto", Self::Auto), ("human", Self::Human), ("json", Self::Json), ("journald", Self::Journald)

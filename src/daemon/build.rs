@@ -13,7 +13,7 @@ use super::metrics::Metrics;
 use super::service::Service;
 use super::{Stop, probe};
 use crate::adapters::http::Client;
-use crate::config::{Config, Engine, Loaded, Secrets};
+use crate::config::{Config, Engine, Loaded, Order, Secrets};
 use crate::domain::ids::MailboxId;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
@@ -187,9 +187,11 @@ fn index(config: &Config, last: LastEnd, disk: &Arc<dyn Disk>, clock: &Arc<dyn C
 
 fn store_settings(config: &Config) -> StoreSettings {
     let retention = &config.retention;
+    let strict = config.mailboxes.iter().filter(|mailbox| mailbox.order == Order::Strict);
     StoreSettings {
         directory: config.state.directory.clone(),
         segment_bytes: config.journal.segment.0,
+        strict: strict.map(|mailbox| mailbox.id.clone()).collect(),
         checkpoint_rows: CHECKPOINT_ROWS,
         head_interval: config.journal.head_interval.0,
         floor: floor(config),

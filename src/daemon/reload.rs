@@ -147,6 +147,7 @@ impl Changed {
         self.live(&key("output"), old.output == new.output);
         self.live(&key("group"), old.group == new.group);
         self.live(&key("mode"), old.mode == new.mode);
+        self.restart(&key("order"), old.order == new.order);
         self.live(&key("limits"), old.limits == new.limits);
         self.live(&key("set_aside"), old.set_aside == new.set_aside);
     }

@@ -1,6 +1,7 @@
 //! What the committer is asked, and what it answers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
@@ -8,7 +9,7 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Order, Refusal, SetAsidePage,
+    Order, QueuePage, Queued, Refusal, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -36,6 +37,8 @@ pub enum Command {
     SetAside(SetAsidePage),
     /// What of it is alike, after this group?
     Groups(Option<Fingerprint>),
+    /// What waits for work?
+    Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
     /// Is everything before this durable?
@@ -55,6 +58,8 @@ pub enum Answer {
     SetAside(FoundAside),
     /// To [`Command::Groups`].
     Groups(FoundGroups),
+    /// To [`Command::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To every other.
@@ -65,12 +70,19 @@ pub enum Answer {
 
 /// An answer that may be given once the commit is durable. What proves something is made only then (I1).
 pub(super) enum Planned {
-    Accepted { repeated: bool, mailbox: MailboxId, message: MessageId, delivery: DeliveryId },
+    Accepted {
+        repeated: bool,
+        mailbox: MailboxId,
+        message: MessageId,
+        delivery: DeliveryId,
+    },
     NotKept(String),
     Known(MailboxId, Vec<(MessageId, Standing)>),
-    Leases(Vec<Delivery>),
+    /// Deliveries, and how long we have had them.
+    Leases(Vec<(Delivery, Duration)>),
     SetAside(FoundAside),
     Groups(FoundGroups),
+    Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     Done,
     Declined(String),

@@ -276,10 +276,11 @@ impl Planned {
                 Answer::Known(standings.into_iter().map(known).collect())
             }
             Self::Leases(deliveries) => Answer::Leases(
-                deliveries.into_iter().map(|delivery| Lease::attest(delivery, dropped.clone())).collect(),
+                deliveries.into_iter().map(|(delivery, age)| Lease::attest(delivery, age, dropped.clone())).collect(),
             ),
             Self::SetAside(page) => Answer::SetAside(page),
             Self::Groups(groups) => Answer::Groups(groups),
+            Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Done => Answer::Done,
             Self::Declined(why) => Answer::Declined(Halt(why)),

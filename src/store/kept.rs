@@ -19,7 +19,7 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Refusal, Reply, SetAsidePage, Store,
+    Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -109,6 +109,10 @@ impl Store for Kept {
 
     fn groups(&self, after: Option<Fingerprint>) -> Reply<FoundGroups> {
         self.ask(Command::Groups(after), |answer| if let Answer::Groups(groups) = answer { Some(groups) } else { None })
+    }
+
+    fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>> {
+        self.ask(Command::Queue(page), |answer| if let Answer::Queue(page) = answer { Some(page) } else { None })
     }
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {

@@ -12,7 +12,7 @@ use crate::domain::ids::Name;
 use crate::domain::output::{OutputPlan, OutputState, Progress};
 use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::Limits;
-use crate::ports::clock::{Chance, Clock};
+use crate::ports::clock::Chance;
 use crate::ports::spool::Opened;
 use crate::ports::store::{Lease, Note};
 
@@ -118,7 +118,7 @@ impl Round {
         })
     }
 
-    pub(super) fn settlement(&self, settings: &WorkSettings, clock: &dyn Clock, chance: &dyn Chance) -> Settlement {
+    pub(super) fn settlement(&self, settings: &WorkSettings, chance: &dyn Chance) -> Settlement {
         let outputs = self.outputs();
         match &self.end {
             Some(End::Discard(reason)) => return Settlement::Discarded(reason.clone()),
@@ -134,7 +134,7 @@ impl Round {
             limits: self.limits,
             outputs: outputs.clone(),
             settings,
-            now: clock.wall(),
+            age: self.lease.age,
             dice: chance.dice(),
         };
         match (case.settle(&self.faults()), self.held()) {

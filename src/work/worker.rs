@@ -271,7 +271,7 @@ impl Desk {
 
     /// The settlement of a round, counted towards its pipeline's suspension, which is noted.
     fn verdict(&self, round: &Round, notes: &mut Vec<Note>) -> Settlement {
-        let settlement = round.settlement(&self.settings, &*self.clock, &*self.chance);
+        let settlement = round.settlement(&self.settings, &*self.chance);
         let Some(pipeline) = &round.pipeline else { return settlement };
         match &settlement {
             Settlement::Delivered(_) | Settlement::Discarded(_) => {

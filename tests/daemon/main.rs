@@ -13,6 +13,8 @@ mod mistakes;
 mod online;
 mod place;
 mod reload;
+mod rest;
+mod trace;
 
 use std::fs;
 use std::time::Duration;

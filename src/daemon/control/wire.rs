@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::{Act, Acted, FoundAside, FoundGroups, NotAllowed, Selection};
+use crate::ports::store::{Act, Acted, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
@@ -61,6 +61,15 @@ pub enum Ask {
         /// After this group.
         after: Option<Fingerprint>,
     },
+    /// What waits for work?
+    Queue {
+        /// Only in this mailbox.
+        mailbox: Option<MailboxId>,
+        /// Behind this place.
+        after: Option<QueuePlace>,
+        /// At most so many; never more than [`LARGEST_PAGE`].
+        count: usize,
+    },
     /// Where does the journal end?
     JournalHead,
     /// What does the journal have of one message? Whoever may look may ask.
@@ -71,6 +80,20 @@ pub enum Ask {
     Resume {
         /// Which.
         pipeline: Name,
+        /// Why, for the journal.
+        why: Option<Remark>,
+    },
+    /// Have this mailbox rest.
+    SuspendMailbox {
+        /// Which.
+        mailbox: MailboxId,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Let this mailbox go on.
+    ResumeMailbox {
+        /// Which.
+        mailbox: MailboxId,
         /// Why, for the journal.
         why: Option<Remark>,
     },
@@ -104,12 +127,18 @@ pub enum Answer {
     SetAside(FoundAside),
     /// To [`Ask::Groups`].
     Groups(FoundGroups),
+    /// To [`Ask::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
     /// To [`Ask::Trace`] and [`Ask::Audit`].
     Found(Page),
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
+    /// To [`Ask::SuspendMailbox`]: whether it did not rest already.
+    MailboxSuspended(bool),
+    /// To [`Ask::ResumeMailbox`]: whether it rested.
+    MailboxResumed(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }

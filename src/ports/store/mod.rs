@@ -5,6 +5,7 @@ mod desk;
 mod lease;
 mod note;
 mod occupancy;
+mod queue;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ pub use self::desk::{
 };
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::note::Note;
-pub use self::occupancy::{Amount, MailboxOccupancy, Occupancy};
+pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
+pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
@@ -57,6 +59,8 @@ pub trait Store: Send + Sync {
     fn set_aside(&self, page: SetAsidePage) -> Reply<FoundAside>;
     /// Failures that are alike, in the order of their fingerprints, after one.
     fn groups(&self, after: Option<Fingerprint>) -> Reply<FoundGroups>;
+    /// What waits for work, and what is in work. Changes nothing.
+    fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// How full we are, as of the last commit. Cheap.

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish,
-    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Refusal, Reply, SetAsidePage, Store,
+    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -114,6 +114,8 @@ impl Store for FakeStore {
             | Note::Suspended { .. }
             | Note::Resumed { .. }
             | Note::AuditRead { .. }
+            | Note::MailboxSuspended { .. }
+            | Note::MailboxResumed { .. }
             | Note::Alarmed { .. } => {}
         }
         Box::pin(ready(Ok(())))
@@ -135,6 +137,9 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
+    fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
+        not_for_pollers()
+    }
     fn groups(&self, _: Option<Fingerprint>) -> Reply<FoundGroups> {
         not_for_pollers()
     }

@@ -8,9 +8,10 @@
 //!     17      32  link: hash of the last record of the segment before; zeros in the first
 //!     49       4  run that made it
 //!     53       8  wall clock, milliseconds since 1970, signed
-//!     61      36  boot id of the machine, padded with zeros
-//!     97       4  CRC32C of all before
-//!    101          records, see `record`
+//!     61       8  the store's own time, in the same form
+//!     69      36  boot id of the machine, padded with zeros
+//!    105       4  CRC32C of all before
+//!    109          records, see `record`
 //! ```
 //!
 //! Named by its first sequence in twenty digits: `00000000000000000001.log`, and `….log.gz` once compressed.
@@ -25,7 +26,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::disk::{Disk, DiskFile};
 
 /// Length of the header.
-pub const HEADER: usize = 101;
+pub const HEADER: usize = 109;
 
 const MAGIC: &[u8; 8] = b"MESHDJNL";
 
@@ -40,6 +41,8 @@ pub struct Header {
     pub run: u32,
     /// When.
     pub wall: Timestamp,
+    /// The same by the store's own time, which no setting of the clock moves: ends of retention are in it.
+    pub time: Timestamp,
     /// On which boot of the machine: at most 36 bytes.
     pub boot: String,
 }
@@ -53,6 +56,7 @@ impl Header {
         bytes.extend(self.link);
         bytes.extend(self.run.to_be_bytes());
         bytes.extend(self.wall.0.to_be_bytes());
+        bytes.extend(self.time.0.to_be_bytes());
         bytes.extend(self.boot.bytes().chain(std::iter::repeat(0)).take(36));
         bytes.extend(crc32c::crc32c(&bytes).to_be_bytes());
         bytes
@@ -74,7 +78,8 @@ impl Header {
             link,
             run: u32::from_be_bytes([body[49], body[50], body[51], body[52]]),
             wall: Timestamp(i64::from_be_bytes(array(53))),
-            boot: String::from_utf8_lossy(&body[61..97]).trim_end_matches('\0').to_owned(),
+            time: Timestamp(i64::from_be_bytes(array(61))),
+            boot: String::from_utf8_lossy(&body[69..105]).trim_end_matches('\0').to_owned(),
         })
     }
 }

@@ -1,3 +1,5 @@
+mod mutations;
+
 use super::*;
 use crate::domain::time::Timestamp;
 use crate::store::disk::Simulated;
@@ -33,7 +35,7 @@ fn written(disk: &Simulated) -> Journal {
     let (mut journal, _) = open(disk);
     commit(&mut journal, &[step(1), step(2)]);
     commit(&mut journal, &[step(3), step(4)]);
-    journal.roll(STAMP.wall).expect("rolls");
+    journal.roll(STAMP.wall, STAMP.wall).expect("rolls");
     commit(&mut journal, &[step(5), step(6)]);
     journal
 }
@@ -146,7 +148,7 @@ fn no_flipped_bit_in_a_closed_segment_goes_unseen() {
 fn a_removed_or_swapped_or_spliced_segment_is_found() {
     let disk = Simulated::new(1);
     let mut journal = written(&disk);
-    journal.roll(STAMP.wall).expect("rolls");
+    journal.roll(STAMP.wall, STAMP.wall).expect("rolls");
     commit(&mut journal, &[step(7)]);
     let middle = bytes(&disk, &last_segment());
 
@@ -156,7 +158,7 @@ fn a_removed_or_swapped_or_spliced_segment_is_found() {
     let other = Simulated::new(1);
     let (mut elsewhere, _) = open(&other);
     commit(&mut elsewhere, &[step(9), step(9), step(9), step(9)]);
-    elsewhere.roll(STAMP.wall).expect("rolls");
+    elsewhere.roll(STAMP.wall, STAMP.wall).expect("rolls");
     commit(&mut elsewhere, &[step(9), step(9)]);
     replace(&disk, &last_segment(), &bytes(&other, &last_segment()));
     assert!(matches!(verify(&disk, directory(), None), Err(Broken::Segment { .. })), "spliced");

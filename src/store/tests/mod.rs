@@ -4,11 +4,14 @@ mod acts;
 mod compact;
 mod dedupe;
 mod desk;
+mod order;
+mod queue;
 mod recover;
 mod retain;
 mod run;
 mod staged;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -44,8 +47,8 @@ impl HandClock {
         clocks.1 += wait;
     }
 
-    fn step(&self, wait: Duration) {
-        self.0.lock().unwrap().0 += wait.as_millis() as i64;
+    fn step(&self, milliseconds: i64) {
+        self.0.lock().unwrap().0 += milliseconds;
     }
 }
 
@@ -65,6 +68,7 @@ struct Machine {
     index: Memory,
     clock: Arc<HandClock>,
     segment_bytes: u64,
+    strict: BTreeSet<MailboxId>,
     boot: &'static str,
     key: &'static [u8],
     identity: age::x25519::Identity,
@@ -77,6 +81,7 @@ impl Machine {
             index: Memory::default(),
             clock: Arc::new(HandClock(Mutex::new((1_767_605_412_000, HOUR)))),
             segment_bytes: 1 << 20,
+            strict: BTreeSet::new(),
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
             identity: age::x25519::Identity::generate(),
@@ -105,6 +110,7 @@ impl Machine {
             settings: StoreSettings {
                 directory: "/state".into(),
                 segment_bytes: self.segment_bytes,
+                strict: self.strict.clone(),
                 checkpoint_rows: 10,
                 retention: Retention::default(),
                 head_interval: MINUTE,
@@ -234,7 +240,7 @@ fn machine_used(machine: &Machine) -> u64 {
     space.bytes - space.free_bytes
 }
 
-/// Long enough for the clocks to be believed.
+/// Some hours, in which what is due by itself is done.
 fn settle_down(machine: &Machine, store: &mut Committer) {
     store.commit(Vec::new()).unwrap();
     machine.clock.pass(2 * HOUR);

@@ -61,6 +61,9 @@ impl Event {
             | Self::OperatorDiscarded { id, by, .. } => About { by: Some(*by), ..of(id) },
             Self::Working { ids, .. } | Self::Moved { ids, .. } => About { deliveries: ids, ..About::default() },
             Self::HandshakeTried { mailbox } | Self::Handshake { mailbox } | Self::Listed { mailbox } => at(mailbox),
+            Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
+                About { by: Some(*by), ..at(mailbox) }
+            }
             Self::Resumed { by, .. } | Self::AuditRead { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Run { .. }
             | Self::Started { .. }

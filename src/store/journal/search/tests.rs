@@ -92,7 +92,7 @@ fn written(disk: &Simulated) -> Journal {
         journal.file().sync(crate::domain::step::Step::JournalSync).expect("syncs");
         journal.synced();
         if day % 4 == 3 {
-            journal.roll(stamp.wall).expect("rolls");
+            journal.roll(stamp.wall, stamp.wall).expect("rolls");
         }
     }
     journal

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
 
-use super::{Calls, FakeClock, lock};
+use super::{Calls, FakeClock, START, lock};
 use crate::domain::course::Handling;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, Known, Lease,
-    LeaseWish, NotAllowed, Note, Occupancy, Order, Refusal, Reply, SetAsidePage, Store,
+    LeaseWish, NotAllowed, Note, Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,7 +147,8 @@ impl Store for FakeStore {
             let (delivery, place) = shelf.rows.get_mut(&id).expect("it is due");
             delivery.starts += 1;
             *place = Place::Working { alone: wish.suspects };
-            leases.push(Lease::attest(delivery.clone(), self.dropped.clone()));
+            let age = START.since(delivery.accepted_at);
+            leases.push(Lease::attest(delivery.clone(), age, self.dropped.clone()));
         }
         if !leases.is_empty() {
             let ids: Vec<String> = leases.iter().map(|lease| lease.delivery.id.to_string()).collect();
@@ -227,6 +228,9 @@ impl Store for FakeStore {
         done(())
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_here()
+    }
+    fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
         not_here()
     }
     fn groups(&self, _: Option<Fingerprint>) -> Reply<FoundGroups> {
