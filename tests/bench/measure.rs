@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `run` | all figures |
 //! | `run figures NAME …` | some of them: many, one, output, large, peer, idle |
+//! | `run fairness` | what quiet mailboxes feel of a flooded, a suspended and a giant-bearing one |
 //! | `run memory [BYTES]` | one message of so many bytes (5 GB) through to its output, under 128 MB of memory |
 //! | `run full-house [MESSAGES]` | so many (200,000), half queued and half dead, after `kill -9`: ready when, first page, memory |
 //! | `run sled-reopen [KEYS]` | how sled opens with so many seen ids (3.5 million) in it |
@@ -19,6 +20,7 @@
 #![expect(clippy::print_stdout, reason = "figures are printed")]
 
 mod bare;
+mod fairness;
 mod far_side;
 mod figures;
 mod full_house;
@@ -39,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     match words.as_slice() {
         [] | ["figures"] => figures::print(figures::NAMES),
         ["figures", names @ ..] => figures::print(names),
+        ["fairness"] => fairness::measure(),
         ["memory"] => memory::one_message(memory::USUAL),
         ["memory", bytes] => memory::one_message(bytes.parse().context("how many bytes?")?),
         ["full-house"] => full_house::measure(full_house::USUAL),
