@@ -88,7 +88,8 @@ impl Standing {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
-            | Event::Alarmed { .. } => return,
+            | Event::Alarmed { .. }
+            | Event::Monitor { .. } => return,
         };
         self.text = text;
         self.since = at;

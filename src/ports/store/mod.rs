@@ -3,6 +3,7 @@
 mod accept;
 mod desk;
 mod lease;
+mod monitors;
 mod note;
 mod occupancy;
 
@@ -14,6 +15,7 @@ use futures_util::future::BoxFuture;
 pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refusal};
 pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetAsidePage};
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
+pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, Occupancy};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
