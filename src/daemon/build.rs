@@ -125,6 +125,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let key = secrets.hmac.clone();
     let publisher =
         Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone());
     let workers = usize::from(config.life.workers.0);
@@ -140,6 +141,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         clock: Arc::clone(&clock),
         chance,
         timings: Arc::new(metrics.clone()),
+        key,
         settings: WorkSettings { workers, ..WorkSettings::default() },
     };
     Ok(House {

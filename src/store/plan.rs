@@ -365,5 +365,6 @@ fn noted(note: Note) -> Event {
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
         Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
+        Note::Monitor { of, turn } => Event::Monitor { of, turn },
     }
 }

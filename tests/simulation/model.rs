@@ -177,7 +177,8 @@ impl Model {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
-            | Event::Alarmed { .. } => Ok(()),
+            | Event::Alarmed { .. }
+            | Event::Monitor { .. } => Ok(()),
         }
     }
 

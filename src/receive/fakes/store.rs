@@ -113,7 +113,8 @@ impl Store for FakeStore {
             | Note::Suspended { .. }
             | Note::Resumed { .. }
             | Note::AuditRead { .. }
-            | Note::Alarmed { .. } => {}
+            | Note::Alarmed { .. }
+            | Note::Monitor { .. } => {}
         }
         Box::pin(ready(Ok(())))
     }

@@ -10,6 +10,8 @@
 //! | `D` | delivery | the delivery's row |
 //! | `G` | volume, offset | the live deliveries of a group |
 //! | `M` | – | the position in the journal, and what is counted once |
+//! | `O` | pipeline, monitor | what a monitor knows |
+//! | `O` | pipeline, monitor, flow | what it knows of one flow |
 //! | `P` | time, journal sequence | what may go then |
 //! | `Q` | mailbox, due time, delivery | empty: waits for work |
 //! | `R` | mailbox, message id | a refusal |
@@ -24,7 +26,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::IndexError;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::time::Timestamp;
 
 /// First byte of every value. Another one means an index made by another version: it is rebuilt.
@@ -46,6 +49,8 @@ pub mod kind {
     pub const DELIVERY: u8 = b'D';
     /// Groups in volumes.
     pub const GROUP: u8 = b'G';
+    /// Monitors.
+    pub const MONITOR: u8 = b'O';
     /// What may go, by time.
     pub const PURGE: u8 = b'P';
     /// Due deliveries.
@@ -136,6 +141,36 @@ pub fn counters(owner: &MailboxId) -> Vec<u8> {
     let mut key = vec![kind::COUNTERS];
     key.extend(owner.as_str().as_bytes());
     key
+}
+
+/// The place of a monitor, and the beginning of those of its flows.
+pub fn monitor(of: &MonitorId) -> Vec<u8> {
+    let mut key = vec![kind::MONITOR];
+    for name in [&of.pipeline, &of.monitor] {
+        let text = name.as_str().as_bytes();
+        key.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+        key.extend(text);
+    }
+    key
+}
+
+/// The place of a flow.
+pub fn flow(of: &MonitorId, flow: &str) -> Vec<u8> {
+    let mut key = monitor(of);
+    key.extend(flow.as_bytes());
+    key
+}
+
+/// The monitor in a key, and the flow; empty in the key of the monitor itself.
+pub fn monitor_and_flow(key: &[u8]) -> Option<(MonitorId, String)> {
+    let name = |rest: &[u8]| {
+        let (length, rest) = rest.split_first()?;
+        let (text, rest) = rest.split_at_checked(usize::from(*length))?;
+        Some((Name::new(std::str::from_utf8(text).ok()?).ok()?, rest.to_vec()))
+    };
+    let (pipeline, rest) = name(key.get(1..)?)?;
+    let (monitor, rest) = name(&rest)?;
+    Some((MonitorId { pipeline, monitor }, String::from_utf8(rest).ok()?))
 }
 
 /// The place of something that may go at `at`.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::course::Handling;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -347,6 +348,13 @@ pub enum Event {
         pipeline: Name,
         /// What about.
         code: FaultCode,
+    },
+    /// Something became of a monitor.
+    Monitor {
+        /// Which.
+        of: MonitorId,
+        /// What.
+        turn: Turn,
     },
 }
 

@@ -19,6 +19,9 @@ impl State {
         event: &Event,
     ) -> Result<(), IndexError> {
         let wall = at.wall;
+        if let Some((id, handling)) = event.handling() {
+            self.sighted(index, id, at, handling)?;
+        }
         match event {
             Event::Run { run, boot, key, time, .. } => {
                 self.meta.run = *run;
@@ -149,6 +152,7 @@ impl State {
             Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
+            Event::Monitor { of, turn } => self.turned(wall, of, turn)?,
             Event::Started { .. }
             | Event::Abandoned { .. }
             | Event::TailCut { .. }
@@ -209,7 +213,8 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        self.enter(Row { delivery, place, since: accepted.due, acknowledged: false, as_served })
+        let (acknowledged, counted) = (false, false);
+        self.enter(Row { delivery, place, since: accepted.due, acknowledged, as_served, counted })
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -220,7 +225,7 @@ impl State {
         wall: Timestamp,
         replay: &Replay,
     ) -> Result<(), IndexError> {
-        let Row { delivery: before, acknowledged, .. } = self.expect(index, replay.of)?;
+        let Row { delivery: before, acknowledged, counted, .. } = self.expect(index, replay.of)?;
         self.leave_group(index, replay.of, &before.location)?;
         self.change(index, replay.of, |_| Place::Ended { how: Ending::Replayed(id), keep: replay.keep })?;
         self.join_group(index, id, &before.location)?;
@@ -235,7 +240,7 @@ impl State {
             ..before
         };
         let place = waiting(replay.due, replay.alone);
-        self.enter(Row { delivery, place, since: replay.due, acknowledged, as_served: false })
+        self.enter(Row { delivery, place, since: replay.due, acknowledged, as_served: false, counted })
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {

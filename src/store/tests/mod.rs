@@ -3,6 +3,7 @@
 mod acts;
 mod compact;
 mod dedupe;
+mod monitors;
 mod recover;
 mod retain;
 mod run;
