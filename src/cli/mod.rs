@@ -14,6 +14,7 @@ mod journal;
 mod keys;
 mod man;
 mod message;
+mod monitor;
 mod output;
 mod pages;
 mod pipeline;
@@ -77,6 +78,9 @@ enum Command {
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
+    /// List what should come and did not, and accept what will not
+    #[command(subcommand)]
+    Monitor(monitor::Monitor),
     /// Show the whole of meshd against a simulated MESH, and count what went where
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
@@ -143,6 +147,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Message(message) => message.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
+        Command::Monitor(monitor) => monitor.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),
         #[cfg(feature = "simulator")]

@@ -156,6 +156,9 @@ async fn answer(
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
         }
+        Ask::AcceptMonitor { of, why } => {
+            operations.accept_monitor(of, operator?, why).await.map(Answer::MonitorAccepted).map_err(halted)
+        }
         Ask::Act { deliveries, act, why } => {
             let by = operator?;
             let most = if is_forced(act) { 1 } else { MOST_ACTS };

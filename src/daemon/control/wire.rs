@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{DeliveryId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
 use crate::ports::store::{Act, Acted, NotAllowed, SetAside};
@@ -65,6 +66,13 @@ pub enum Ask {
         /// Why, for the journal.
         why: Option<Remark>,
     },
+    /// Wait no longer for what this monitor missed.
+    AcceptMonitor {
+        /// Which.
+        of: MonitorId,
+        /// Why, for the journal.
+        why: Remark,
+    },
     /// Do this with each of these.
     Act {
         /// Which, at most [`MOST_ACTS`].
@@ -99,6 +107,8 @@ pub enum Answer {
     Found(Page),
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
+    /// To [`Ask::AcceptMonitor`]: whether it had an alarm.
+    MonitorAccepted(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }
