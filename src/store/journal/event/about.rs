@@ -81,7 +81,7 @@ impl Event {
     }
 
     /// What a round of work did with a delivery.
-    pub(crate) fn handling(&self) -> Option<(DeliveryId, &Handling)> {
+    pub fn handling(&self) -> Option<(DeliveryId, &Handling)> {
         match self {
             Self::Delivered { id, handling, .. }
             | Self::Discarded { id, handling, .. }
