@@ -25,6 +25,7 @@ mod schema;
 mod simulate;
 mod spool;
 mod status;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Command {
     Check(check::Check),
     /// Ask the running daemon how it is
     Status(status::Status),
+    /// Show the running daemon live, until Ctrl-C
+    Top(top::Top),
     /// Make the daemon's keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -140,6 +143,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Run(run) => run.run(context),
         Command::Check(check) => check.run(context),
         Command::Status(status) => status.run(context),
+        Command::Top(top) => top.run(context),
         Command::Keys(keys) => keys.run(context),
         Command::Output(output) => output.run(context),
         Command::Spool(spool) => spool.run(context),
