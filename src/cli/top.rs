@@ -74,15 +74,10 @@ impl Top {
 }
 
 fn status(socket: &Path) -> Result<Status, Failure> {
-    match ask(socket, Ask::Status)? {
-        Answer::Status(status) => Ok(*status),
-        Answer::SetAside(_)
-        | Answer::JournalHead(_)
-        | Answer::Found(_)
-        | Answer::Resumed(_)
-        | Answer::MonitorAccepted(_)
-        | Answer::Acted(_) => Err(anyhow!("the daemon answered another question").into()),
-    }
+    let Answer::Status(status) = ask(socket, Ask::Status)? else {
+        return Err(anyhow!("the daemon answered another question").into());
+    };
+    Ok(*status)
 }
 
 /// The terminal's size now: it may have been changed since the last view.

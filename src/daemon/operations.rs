@@ -10,6 +10,7 @@ use super::health::{Looked, is_ready};
 use super::monitors::Monitors;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
@@ -19,7 +20,9 @@ use crate::ports::clock::Clock;
 use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
-use crate::ports::store::{Acted, NotAllowed, Note, Order, SetAside, SetAsidePage, Store};
+use crate::ports::store::{
+    Acted, FoundAside, FoundGroups, NotAllowed, Note, Order, QueuePage, Queued, SetAsidePage, Store,
+};
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
 use crate::store::journal::Head;
@@ -44,9 +47,10 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// While MESH does not answer for a mailbox, mail may wait there since its last list.
+    /// While MESH does not answer for a mailbox, or it is not asked, mail may wait there since its last list.
     fn waits_since(&self, mailbox: &MailboxId, listed_at: Option<Timestamp>) -> Option<Timestamp> {
-        let is_silent = self.obstacles.has(&At::Mesh(mailbox.clone()));
+        let is_suspended = self.store.occupancy().suspension(mailbox).is_some();
+        let is_silent = is_suspended || self.obstacles.has(&At::Mesh(mailbox.clone()));
         self.waits.of(mailbox).into_iter().chain(listed_at.filter(|_| is_silent)).min()
     }
 
@@ -128,8 +132,16 @@ impl Operations for Desk {
         }
     }
 
-    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, FoundAside> {
         self.store.set_aside(page)
+    }
+
+    fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups> {
+        self.store.groups(after)
+    }
+
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
+        self.store.queue(page)
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {
@@ -175,6 +187,28 @@ impl Operations for Desk {
             let records = found.as_ref().map_or(0, |page| page.records.len() as u64);
             self.store.note(Note::AuditRead { by, what, records }).await?;
             Ok(found)
+        })
+    }
+
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool> {
+        Box::pin(async move {
+            let is_new = self.store.occupancy().suspension(&mailbox).is_none();
+            if is_new {
+                tracing::warn!(%mailbox, user = by.0, "an operator suspended a mailbox");
+                self.store.note(Note::MailboxSuspended { mailbox, by, why }).await?;
+            }
+            Ok(is_new)
+        })
+    }
+
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, why: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move {
+            let was_suspended = self.store.occupancy().suspension(&mailbox).is_some();
+            if was_suspended {
+                tracing::info!(%mailbox, user = by.0, "an operator resumed a mailbox");
+                self.store.note(Note::MailboxResumed { mailbox, by, why }).await?;
+            }
+            Ok(was_suspended)
         })
     }
 

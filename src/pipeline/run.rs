@@ -11,7 +11,7 @@ use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::monitor::Sighting;
-use crate::domain::output::{OutputPlan, Transform};
+use crate::domain::output::{OutputPlan, Transform, Unconsumed};
 
 impl Pipelines {
     /// The most specific pipeline that takes a message. No allocation; pipelines of other exact workflows are not looked
@@ -52,6 +52,17 @@ impl Pipelines {
             plans.extend(outputs.map(|output| (id.clone(), output.plan(mailbox, &[]))));
         }
         plans
+    }
+
+    /// Every output with a limit of what its consumer may leave there.
+    pub fn waiting(&self) -> Vec<(OutputPlan, Unconsumed)> {
+        let mut limits = Vec::new();
+        for (id, mailbox) in &self.mailboxes {
+            let pipelines = self.pipelines.iter().filter(|pipeline| pipeline.matching.admits(id));
+            let outputs = pipelines.flat_map(|pipeline| &pipeline.outputs);
+            limits.extend(outputs.filter_map(|output| Some((output.plan(mailbox, &[]), output.waiting(mailbox)?))));
+        }
+        limits
     }
 
     fn best(&self, places: &[usize], message: &Message<'_>) -> Result<Option<&Pipeline>, Fault> {

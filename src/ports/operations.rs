@@ -1,17 +1,20 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], [`Operations::accept_monitor`]
-//! and the record that [`Operations::audit`] leaves change anything; whoever calls them has made sure that the operator
-//! may.
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], [`Operations::accept_monitor`],
+//! those about whole mailboxes and the record that [`Operations::audit`] leaves change anything; whoever calls them has
+//! made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
-use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, SetAside, SetAsidePage};
+use super::store::{
+    Acted, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, QueuePage, Queued, SetAsidePage,
+};
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
@@ -25,7 +28,11 @@ pub trait Operations: Send + Sync {
     /// How it is.
     fn status(&self) -> Status;
     /// Deliveries that a person must look at.
-    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, FoundAside>;
+    /// Failures that are alike, in the order of their fingerprints, after one.
+    fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups>;
+    /// What waits for work, and what is in work.
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>>;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
@@ -36,6 +43,11 @@ pub trait Operations: Send + Sync {
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
     /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
     fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>>;
+    /// Has a mailbox rest: nothing is listed, fetched or worked for it until it is resumed, across restarts too. What is
+    /// on its way in or in work comes to its end. `false` if it rests already.
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool>;
+    /// Lets a mailbox go on; `false` if it does not rest.
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

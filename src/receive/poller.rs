@@ -151,11 +151,16 @@ impl Receive {
         }
     }
 
-    /// Receives until `stop`. On `stop` the chunk in hand is cut, and what is committed is still acknowledged.
+    /// Receives until `stop`, but while an operator has the mailbox rest: then there are handshakes alone, for MESH asks
+    /// for one a day (mesh-api 11). On `stop` the chunk in hand is cut, and what is committed is still acknowledged.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
         while !stop.is_cancelled() {
             let wait = match self.handshake_if_due().await? {
                 Some(fault) => self.wait_after(&fault, false),
+                None if self.is_suspended() => {
+                    self.until_resumed(&stop).await?;
+                    continue;
+                }
                 None => match self.until_next_poll() {
                     Duration::ZERO => self.poll(&stop).await?,
                     wait => wait,
@@ -167,6 +172,22 @@ impl Receive {
             }
         }
         Ok(())
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.receiver.store.occupancy().suspension(self.receiver.inbox.mailbox()).is_some()
+    }
+
+    /// Until an operator lets the mailbox go on, or a handshake may be due.
+    async fn until_resumed(&self, stop: &CancellationToken) -> Result<(), Halt> {
+        let mut watch = self.receiver.store.watch();
+        let mailbox = self.receiver.inbox.mailbox();
+        let resumed = watch.wait_for(|occupancy| occupancy.suspension(mailbox).is_none());
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            resumed = resumed => resumed.map(drop).map_err(|_| Halt("the store is gone".into())),
+            () = tokio::time::sleep(HANDSHAKE_GAP) => Ok(()),
+        }
     }
 
     /// Lists and fetches until nothing more comes; says how long to wait then.

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Refusal, SetAside,
-    SetAsidePage,
+    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
+    Order, QueuePage, Queued, Refusal, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -34,6 +35,10 @@ pub enum Command {
     Note(Note),
     /// What was set aside?
     SetAside(SetAsidePage),
+    /// What of it is alike, after this group?
+    Groups(Option<Fingerprint>),
+    /// What waits for work?
+    Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
     /// Is everything before this durable?
@@ -50,7 +55,11 @@ pub enum Answer {
     /// To [`Command::Lease`].
     Leases(Vec<Lease>),
     /// To [`Command::SetAside`].
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    /// To [`Command::Groups`].
+    Groups(FoundGroups),
+    /// To [`Command::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To every other.
@@ -71,7 +80,9 @@ pub(super) enum Planned {
     Known(MailboxId, Vec<(MessageId, Standing)>),
     /// Deliveries, and how long we have had them.
     Leases(Vec<(Delivery, Duration)>),
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    Groups(FoundGroups),
+    Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     Done,
     Declined(String),

@@ -13,6 +13,7 @@ pub mod committer;
 mod compaction;
 mod kept;
 mod plan;
+mod queue;
 mod recovery;
 mod retention;
 mod room;
@@ -23,6 +24,7 @@ mod tests;
 mod thread;
 mod time;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ pub use self::thread::{CommitterThread, open};
 use self::index::Index;
 use self::spool::{Appender, Spool};
 use crate::domain::digest::DigestKey;
+use crate::domain::ids::MailboxId;
 use crate::ports::clock::Clock;
 use crate::ports::disk::{Disk, Floor};
 
@@ -62,6 +65,9 @@ pub struct StoreSettings {
     pub directory: PathBuf,
     /// A journal segment is closed at this length, bytes.
     pub segment_bytes: u64,
+    /// Mailboxes whose deliveries are handled one at a time, in the order of their acceptance. A delivery that waits
+    /// keeps back those accepted after it; a dead or held one does not. One that a person replays is as if accepted then.
+    pub strict: BTreeSet<MailboxId>,
     /// Rows that each commit adds to a checkpoint on its way: [`CHECKPOINT_ROWS`].
     pub checkpoint_rows: usize,
     /// How long things are kept.

@@ -17,10 +17,10 @@ use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Settlement;
 use crate::ports::spool::{Spool as _, SpoolError};
-use crate::ports::store::{Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal, SetAside, SetAsidePage};
+use crate::ports::store::{Delivery, Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal};
 
 /// No lease, page or answer holds more rows: one batch of the index must stay below 256 KB.
-const MOST_ROWS: usize = 256;
+pub(super) const MOST_ROWS: usize = 256;
 /// No command forgets more refusals, for the same reason.
 const MOST_FORGOTTEN: usize = 64;
 /// A run of this age is calm: a death while one suspect is tried in it is hardly a coincidence.
@@ -110,7 +110,9 @@ impl Committer {
                 }
             }
             Command::Note(note) => self.done(moment, &noted(note)),
-            Command::SetAside(page) => Ok(Planned::SetAside(self.set_aside(&page)?)),
+            Command::SetAside(page) => Ok(Planned::SetAside(self.state.set_aside(self.index.as_ref(), &page)?)),
+            Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
+            Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Barrier => Ok(Planned::Done),
         }
@@ -253,6 +255,7 @@ impl Committer {
 
     /// The suspects under a prefix: those that rest, and all.
     ///
+    /// Where order is kept, one rests while anything accepted before it waits; and with its mailbox.
     /// One that has a death of its own rests until this run is calm. Whoever kills the daemon again and again kills it
     /// soon after each start, which is when suspects are tried: two such coincidences would make a healthy message
     /// poison. A message that really kills does so at the calm trial as well.
@@ -260,24 +263,29 @@ impl Committer {
         let all = self.state.scan(self.index.as_ref(), prefix, &keys::after(prefix), Order::Ascending, MOST_ROWS)?;
         let all: Vec<DeliveryId> = all.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId).collect();
         let mut resting = BTreeSet::new();
-        if self.time.age() < CALM {
-            for id in &all {
-                let row = self.state.row(self.index.as_ref(), *id)?.ok_or_else(|| missing(*id))?;
-                if row.delivery.solo_deaths > 0 {
-                    resting.insert(*id);
-                }
+        let is_calm = self.time.age() >= CALM;
+        for id in &all {
+            let Delivery { solo_deaths, mailbox, .. } = self.row(*id)?.delivery;
+            if !is_calm && solo_deaths > 0 || self.state.is_suspended(&mailbox) || !self.is_next(&mailbox, *id)? {
+                resting.insert(*id);
             }
         }
         Ok((resting, all))
     }
 
-    /// What is due in a mailbox, unless there are suspects to try: they run with nothing else in work.
+    /// What is due in a mailbox, unless it rests or there are suspects to try: they run with nothing else in work.
     fn due(&self, moment: Moment, wish: &LeaseWish) -> Result<Vec<DeliveryId>, Stop> {
+        if self.state.is_suspended(&wish.mailbox) {
+            return Ok(Vec::new());
+        }
         if self.state.meta.suspects > 0 {
             let (resting, _) = self.suspects(&[kind::SUSPECT])?;
             if self.state.meta.suspects > resting.len() as u64 {
                 return Ok(Vec::new());
             }
+        }
+        if self.state.is_strict(&wish.mailbox) {
+            return self.due_in_order(moment, wish);
         }
         let from = keys::mailbox(kind::QUEUE, &wish.mailbox);
         let to = keys::queued_until(&wish.mailbox, moment.now.plus(Duration::from_millis(1)));
@@ -285,14 +293,29 @@ impl Committer {
         let (mut ids, mut bytes) = (Vec::new(), 0u64);
         for (key, _) in self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, count)? {
             let Some(id) = keys::number_of(&key).map(DeliveryId) else { continue };
-            let row = self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?;
-            bytes = bytes.saturating_add(row.delivery.length);
+            bytes = bytes.saturating_add(self.row(id)?.delivery.length);
             if !ids.is_empty() && bytes > wish.bytes {
                 break;
             }
             ids.push(id);
         }
         Ok(ids)
+    }
+
+    /// The first of a mailbox's deliveries that wait, and nothing after it, however long it has to wait.
+    fn due_in_order(&self, moment: Moment, wish: &LeaseWish) -> Result<Vec<DeliveryId>, Stop> {
+        let first = self.state.first_waiting(self.index.as_ref(), &wish.mailbox)?;
+        let due = first.filter(|row| row.due().is_some_and(|due| due <= moment.now));
+        Ok(due.map(|row| row.delivery.id).into_iter().take(wish.count).collect())
+    }
+
+    /// Whether a delivery that waits need not wait for one accepted before it.
+    fn is_next(&self, mailbox: &MailboxId, id: DeliveryId) -> Result<bool, Stop> {
+        if !self.state.is_strict(mailbox) {
+            return Ok(true);
+        }
+        let first = self.state.first_waiting(self.index.as_ref(), mailbox)?;
+        Ok(first.is_none_or(|first| first.delivery.id == id))
     }
 
     fn settled(
@@ -317,24 +340,8 @@ impl Committer {
         }
     }
 
-    fn set_aside(&self, page: &SetAsidePage) -> Result<Vec<SetAside>, Stop> {
-        let ids = match (page.only, page.before) {
-            (Some(only), _) => vec![only],
-            (None, before) => {
-                let to = before.map_or(vec![kind::ASIDE + 1], |before| keys::delivery(kind::ASIDE, before));
-                let count = page.count.min(MOST_ROWS);
-                let keys = self.state.scan(self.index.as_ref(), &[kind::ASIDE], &to, Order::Descending, count)?;
-                keys.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId).collect()
-            }
-        };
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            let row = self.state.row(self.index.as_ref(), id)?;
-            if let Some(Row { delivery, place: Place::Aside { kind, reason, since, .. }, .. }) = row {
-                found.push(SetAside { delivery, kind, reason, since });
-            }
-        }
-        Ok(found)
+    fn row(&self, id: DeliveryId) -> Result<Row, Stop> {
+        Ok(self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?)
     }
 
     fn working(&self, id: DeliveryId) -> Result<Option<Row>, Stop> {
@@ -343,7 +350,7 @@ impl Committer {
     }
 }
 
-fn missing(id: DeliveryId) -> IndexError {
+pub(super) fn missing(id: DeliveryId) -> IndexError {
     IndexError(format!("delivery {id} is missing"))
 }
 
@@ -364,6 +371,8 @@ fn noted(note: Note) -> Event {
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
         Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
+        Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
+        Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
         Note::Monitor { of, turn } => Event::Monitor { of, turn },
     }

@@ -54,7 +54,8 @@ impl Committer {
         let StoreParts { disk, clock, key, spool: (spool, appender), mut index, settings } = parts;
         let directory = settings.directory.join("journal");
         let (journal, found) = Journal::open(disk.clone(), &directory, &settings.boot, clock.wall())?;
-        let (state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
+        let (mut state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
+        state.keep_order(settings.strict.clone());
         if !state.meta.key.is_empty() && state.meta.key != key.id() {
             let (ours, theirs) = (key.id(), &state.meta.key);
             return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured")));

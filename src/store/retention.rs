@@ -173,14 +173,14 @@ impl Committer {
         if needed || self.time.now().since(closed) < self.settings.retention.journal {
             return Ok(());
         }
-        self.remove_segment(oldest)
+        self.remove_segment(oldest, next.first)
     }
 
-    fn remove_segment(&mut self, name: &Name) -> Result<(), Stop> {
+    fn remove_segment(&mut self, name: &Name, next: u64) -> Result<(), Stop> {
         let path = name.path(self.journal.directory());
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
         let file = path.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-        self.record(moment, &Event::SegmentRemoved { file })?;
+        self.record(moment, &Event::SegmentRemoved { file, next })?;
         self.make_durable()?;
         self.disk
             .remove(Step::SegmentCompress, &path)

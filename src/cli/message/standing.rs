@@ -88,6 +88,8 @@ impl Standing {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
+            | Event::MailboxSuspended { .. }
+            | Event::MailboxResumed { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => return,
         };
@@ -107,9 +109,8 @@ impl fmt::Display for Standing {
         }
         let text = if self.text.is_empty() { "as the last step below says" } else { self.text.as_str() };
         write!(f, "{text}, since {}", self.since)?;
-        match (self.life, self.is_acknowledged) {
-            (Some(_), false) => f.write_str("; MESH has not heard that it is kept")?,
-            (Some(_), true) | (None, _) => {}
+        if self.life.is_some() && !self.is_acknowledged {
+            f.write_str("; MESH has not heard that it is kept")?;
         }
         f.write_str(if self.is_purged { "; purged" } else { "" })
     }

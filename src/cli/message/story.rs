@@ -25,8 +25,18 @@ pub(super) struct Line {
     pub(super) text: String,
 }
 
+/// Adds the steps that one record tells. What it tells of an earlier time goes where it belongs, since a message is
+/// listed before it is refused; all else is in the order of the records, whatever the clock did.
+pub(super) fn add(lines: &mut Vec<Line>, sequence: u64, at: Timestamp, event: &Event) {
+    for line in tell(sequence, at, event) {
+        let behind = lines.iter().rposition(|other| other.at <= line.at).map_or(0, |place| place + 1);
+        let place = if line.at < at { behind } else { lines.len() };
+        lines.insert(place, line);
+    }
+}
+
 /// The steps that one record tells.
-pub(super) fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
+fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
     let line = |at, delivery, text: String| Line { at, sequence, delivery, text };
     let one = |delivery: &DeliveryId, text: String| vec![line(at, Some(*delivery), text)];
     let free = |text: String| vec![line(at, None, text)];
@@ -122,6 +132,8 @@ pub(super) fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::Suspended { .. }
         | Event::Resumed { .. }
         | Event::AuditRead { .. }
+        | Event::MailboxSuspended { .. }
+        | Event::MailboxResumed { .. }
         | Event::Monitor { .. } => Vec::new(),
     }
 }

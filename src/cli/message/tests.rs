@@ -88,17 +88,17 @@ fn told(events: &[(u64, i64, Event)]) -> (String, Vec<String>) {
     for (sequence, after, event) in events {
         let at = Timestamp(began().0 + after);
         standing.after(*sequence, at, event);
-        lines.extend(tell(*sequence, at, event).iter().map(|line| text(line, began())));
+        add(&mut lines, *sequence, at, event);
     }
-    (standing.to_string(), lines)
+    (standing.to_string(), lines.iter().map(|line| text(line, began())).collect())
 }
 
 #[test]
 fn the_story_is_told_in_order_with_times_and_reasons() {
     let (_, lines) = told(&story());
     for (place, words) in [
-        (0, "+0.100 s           refused, it stays at MESH: MSG-BAD-ENCODING, not gzip; not fetched before"),
-        (1, "2026-01-05T09:30:12.000Z        +0.000 s           listed by MESH"),
+        (0, "2026-01-05T09:30:12.000Z        +0.000 s           listed by MESH"),
+        (1, "+0.100 s           refused, it stays at MESH: MSG-BAD-ENCODING, not gzip; not fetched before"),
         (2, "+0.250 s           fetched in 50 ms: 2 chunks, 90 bytes over the wire, try 2"),
         (3, "+0.300 s  d7       kept: data for workflow W, 120 bytes, sealed in 2 parts"),
         (4, "d7       acknowledged"),

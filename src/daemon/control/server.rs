@@ -22,8 +22,9 @@ use super::wire::{
 };
 use crate::domain::operator::Operator;
 use crate::ports::operations::Operations;
-use crate::ports::store::{Act, Order, SetAsidePage};
+use crate::ports::store::{Act, Order, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
+use crate::store::journal::event::KINDS;
 
 /// Operators and a monitoring agent: more at once is a mistake, and waits.
 const MOST_CONNECTIONS: usize = 16;
@@ -142,11 +143,20 @@ async fn answer(
     let halted = |halt: crate::ports::store::Halt| Refusal::Halted(halt.to_string());
     match request.ask {
         Ask::Status => Ok(Answer::Status(Box::new(operations.status()))),
-        Ask::SetAside { before, only, count } => {
-            let page = SetAsidePage { before, only, count: count.min(LARGEST_PAGE) };
+        Ask::SetAside { before, only, selection, count } => {
+            let page = SetAsidePage { before, only, selection: *selection, count: count.min(LARGEST_PAGE) };
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
         }
+        Ask::Groups { after } => operations.groups(after).await.map(Answer::Groups).map_err(halted),
+        Ask::Queue { mailbox, after, count } => {
+            let page = QueuePage { mailbox, after, count: count.min(LARGEST_PAGE) };
+            operations.queue(page).await.map(Answer::Queue).map_err(halted)
+        }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
+        // What was asked for goes to the journal: no words but our own (I8).
+        Ask::Trace(wanted) | Ask::Audit(wanted) if !wanted.kinds.iter().all(|kind| KINDS.contains(&kind.as_str())) => {
+            Err(Refusal::NotUnderstood { speaks: VERSION })
+        }
         Ask::Trace(wanted) if !wanted.is_about_a_message() => Err(Refusal::TooWide),
         Ask::Trace(wanted) => Ok(Answer::Found(operations.trace(*wanted).await.map_err(halted)??)),
         Ask::Audit(wanted) => {
@@ -158,6 +168,12 @@ async fn answer(
         }
         Ask::AcceptMonitor { of, why } => {
             operations.accept_monitor(of, operator?, why).await.map(Answer::MonitorAccepted).map_err(halted)
+        }
+        Ask::SuspendMailbox { mailbox, why } => {
+            operations.suspend_mailbox(mailbox, operator?, why).await.map(Answer::MailboxSuspended).map_err(halted)
+        }
+        Ask::ResumeMailbox { mailbox, why } => {
+            operations.resume_mailbox(mailbox, operator?, why).await.map(Answer::MailboxResumed).map_err(halted)
         }
         Ask::Act { deliveries, act, why } => {
             let by = operator?;

@@ -5,11 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{DeliveryId, Name};
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::{Act, Acted, NotAllowed, SetAside};
+use crate::ports::store::{Act, Acted, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
@@ -50,6 +51,23 @@ pub enum Ask {
         before: Option<DeliveryId>,
         /// Only this one.
         only: Option<DeliveryId>,
+        /// Only what this takes.
+        #[serde(default)]
+        selection: Box<Selection>,
+        /// At most so many; never more than [`LARGEST_PAGE`].
+        count: usize,
+    },
+    /// Which failures are alike?
+    Groups {
+        /// After this group.
+        after: Option<Fingerprint>,
+    },
+    /// What waits for work?
+    Queue {
+        /// Only in this mailbox.
+        mailbox: Option<MailboxId>,
+        /// Behind this place.
+        after: Option<QueuePlace>,
         /// At most so many; never more than [`LARGEST_PAGE`].
         count: usize,
     },
@@ -72,6 +90,20 @@ pub enum Ask {
         of: MonitorId,
         /// Why, for the journal.
         why: Remark,
+    },
+    /// Have this mailbox rest.
+    SuspendMailbox {
+        /// Which.
+        mailbox: MailboxId,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Let this mailbox go on.
+    ResumeMailbox {
+        /// Which.
+        mailbox: MailboxId,
+        /// Why, for the journal.
+        why: Option<Remark>,
     },
     /// Do this with each of these.
     Act {
@@ -100,7 +132,11 @@ pub enum Answer {
     /// To [`Ask::Status`].
     Status(Box<Status>),
     /// To [`Ask::SetAside`].
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    /// To [`Ask::Groups`].
+    Groups(FoundGroups),
+    /// To [`Ask::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
     /// To [`Ask::Trace`] and [`Ask::Audit`].
@@ -109,6 +145,10 @@ pub enum Answer {
     Resumed(bool),
     /// To [`Ask::AcceptMonitor`]: whether it had an alarm.
     MonitorAccepted(bool),
+    /// To [`Ask::SuspendMailbox`]: whether it did not rest already.
+    MailboxSuspended(bool),
+    /// To [`Ask::ResumeMailbox`]: whether it rested.
+    MailboxResumed(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }

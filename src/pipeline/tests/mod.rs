@@ -306,6 +306,7 @@ fn mailboxes() -> BTreeMap<MailboxId, MailboxOutputs> {
                 output: PathBuf::from("/srv/mesh").join(id),
                 group: Some("meshd-out".into()),
                 mode: 0o640,
+                waiting: None,
             };
             (MailboxId::new(id).expect("letters and digits"), outputs)
         })

@@ -6,6 +6,7 @@ mod lease;
 mod monitors;
 mod note;
 mod occupancy;
+mod queue;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,11 +14,16 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refusal};
-pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetAsidePage};
+pub use self::desk::{
+    Act, Acted, AsideState, FailureGroup, FoundAside, FoundGroups, NotAllowed, Order, Selection, SetAside,
+    SetAsideKind, SetAsidePage,
+};
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
-pub use self::occupancy::{Amount, MailboxOccupancy, Occupancy};
+pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
+pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
@@ -51,8 +57,12 @@ pub trait Store: Send + Sync {
     fn settle(&self, lease: Lease, settlement: Settlement) -> Reply<()>;
     /// Notes what the daemon itself did: start, stop, handshake, configuration, clock step. Durable on reply.
     fn note(&self, note: Note) -> Reply<()>;
-    /// Deliveries that a person must look at, newest first, after `page.after`.
-    fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
+    /// Deliveries that a person must look at, newest first.
+    fn set_aside(&self, page: SetAsidePage) -> Reply<FoundAside>;
+    /// Failures that are alike, in the order of their fingerprints, after one.
+    fn groups(&self, after: Option<Fingerprint>) -> Reply<FoundGroups>;
+    /// What waits for work, and what is in work. Changes nothing.
+    fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// How full we are, as of the last commit. Cheap.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::MailboxId;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
 use crate::ports::store::Monitors;
 
@@ -25,6 +26,13 @@ pub struct Occupancy {
     /// What monitors know. Shared, since it is read seldom and told with every commit.
     #[serde(skip)]
     pub monitors: Arc<Monitors>,
+}
+
+impl Occupancy {
+    /// Who has a mailbox rest, if someone does.
+    pub fn suspension(&self, mailbox: &MailboxId) -> Option<&MailboxSuspension> {
+        self.mailboxes.get(mailbox)?.suspended.as_ref()
+    }
 }
 
 /// How full one mailbox is, and what it did.
@@ -54,7 +62,7 @@ pub struct MailboxOccupancy {
     pub inferred_total: u64,
     /// Outputs ever published once more, after their own disk lost power (`OUT-REPUBLISHED`).
     pub republished_total: u64,
-    /// Earliest time something becomes due; `None` when nothing waits.
+    /// Earliest time something becomes due; `None` when nothing waits, or only what must not come out of turn.
     pub next_due: Option<Timestamp>,
     /// Last handshake that was answered.
     pub handshake_at: Option<Timestamp>,
@@ -62,6 +70,19 @@ pub struct MailboxOccupancy {
     pub listed_at: Option<Timestamp>,
     /// Last handshake that was tried.
     pub handshake_tried_at: Option<Timestamp>,
+    /// An operator has it rest: nothing is taken in or worked on.
+    pub suspended: Option<MailboxSuspension>,
+}
+
+/// Who has a mailbox rest, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxSuspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Remark,
 }
 
 /// Messages and their bytes.

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, ready};
 
 use super::{Log, Stage, mailbox};
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, NotAllowed,
-    Note, Occupancy, Order, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish,
+    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -113,6 +114,8 @@ impl Store for FakeStore {
             | Note::Suspended { .. }
             | Note::Resumed { .. }
             | Note::AuditRead { .. }
+            | Note::MailboxSuspended { .. }
+            | Note::MailboxResumed { .. }
             | Note::Alarmed { .. }
             | Note::Monitor { .. } => {}
         }
@@ -135,7 +138,14 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
-    fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
+    fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
+        not_for_pollers()
+    }
+    fn groups(&self, _: Option<Fingerprint>) -> Reply<FoundGroups> {
+        not_for_pollers()
+    }
+
+    fn set_aside(&self, _: SetAsidePage) -> Reply<FoundAside> {
         not_for_pollers()
     }
 

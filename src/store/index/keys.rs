@@ -5,13 +5,13 @@
 //!
 //! | Kind | Then | Value |
 //! |---|---|---|
-//! | `A` | delivery | empty: set aside, dead or held |
+//! | `A` | delivery | set aside, dead or held: what lists of it choose by |
 //! | `C` | mailbox text | its counters |
 //! | `D` | delivery | the delivery's row |
+//! | `E` | fingerprint, mailbox text | how many failures are alike |
 //! | `G` | volume, offset | the live deliveries of a group |
 //! | `M` | – | the position in the journal, and what is counted once |
-//! | `O` | pipeline, monitor | what a monitor knows |
-//! | `O` | pipeline, monitor, flow | what it knows of one flow |
+//! | `O` | mailbox, delivery | empty: waits for work, is in work or a suspect; so these are in order of acceptance |
 //! | `P` | time, journal sequence | what may go then |
 //! | `Q` | mailbox, due time, delivery | empty: waits for work |
 //! | `R` | mailbox, message id | a refusal |
@@ -20,12 +20,15 @@
 //! | `V` | volume | how many live deliveries it holds, and the length of their groups |
 //! | `W` | delivery | empty: started and not settled |
 //! | `X` | delivery | a chunk directory to remove |
+//! | `Y` | pipeline, monitor | what a monitor knows |
+//! | `Y` | pipeline, monitor, flow | what it knows of one flow |
 //!
 //! Values are postcard behind one version byte, [`VERSION`].
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::IndexError;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::time::Timestamp;
@@ -47,10 +50,12 @@ pub mod kind {
     pub const COUNTERS: u8 = b'C';
     /// Deliveries.
     pub const DELIVERY: u8 = b'D';
+    /// Failures that are alike.
+    pub const ALIKE: u8 = b'E';
     /// Groups in volumes.
     pub const GROUP: u8 = b'G';
-    /// Monitors.
-    pub const MONITOR: u8 = b'O';
+    /// All that has not come to an end and needs no person, in order of acceptance.
+    pub const WAITING: u8 = b'O';
     /// What may go, by time.
     pub const PURGE: u8 = b'P';
     /// Due deliveries.
@@ -67,6 +72,8 @@ pub mod kind {
     pub const WORKING: u8 = b'W';
     /// Chunk directories to remove.
     pub const REMOVAL: u8 = b'X';
+    /// Monitors.
+    pub const MONITOR: u8 = b'Y';
 }
 
 /// A kind and one number.
@@ -114,6 +121,13 @@ pub fn due_of(key: &[u8]) -> Option<Timestamp> {
 pub fn number_of(key: &[u8]) -> Option<u64> {
     let bytes = key.get(key.len().checked_sub(8)?..)?;
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// The place of a delivery among those of its mailbox that wait, in order of acceptance.
+pub fn waiting(owner: &MailboxId, id: DeliveryId) -> Vec<u8> {
+    let mut key = mailbox(kind::WAITING, owner);
+    key.extend(id.0.to_be_bytes());
+    key
 }
 
 /// The place of a suspect.
@@ -173,6 +187,21 @@ pub fn monitor_and_flow(key: &[u8]) -> Option<(MonitorId, String)> {
     Some((MonitorId { pipeline, monitor }, String::from_utf8(rest).ok()?))
 }
 
+/// The place of the failures of a mailbox that are alike.
+pub fn alike(fingerprint: Fingerprint, owner: &MailboxId) -> Vec<u8> {
+    let mut key = numbered(kind::ALIKE, fingerprint.0);
+    key.extend(owner.as_str().as_bytes());
+    key
+}
+
+/// The fingerprint and the mailbox in the key of failures that are alike.
+pub fn alike_of(key: &[u8]) -> Result<(Fingerprint, MailboxId), IndexError> {
+    let wrong = || IndexError("the key of failures that are alike".into());
+    let (number, text) = key.get(1..).and_then(|rest| rest.split_first_chunk()).ok_or_else(wrong)?;
+    let mailbox = MailboxId::new(String::from_utf8_lossy(text)).map_err(|_| wrong())?;
+    Ok((Fingerprint(u64::from_be_bytes(*number)), mailbox))
+}
+
 /// The place of something that may go at `at`.
 pub fn purge(at: Timestamp, sequence: u64) -> Vec<u8> {
     let mut key = purge_until(at);
@@ -215,7 +244,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, IndexError> {
 }
 
 /// What was stored.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, IndexError> {
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, IndexError> {
     match bytes.split_first() {
         Some((&VERSION, rest)) => {
             postcard::from_bytes(rest).map_err(|error| IndexError(format!("decode a row: {error}")))

@@ -24,6 +24,52 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
 
+/// The kinds of events, by the word in the member `e`.
+pub const KINDS: [&str; 42] = [
+    "run",
+    "started",
+    "stopping",
+    "stopped",
+    "accepted",
+    "acknowledged",
+    "repeated",
+    "refused",
+    "forgotten",
+    "working",
+    "suspect",
+    "staged",
+    "delivered",
+    "discarded",
+    "retry",
+    "deferred",
+    "released",
+    "held",
+    "dead",
+    "replayed",
+    "operator-released",
+    "operator-held",
+    "operator-discarded",
+    "purged",
+    "moved",
+    "volume-removed",
+    "parts-removed",
+    "abandoned",
+    "tail-cut",
+    "rebuilt",
+    "segment-removed",
+    "clock-step",
+    "handshake-tried",
+    "handshake",
+    "listed",
+    "configured",
+    "suspended",
+    "resumed",
+    "audit-read",
+    "mailbox-suspended",
+    "mailbox-resumed",
+    "alarmed",
+];
+
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "e", rename_all = "kebab-case", deny_unknown_fields)]
@@ -288,6 +334,8 @@ pub enum Event {
     SegmentRemoved {
         /// Its file name.
         file: String,
+        /// The first record that stays: a journal that begins there says why.
+        next: u64,
     },
     /// The wall clock moved by itself.
     ClockStep {
@@ -339,6 +387,25 @@ pub enum Event {
         what: String,
         /// How many records they were given.
         records: u64,
+    },
+    /// An operator has a mailbox rest.
+    MailboxSuspended {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// An operator let a mailbox go on.
+    MailboxResumed {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Remark>,
     },
     /// A pipeline raised an alarm about a message.
     Alarmed {

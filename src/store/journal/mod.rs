@@ -8,6 +8,7 @@
 //!   not open, and names the file and the offset.
 //! - A segment that reached its size is closed: beside it goes a [`checkpoint`] of the index when enough was written
 //!   since the last one, the ids it accepted ([`seen`]), and in small steps its compressed form ([`compress`]).
+//! - [`search`] finds records while others are written; [`verify`] checks them all.
 //! - The chain shows accidents and later edits. It does not hold against root on the running machine, who can write
 //!   a new chain; the head noted elsewhere, given to [`verify`], shows a tail that was cut off.
 

@@ -1,3 +1,5 @@
+mod mutations;
+
 use super::*;
 use crate::domain::time::Timestamp;
 use crate::store::disk::Simulated;

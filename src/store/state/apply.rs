@@ -4,8 +4,9 @@ use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, Publication};
+use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
-use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
+use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
 use crate::store::journal::event::{Acceptance, Event, Replay};
 
@@ -93,18 +94,20 @@ impl State {
                 })?;
                 counters.discarded_total += 1;
             }
-            Event::Retry { id, due, .. } => {
+            Event::Retry { id, due, reason, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     delivery.attempts += 1;
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
-            Event::Deferred { id, due, outputs, .. } => {
+            Event::Deferred { id, due, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
             Event::Released { id, due, .. } => {
                 let alone = matches!(self.expect(index, *id)?.place, Place::Working { alone: true });
@@ -153,6 +156,11 @@ impl State {
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
             Event::Monitor { of, turn } => self.turned(wall, of, turn)?,
+            Event::MailboxSuspended { mailbox, by, why } => {
+                let suspension = MailboxSuspension { since: wall, by: *by, why: why.clone() };
+                self.counters(mailbox).suspended = Some(suspension);
+            }
+            Event::MailboxResumed { mailbox, .. } => self.counters(mailbox).suspended = None,
             Event::Started { .. }
             | Event::Abandoned { .. }
             | Event::TailCut { .. }
@@ -213,8 +221,10 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        let (acknowledged, counted) = (false, false);
-        self.enter(Row { delivery, place, since: accepted.due, acknowledged, as_served, counted })
+        let (acknowledged, counted, last) = (false, false, None);
+        let row = Row { delivery, place, since: accepted.due, acknowledged, as_served, counted, last };
+        self.note_waiting(&row, false);
+        self.enter(index, row)
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -240,12 +250,14 @@ impl State {
             ..before
         };
         let place = waiting(replay.due, replay.alone);
-        self.enter(Row { delivery, place, since: replay.due, acknowledged, as_served: false, counted })
+        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false, counted, last: None };
+        self.note_waiting(&row, false);
+        self.enter(index, row)
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
-        self.leave(&row);
+        self.leave(index, &row)?;
         self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
         let Some(location) = row.payload() else { return Ok(()) };
@@ -280,18 +292,24 @@ impl State {
         to: impl FnOnce(&mut Delivery) -> Place,
     ) -> Result<&mut MailboxOccupancy, IndexError> {
         let mut row = self.expect(index, id)?;
-        self.leave(&row);
-        let was_staged = row.is_staged();
+        self.leave(index, &row)?;
+        let (was_staged, was_waiting) = (row.is_staged(), row.is_waiting());
         let [inferred, republished] = UNSEEN.map(|how| published(&row.delivery, how));
         row.place = to(&mut row.delivery);
         self.note_staged(id, was_staged, row.is_staged());
+        self.note_waiting(&row, was_waiting);
         let counters = self.counters(&row.delivery.mailbox);
         let [inferred_now, republished_now] = UNSEEN.map(|how| published(&row.delivery, how));
         counters.inferred_total += inferred_now.saturating_sub(inferred);
         counters.republished_total += republished_now.saturating_sub(republished);
         let mailbox = row.delivery.mailbox.clone();
-        self.enter(row)?;
+        self.enter(index, row)?;
         Ok(self.counters(&mailbox))
+    }
+
+    fn note_reason(&mut self, index: &dyn Index, id: DeliveryId, reason: &Reason) -> Result<(), IndexError> {
+        let row = Row { last: Some(reason.clone()), ..self.expect(index, id)? };
+        self.put(keys::delivery(kind::DELIVERY, id), &row)
     }
 
     fn note_staged(&mut self, id: DeliveryId, was: bool, is: bool) {
@@ -303,7 +321,17 @@ impl State {
         }
     }
 
-    fn leave(&mut self, row: &Row) {
+    fn note_waiting(&mut self, row: &Row, was: bool) {
+        let key = keys::waiting(&row.delivery.mailbox, row.delivery.id);
+        match (was, row.is_waiting()) {
+            (false, true) => self.set(key),
+            (true, false) => self.remove(key),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn leave(&mut self, index: &dyn Index, row: &Row) -> Result<(), IndexError> {
+        self.leave_alike(index, row)?;
         let delivery = &row.delivery;
         match &row.place {
             Place::Queued { due } => self.remove(keys::queued(&delivery.mailbox, *due, delivery.id)),
@@ -327,9 +355,11 @@ impl State {
         let amount = self.amount(row);
         amount.messages = amount.messages.saturating_sub(1);
         amount.bytes = amount.bytes.saturating_sub(row.bytes());
+        Ok(())
     }
 
-    fn enter(&mut self, row: Row) -> Result<(), IndexError> {
+    fn enter(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
+        self.join_alike(index, &row)?;
         let delivery = &row.delivery;
         let expiring = Expiring::Delivery(delivery.id);
         match &row.place {
@@ -344,7 +374,7 @@ impl State {
                 self.meta.suspects += 1;
             }
             Place::Aside { keep, .. } => {
-                self.set(keys::delivery(kind::ASIDE, delivery.id));
+                self.note_aside(&row)?;
                 if let Some(keep) = keep {
                     self.put(keys::purge(*keep, delivery.id.0), &expiring)?;
                 }

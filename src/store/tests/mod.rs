@@ -3,12 +3,16 @@
 mod acts;
 mod compact;
 mod dedupe;
+mod desk;
 mod monitors;
+mod order;
+mod queue;
 mod recover;
 mod retain;
 mod run;
 mod staged;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -26,7 +30,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
 use crate::domain::settlement::{DeathCause, Reason, Settlement};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{
-    Acceptance, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Refusal, SetAside,
+    Acceptance, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Refusal, Selection, SetAside,
     SetAsidePage,
 };
 
@@ -65,6 +69,7 @@ struct Machine {
     index: Memory,
     clock: Arc<HandClock>,
     segment_bytes: u64,
+    strict: BTreeSet<MailboxId>,
     boot: &'static str,
     key: &'static [u8],
     identity: age::x25519::Identity,
@@ -77,6 +82,7 @@ impl Machine {
             index: Memory::default(),
             clock: Arc::new(HandClock(Mutex::new((1_767_605_412_000, HOUR)))),
             segment_bytes: 1 << 20,
+            strict: BTreeSet::new(),
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
             identity: age::x25519::Identity::generate(),
@@ -89,7 +95,9 @@ impl Machine {
         let identity = &self.identity;
         let spool = SpoolSettings {
             directory: "/state/spool".into(),
-            recipients: [(mailbox(), vec![identity.to_public().to_string()])].into(),
+            recipients: ["X26ABC1", "X26ABC2"]
+                .map(|id| (MailboxId::new(id).unwrap(), vec![identity.to_public().to_string()]))
+                .into(),
             identities: vec![identity.to_string()],
             volume_bytes: 1 << 20,
             volume_age: MINUTE,
@@ -103,6 +111,7 @@ impl Machine {
             settings: StoreSettings {
                 directory: "/state".into(),
                 segment_bytes: self.segment_bytes,
+                strict: self.strict.clone(),
                 checkpoint_rows: 10,
                 retention: Retention::default(),
                 head_interval: MINUTE,
@@ -166,9 +175,9 @@ impl Committer {
     }
 
     fn set_aside_now(&mut self) -> Vec<SetAside> {
-        let page = SetAsidePage { before: None, only: None, count: 10 };
+        let page = SetAsidePage { before: None, only: None, selection: Selection::default(), count: 10 };
         let Answer::SetAside(found) = self.one(Command::SetAside(page)) else { panic!() };
-        found
+        found.page
     }
 
     fn counters(&mut self) -> MailboxOccupancy {

@@ -2,12 +2,13 @@ use std::io::{Read, Write};
 
 use super::*;
 use crate::daemon::control::client::{AskError, ask};
-use crate::domain::ids::{DeliveryId, Name};
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Acted, Halt, NotAllowed, SetAside};
+use crate::ports::store::{Acted, FoundAside, FoundGroups, Halt, NotAllowed, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -33,7 +34,15 @@ impl Operations for Parrot {
         }
     }
 
-    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, FoundAside> {
+        Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups> {
+        Box::pin(async move { Ok(FoundGroups { page: Vec::new(), rest: after }) })
+    }
+
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
     }
 
@@ -55,6 +64,14 @@ impl Operations for Parrot {
 
     fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>> {
         Box::pin(async move { Ok(Err(Unreadable(format!("{by} read {wanted}")))) })
+    }
+
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, _: Remark) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
+    }
+
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
     }
 
     fn journal_head(&self) -> Told<'_, String> {
@@ -90,7 +107,8 @@ fn a_question_gets_its_answer() {
 
 #[test]
 fn a_page_is_never_larger_than_the_largest() {
-    let question = Ask::SetAside { before: Some(DeliveryId(9)), only: None, count: usize::MAX };
+    let question =
+        Ask::SetAside { before: Some(DeliveryId(9)), only: None, selection: Box::default(), count: usize::MAX };
     let error = while_served(|path| ask(path, question)).expect_err("the parrot has halted");
     assert!(error.to_string().contains("count: 200"), "{error}");
 }
@@ -166,6 +184,52 @@ async fn a_pipeline_is_resumed_in_the_name_of_who_asks_and_only_by_who_may_act()
     assert_eq!(answer(&request, Ok(Operator(1001)), &Parrot).await, Ok(Answer::Resumed(false)));
     let looks = Refusal::MayOnlyLook { group: None };
     assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+}
+
+fn asking(ask: Ask) -> Vec<u8> {
+    serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON")
+}
+
+#[tokio::test]
+async fn whoever_looks_may_trace_one_message_and_only_who_acts_may_read_the_rest_of_the_journal() {
+    let looks = || Err(Refusal::MayOnlyLook { group: None });
+    let one = Search { delivery: Some(DeliveryId(7)), ..Search::default() };
+    let traced = Refusal::Unreadable(Unreadable("traced delivery d7, from record 1".into()));
+    assert_eq!(answer(&asking(Ask::Trace(Box::new(one.clone()))), looks(), &Parrot).await, Err(traced));
+    let all = asking(Ask::Trace(Box::default()));
+    assert_eq!(answer(&all, Ok(Operator(1000)), &Parrot).await, Err(Refusal::TooWide));
+    let audit = asking(Ask::Audit(Box::new(one)));
+    assert_eq!(answer(&audit, looks(), &Parrot).await, Err(Refusal::MayOnlyLook { group: None }));
+    let smith = Search { kinds: vec!["dead".into(), "SMITH".into()], ..Search::default() };
+    let not_ours = answer(&asking(Ask::Audit(Box::new(smith))), Ok(Operator(1000)), &Parrot).await;
+    assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "its words would go to the journal");
+    let read = Refusal::Unreadable(Unreadable("user 1000 read delivery d7, from record 1".into()));
+    assert_eq!(answer(&audit, Ok(Operator(1000)), &Parrot).await, Err(read));
+}
+
+#[test]
+fn a_search_that_goes_on_fits_into_a_request() {
+    let longest = Search {
+        message: MessageId::new("m".repeat(100)).ok(),
+        mailbox: MailboxId::new("m".repeat(100)).ok(),
+        lives: (0..200).map(|n| DeliveryId(u64::MAX - n)).collect(),
+        ..Search::default()
+    };
+    assert!(asking(Ask::Audit(Box::new(longest))).len() < LONGEST_REQUEST as usize);
+}
+
+#[tokio::test]
+async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let mailbox = MailboxId::new("OF1000").expect("an id");
+    let why = Remark::new("INC0012345").expect("a remark");
+    let suspend = Ask::SuspendMailbox { mailbox: mailbox.clone(), why };
+    let resume = Ask::ResumeMailbox { mailbox, why: None };
+    for (ask, done) in [(suspend, Answer::MailboxSuspended(true)), (resume, Answer::MailboxResumed(true))] {
+        let request = serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON");
+        assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
+        let looks = Refusal::MayOnlyLook { group: None };
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
 }
 
 #[test]

@@ -63,6 +63,9 @@ impl Event {
             | Self::OperatorDiscarded { id, by, .. } => About { by: Some(*by), ..of(id) },
             Self::Working { ids, .. } | Self::Moved { ids, .. } => About { deliveries: ids, ..About::default() },
             Self::HandshakeTried { mailbox } | Self::Handshake { mailbox } | Self::Listed { mailbox } => at(mailbox),
+            Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
+                About { by: Some(*by), ..at(mailbox) }
+            }
             Self::Resumed { by, .. } | Self::AuditRead { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Begun | Turn::Raised | Turn::Cleared | Turn::Ended, .. }
@@ -82,48 +85,15 @@ impl Event {
 
     /// What a round of work did with a delivery.
     pub fn handling(&self) -> Option<(DeliveryId, &Handling)> {
-        match self {
-            Self::Delivered { id, handling, .. }
-            | Self::Discarded { id, handling, .. }
-            | Self::Retry { id, handling, .. }
-            | Self::Deferred { id, handling, .. }
-            | Self::Held { id, handling, .. }
-            | Self::Dead { id, handling, .. } => Some((*id, handling.as_deref()?)),
-            Self::Accepted(_)
-            | Self::Acknowledged { .. }
-            | Self::Repeated { .. }
-            | Self::Refused { .. }
-            | Self::Forgotten { .. }
-            | Self::Working { .. }
-            | Self::Suspect { .. }
-            | Self::Staged { .. }
-            | Self::Released { .. }
-            | Self::Replayed(_)
-            | Self::OperatorReleased { .. }
-            | Self::OperatorHeld { .. }
-            | Self::OperatorDiscarded { .. }
-            | Self::Purged { .. }
-            | Self::Moved { .. }
-            | Self::VolumeRemoved { .. }
-            | Self::PartsRemoved { .. }
-            | Self::Abandoned { .. }
-            | Self::TailCut { .. }
-            | Self::Rebuilt { .. }
-            | Self::SegmentRemoved { .. }
-            | Self::ClockStep { .. }
-            | Self::HandshakeTried { .. }
-            | Self::Handshake { .. }
-            | Self::Listed { .. }
-            | Self::Run { .. }
-            | Self::Started { .. }
-            | Self::Stopping
-            | Self::Stopped
-            | Self::Configured { .. }
-            | Self::Suspended { .. }
-            | Self::Resumed { .. }
-            | Self::AuditRead { .. }
-            | Self::Alarmed { .. }
-            | Self::Monitor { .. } => None,
-        }
+        let (Self::Delivered { id, handling, .. }
+        | Self::Discarded { id, handling, .. }
+        | Self::Retry { id, handling, .. }
+        | Self::Deferred { id, handling, .. }
+        | Self::Held { id, handling, .. }
+        | Self::Dead { id, handling, .. }) = self
+        else {
+            return None;
+        };
+        Some((*id, handling.as_deref()?))
     }
 }

@@ -32,6 +32,18 @@ fn events_read_as_version_1_says() {
     let table = [
         (Event::Stopped, r#"{"e":"stopped"}"#),
         (
+            Event::MailboxSuspended {
+                mailbox: mailbox(),
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            },
+            r#"{"e":"mailbox-suspended","mailbox":"X26ABC1","by":1000,"why":"INC0012345"}"#,
+        ),
+        (
+            Event::MailboxResumed { mailbox: mailbox(), by: Operator(1000), why: None },
+            r#"{"e":"mailbox-resumed","mailbox":"X26ABC1","by":1000}"#,
+        ),
+        (
             Event::Replayed(Box::new(Replay {
                 of: id,
                 mailbox: mailbox(),
@@ -83,4 +95,11 @@ fn events_read_as_version_1_says() {
 fn an_event_with_a_member_we_do_not_know_is_not_read() {
     assert!(serde_json::from_str::<Event>(r#"{"e":"listed","mailbox":"X26ABC1","more":1}"#).is_err());
     assert!(serde_json::from_str::<Event>(r#"{"e":"something-new"}"#).is_err());
+}
+
+#[test]
+fn the_kinds_are_all_there_are() {
+    let unknown = serde_json::from_str::<Event>(r#"{"e":"?"}"#).expect_err("there is no such kind").to_string();
+    let expected = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+    assert!(unknown.contains(&format!("expected one of {expected} at")), "{unknown}");
 }
