@@ -197,6 +197,9 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(1_800);
 
+    /// What comes; what is missing then, what is next, and how many came again.
+    type Case = (&'static [u64], &'static [(u64, u64)], u64, u64);
+
     fn taken(numbers: &[u64]) -> Sequence {
         let mut all = numbers.iter().enumerate();
         let mut sequence = Sequence::begin(*all.next().expect("one number").1);
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_comes_means_what_the_table_says() {
-        let cases: [(&[u64], &[(u64, u64)], u64, u64); 13] = [
+        let cases: [Case; 13] = [
             (&[7, 8, 9], &[], 10, 0),
             (&[7, 9], &[(8, 8)], 10, 0),
             (&[7, 11, 9], &[(8, 8), (10, 10)], 12, 0),

@@ -25,7 +25,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 42] = [
+pub const KINDS: [&str; 43] = [
     "run",
     "started",
     "stopping",
@@ -68,6 +68,7 @@ pub const KINDS: [&str; 42] = [
     "mailbox-suspended",
     "mailbox-resumed",
     "alarmed",
+    "monitor",
 ];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
