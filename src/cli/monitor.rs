@@ -37,8 +37,8 @@ pub(super) struct List {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Of a monitor that counts, the numbers that it names now are waited for no longer; of one that waits
-for messages, the time is counted anew. What is missed afterwards is an alarm again.
+Of a monitor that counts, the numbers that it names now are waited for no longer; of one that
+waits for messages, the time is counted anew. What is missed afterwards is an alarm again.
 
 Examples:
   meshd monitor accept pathology numbers --reason \"the laboratory voided 4711, INC0012345\"")]
