@@ -16,6 +16,7 @@ mod keys;
 mod mailbox;
 mod man;
 mod message;
+mod monitor;
 mod output;
 mod pages;
 mod pipeline;
@@ -27,6 +28,7 @@ mod schema;
 mod simulate;
 mod spool;
 mod status;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ enum Command {
     Check(check::Check),
     /// Ask the running daemon how it is
     Status(status::Status),
+    /// Show the running daemon live, until Ctrl-C
+    Top(top::Top),
     /// Make the daemon's keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -89,6 +93,9 @@ enum Command {
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
+    /// List what should come and did not, and accept what will not
+    #[command(subcommand)]
+    Monitor(monitor::Monitor),
     /// Show the whole of meshd against a simulated MESH, and count what went where
     #[cfg(feature = "simulator")]
     Demo(demo::Demo),
@@ -148,6 +155,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Run(run) => run.run(context),
         Command::Check(check) => check.run(context),
         Command::Status(status) => status.run(context),
+        Command::Top(top) => top.run(context),
         Command::Keys(keys) => keys.run(context),
         Command::Output(output) => output.run(context),
         Command::Spool(spool) => spool.run(context),
@@ -158,6 +166,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Audit(audit) => audit.run(context),
         Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
+        Command::Monitor(monitor) => monitor.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),
         #[cfg(feature = "simulator")]

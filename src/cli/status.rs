@@ -119,6 +119,7 @@ mod tests {
             certificate_days: Some(90),
             ready: true,
             pipelines: Vec::new(),
+            monitors: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         };

@@ -127,6 +127,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let key = secrets.hmac.clone();
     let backlogs = Backlogs::new(Arc::clone(&clock));
     backlogs.change(pipelines.waiting());
     let publisher =
@@ -145,6 +146,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         clock: Arc::clone(&clock),
         chance,
         timings: Arc::new(metrics.clone()),
+        key,
         settings: WorkSettings { workers, ..WorkSettings::default() },
     };
     Ok(House {

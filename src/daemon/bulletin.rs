@@ -192,7 +192,7 @@ fn roots(plans: &[(MailboxId, OutputPlan)]) -> BTreeMap<PathBuf, Root> {
 fn text(status: &Status, state: &str, mailboxes: &BTreeSet<MailboxId>, path: &PathBuf, head: &Head) -> String {
     let concerns = |at: &At| match at {
         // Which roots its mail would have come to is not known before it runs.
-        At::Store | At::Pipeline(_) => true,
+        At::Store | At::Pipeline(_) | At::Monitor(_) => true,
         At::Door(mailbox) | At::Mesh(mailbox) => mailboxes.contains(mailbox),
         At::Output(root) => root == path,
     };

@@ -1,7 +1,8 @@
 //! What `/metrics` tells, in the OpenMetrics text format.
 //!
 //! Counters and gauges are read from the same [`Status`] that `meshd status` shows, at the moment of asking; only
-//! durations are gathered here. Labels are mailbox ids, and places and codes of obstacles: no message, no person (I8).
+//! durations are gathered here. Labels are mailbox ids, pipelines, monitors, and places and codes of obstacles: no
+//! message, no person (I8).
 //! What moves fast comes as counters rather than a gauge: accepted and acknowledged, delivered and discarded.
 
 use std::collections::BTreeMap;
@@ -17,8 +18,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{MailboxId, Name};
 use crate::domain::time::Timestamp;
+use crate::ports::monitors::MonitorStatus;
 use crate::ports::operations::{MailboxStatus, Status};
 use crate::ports::store::MailboxOccupancy;
 use crate::ports::timings::{Span, Timings};
@@ -41,6 +43,8 @@ enum Value {
     Each(fn(&MailboxOccupancy) -> Option<f64>),
     /// The same, from what this process knows of it.
     Mailbox(fn(&MailboxStatus) -> Option<f64>),
+    /// One for each monitor.
+    Monitor(fn(&MonitorStatus) -> Option<f64>),
     /// One for each sort of obstacle that there is.
     Obstacles,
     /// One in all.
@@ -50,7 +54,7 @@ enum Value {
 /// Every metric but the durations: see [`named`].
 const METRICS: &[Metric] = {
     use Kind::{Bytes, Counter, Gauge, Time};
-    use Value::{Each, Mailbox, Whole};
+    use Value::{Each, Mailbox, Monitor, Whole};
     &[
         Metric("meshd_accepted", "Messages kept", Counter, Each(|of| count(of.accepted_total))),
         Metric("meshd_acknowledged", "Messages acknowledged to MESH", Counter, Each(|of| count(of.acknowledged_total))),
@@ -83,6 +87,18 @@ const METRICS: &[Metric] = {
         ),
         Metric("meshd_start", "When this process began", Time, Whole(|status| Some(seconds(status.started_at)))),
         Metric("meshd_ready", "1 while mail can be taken in", Gauge, Whole(|status| count(u64::from(status.ready)))),
+        Metric(
+            "meshd_monitor_alarms",
+            "1 while something that a monitor expects has not come",
+            Gauge,
+            Monitor(|monitor| count(u64::from(monitor.alarm.is_some()))),
+        ),
+        Metric(
+            "meshd_monitor_last_message",
+            "When the last message that a monitor saw was kept",
+            Time,
+            Monitor(|monitor| monitor.last.map(seconds)),
+        ),
         Metric("meshd_obstacles", "What is in the way, by where and why; none if nothing is", Gauge, Value::Obstacles),
     ]
 };
@@ -162,6 +178,17 @@ impl EncodeLabelSet for Label {
     }
 }
 
+/// `pipeline="…",monitor="…"`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Watched(Name, Name);
+
+impl EncodeLabelSet for Watched {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
+        ("pipeline", self.0.as_str()).encode(encoder.encode_label())?;
+        ("monitor", self.1.as_str()).encode(encoder.encode_label())
+    }
+}
+
 /// `at="…",code="…"`: which output or pipeline it is says `meshd status`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Sort(&'static str, String);
@@ -211,6 +238,14 @@ impl Collector for Reading {
                 }
                 Value::Each(read) => each(&mut family, *kind, &self.0, |mailbox| read(&mailbox.occupancy))?,
                 Value::Mailbox(read) => each(&mut family, *kind, &self.0, read)?,
+                Value::Monitor(read) => {
+                    for monitor in &self.0.monitors {
+                        if let Some(value) = read(monitor) {
+                            let label = Watched(monitor.pipeline.clone(), monitor.name.clone());
+                            write(&mut family.encode_family(&label)?, *kind, value)?;
+                        }
+                    }
+                }
                 Value::Obstacles => {
                     for (sort, number) in sorts(&self.0) {
                         write(&mut family.encode_family(&sort)?, *kind, number as f64)?;
@@ -265,6 +300,15 @@ mod tests {
             certificate_days: None,
             ready: true,
             pipelines: Vec::new(),
+            monitors: vec![MonitorStatus {
+                pipeline: Name::new("pathology").expect("a name"),
+                name: Name::new("lab").expect("a name"),
+                kind: "traffic".into(),
+                last: Some(Timestamp(3_500)),
+                alarm: None,
+                unfollowed: 0,
+                flows: Vec::new(),
+            }],
             obstacles: [1, 2].map(obstacle).into(),
             mailboxes: vec![MailboxStatus {
                 id: mailbox.clone(),
@@ -280,6 +324,8 @@ mod tests {
             "meshd_accepted_total{mailbox=\"X26ABC1\"} 3.0",
             "meshd_last_list_timestamp_seconds{mailbox=\"X26ABC1\"} 1.5",
             "meshd_waits_since_timestamp_seconds{mailbox=\"X26ABC1\"} 2.5",
+            "meshd_monitor_alarms{pipeline=\"pathology\",monitor=\"lab\"} 0.0",
+            "meshd_monitor_last_message_timestamp_seconds{pipeline=\"pathology\",monitor=\"lab\"} 3.5",
             "meshd_journal_records_total 42.0",
             "meshd_ready 1.0",
             "meshd_obstacles{at=\"output\",code=\"OUT-WRITE\"} 2.0",

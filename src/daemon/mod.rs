@@ -17,6 +17,7 @@ mod keys;
 mod lock;
 mod logging;
 mod metrics;
+mod monitors;
 mod notify;
 mod online;
 mod operations;

@@ -7,14 +7,17 @@ use tokio::sync::watch;
 
 use super::archive::Archive;
 use super::health::{Looked, is_ready};
+use super::monitors::Monitors;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
+use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
 use crate::ports::store::{
@@ -39,6 +42,7 @@ pub(super) struct Desk {
     pub(super) waits: Waits,
     pub(super) pipelines: watch::Receiver<Arc<Pipelines>>,
     pub(super) suspensions: Suspensions,
+    pub(super) monitors: Monitors,
     pub(super) archive: Archive,
 }
 
@@ -79,6 +83,14 @@ fn suspended(pipeline: &PipelineStatus) -> Option<Obstacle> {
     })
 }
 
+/// Mail that did not come is in nobody's way, and yet must be seen.
+fn missed(monitor: &MonitorStatus) -> Option<Obstacle> {
+    let MonitorStatus { pipeline, name, alarm, .. } = monitor;
+    let MonitorAlarm { code, detail, since } = alarm.clone()?;
+    let at = At::Monitor(MonitorId { pipeline: pipeline.clone(), monitor: name.clone() });
+    Some(Obstacle { at, code, detail, since })
+}
+
 impl Operations for Desk {
     fn status(&self) -> Status {
         let occupancy = self.store.occupancy();
@@ -93,7 +105,8 @@ impl Operations for Desk {
                 occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
             })
             .collect();
-        let pipelines = self.pipelines();
+        let (pipelines, monitors) = (self.pipelines(), self.monitors.all());
+        let found = pipelines.iter().filter_map(suspended).chain(monitors.iter().filter_map(missed));
         let ready = is_ready(
             *self.phase.borrow(),
             self.clock.monotonic(),
@@ -112,8 +125,9 @@ impl Operations for Desk {
             dropped_leases: occupancy.dropped_leases,
             certificate_days: self.http.health().client_certificate_days(now),
             ready,
-            obstacles: self.obstacles.all().into_iter().chain(pipelines.iter().filter_map(suspended)).collect(),
+            obstacles: self.obstacles.all().into_iter().chain(found).collect(),
             pipelines,
+            monitors,
             mailboxes,
         }
     }
@@ -152,6 +166,10 @@ impl Operations for Desk {
             }
             Ok(is_lifted)
         })
+    }
+
+    fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool> {
+        Box::pin(self.monitors.accept(of, by, why))
     }
 
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {

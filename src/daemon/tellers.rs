@@ -14,6 +14,7 @@ use super::control::{Control, ControlError, Groups};
 use super::crew::Crew;
 use super::health::{self, Watched};
 use super::http::{self, Told};
+use super::monitors::Monitors;
 use super::operations::Desk;
 use super::{Stop, heartbeat};
 use crate::config::{Config, Listen};
@@ -54,6 +55,11 @@ impl Tellers {
         let (looked, looks) = watch::channel(None);
         let head = house.committer.head();
         let organisations = config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), mailbox.organisation.clone()));
+        let monitors = Monitors {
+            store: Arc::clone(&house.store),
+            pipelines: house.work.pipelines.clone(),
+            clock: Arc::clone(&house.clock),
+        };
         let desk: Arc<dyn Operations> = Arc::new(Desk {
             store: Arc::clone(&house.store),
             head: head.clone(),
@@ -67,6 +73,7 @@ impl Tellers {
             waits: house.waits.clone(),
             pipelines: house.work.pipelines.clone(),
             suspensions: house.work.suspensions.clone(),
+            monitors: monitors.clone(),
             archive: Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock)),
         });
 
@@ -97,6 +104,8 @@ impl Tellers {
             health::watch(watched, looked, stop).await;
             Ok(())
         });
+        let stop = token.clone();
+        crew.add("monitors", async move { Ok(monitors.watch(stop).await?) });
         let bulletins = Bulletins {
             operations: Arc::clone(&desk),
             obstacles: house.obstacles.clone(),

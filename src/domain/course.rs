@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::Name;
+use super::monitor::Sighting;
 use super::time::Timestamp;
 
 /// How a message came from MESH.
@@ -56,6 +57,9 @@ pub struct Handling {
     /// The same of the publishing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publishing: Option<u64>,
+    /// Which of the pipeline's monitors saw the message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<Sighting>,
 }
 
 /// A stage's name, and how long it took, milliseconds.
@@ -70,6 +74,7 @@ pub fn milliseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::monitor::Numbered;
 
     /// The journal holds these words: they change only with its version.
     #[test]
@@ -86,9 +91,17 @@ mod tests {
             stages: vec![StageTime("route".into(), 1)],
             staging: Some(2),
             publishing: None,
+            seen: Vec::new(),
         };
         let text = serde_json::to_string(&handling).expect("JSON");
         assert_eq!(text, r#"{"pipeline":"letters","file":"0123456789ab","stages":[["route",1]],"staging":2}"#);
         assert_eq!(serde_json::from_str::<Handling>(&text).expect("it reads"), handling);
+        let number = Some(Numbered { flow: "ba9876543210".into(), number: 7 });
+        let seen = vec![Sighting { monitor: Name::new("numbers").expect("a name"), number }];
+        let watched = Handling { stages: Vec::new(), staging: None, seen, ..handling };
+        let text = serde_json::to_string(&watched).expect("JSON");
+        let seen = r#"[{"monitor":"numbers","number":{"flow":"ba9876543210","number":7}}]"#;
+        assert_eq!(text, format!(r#"{{"pipeline":"letters","file":"0123456789ab","seen":{seen}}}"#));
+        assert_eq!(serde_json::from_str::<Handling>(&text).expect("it reads"), watched);
     }
 }

@@ -63,6 +63,7 @@ impl Pipelines {
             limits: definition.limits,
             stages: definition.stages,
             outputs: definition.outputs,
+            monitors: definition.monitors,
             cases: definition.cases,
             keys: Keyring::default(),
         };

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::cases::{self, Case};
 use super::matching::{Condition, Pattern, Sealed};
+use super::monitors::{self, Monitor};
 use super::reading::{Keys, Node, Notes};
 use super::stages::{self, Stage};
 use super::{Limits, MailboxOutputs};
@@ -30,6 +31,7 @@ pub(super) struct Definition {
     pub(super) limits: Limits,
     pub(super) stages: Vec<Stage>,
     pub(super) outputs: Vec<OutputTemplate>,
+    pub(super) monitors: Vec<Monitor>,
     pub(super) cases: Vec<Case>,
 }
 
@@ -115,6 +117,7 @@ fn read_root(
         .map(|node| node.tables(notes).into_iter().filter_map(|keys| read_output(keys, notes)).collect())
         .unwrap_or_default();
     let stages = root.optional("stage").map(|node| stages::read(&node, &outputs, mailboxes, notes)).unwrap_or_default();
+    let monitors = root.optional("monitor").map(|node| monitors::read(&node, notes)).unwrap_or_default();
     let tests = root.optional("test");
     root.end(notes);
     let (matching, match_line) = matching.map_or((Condition::default(), None), |(read, line)| (read, Some(line)));
@@ -122,7 +125,7 @@ fn read_root(
     let (name, name_line) = name?;
     let match_line = match_line.unwrap_or(name_line);
     let limits = limits.unwrap_or_default();
-    Some(Definition { name, name_line, matching, match_line, limits, stages, outputs, cases })
+    Some(Definition { name, name_line, matching, match_line, limits, stages, outputs, monitors, cases })
 }
 
 /// The keys of `[match]` and of `when`.
@@ -132,16 +135,7 @@ pub(super) fn read_condition(
     notes: &mut Notes<'_>,
 ) -> Condition {
     let mut patterns = |key, expected: &str, is_valid: fn(&str) -> bool, notes: &mut Notes<'_>| {
-        let mut read = Vec::new();
-        for (node, text) in keys.optional(key).map(|node| node.texts(notes)).unwrap_or_default() {
-            // A `*` stands for characters the identifier may have, so a letter may stand for it in the check.
-            if is_valid(&text.replace('*', "x")) {
-                read.push((node, Pattern::new(text)));
-            } else {
-                notes.mistake(&node.at(), &node.key, "this can never match", expected);
-            }
-        }
-        read
+        read_patterns(&mut keys, key, expected, is_valid, notes)
     };
     let of_mailboxes = "letters, digits, `_`, `-`, with `*` for any run of them";
     let workflow =
@@ -165,6 +159,26 @@ pub(super) fn read_condition(
     let only = |read: Vec<(Node<'_>, Pattern)>| read.into_iter().map(|(_, pattern)| pattern).collect();
     let sealed = Sealed { subject: only(subject), local_id: only(local_id), file_name: only(file_name) };
     Condition { workflow: only(workflow), mailbox: only(mailbox), from: only(from), kind, sealed }
+}
+
+/// The patterns of `key`, each with the place where it stands.
+pub(super) fn read_patterns<'t>(
+    keys: &mut Keys<'t>,
+    key: &'static str,
+    expected: &str,
+    is_valid: fn(&str) -> bool,
+    notes: &mut Notes<'_>,
+) -> Vec<(Node<'t>, Pattern)> {
+    let mut read = Vec::new();
+    for (node, text) in keys.optional(key).map(|node| node.texts(notes)).unwrap_or_default() {
+        // A `*` stands for characters the identifier may have, so a letter may stand for it in the check.
+        if is_valid(&text.replace('*', "x")) {
+            read.push((node, Pattern::new(text)));
+        } else {
+            notes.mistake(&node.at(), &node.key, "this can never match", expected);
+        }
+    }
+    read
 }
 
 /// The key `type`.
@@ -269,6 +283,6 @@ fn read_folder(node: &Node<'_>, layout: Option<Layout>, notes: &mut Notes<'_>) -
     }
 }
 
-fn read_name(node: &Node<'_>, notes: &mut Notes<'_>) -> Option<Name> {
+pub(super) fn read_name(node: &Node<'_>, notes: &mut Notes<'_>) -> Option<Name> {
     node.parse(notes, "1 to 64 lower-case letters, digits, `_`, `.` or `-`", |text| Name::new(text).ok())
 }

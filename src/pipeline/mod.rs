@@ -41,6 +41,8 @@
 //! `when` has the keys of `[match]`, and `content` (`content` lists what is recognised). A report has no payload: the
 //! stages that look at one pass it by.
 //!
+//! `[[monitor]]` says what should come, and what is an alarm if it does not (`monitors`).
+//!
 //! `[[test]]` says what must become of a message; `meshd check --tests` runs them (`testing`).
 //!
 //! # What is decided stays decided
@@ -55,6 +57,7 @@ mod definition;
 mod keyring;
 mod matching;
 mod message;
+mod monitors;
 mod reading;
 mod run;
 mod stages;
@@ -77,6 +80,7 @@ use keyring::Keyring;
 use matching::Condition;
 pub use matching::Facts;
 pub use message::{Letter, Message};
+pub use monitors::{Alarm, Moment, Monitor};
 use stages::Stage;
 pub use testing::Tested;
 
@@ -103,6 +107,7 @@ pub struct Pipeline {
     limits: Limits,
     stages: Vec<Stage>,
     outputs: Vec<OutputTemplate>,
+    monitors: Vec<Monitor>,
     cases: Vec<Case>,
     keys: Keyring,
 }

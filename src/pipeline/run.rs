@@ -4,11 +4,13 @@ use std::path::Path;
 
 use super::definition::OutputTemplate;
 use super::stages::Stage;
-use super::{Limits, MailboxOutputs, Message, Outcome, Pipeline, Pipelines};
+use super::{Limits, MailboxOutputs, Message, Monitor, Outcome, Pipeline, Pipelines};
 use crate::domain::course::Handling;
+use crate::domain::digest::DigestKey;
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name};
+use crate::domain::monitor::Sighting;
 use crate::domain::output::{OutputPlan, Transform, Unconsumed};
 
 impl Pipelines {
@@ -90,7 +92,14 @@ impl Pipeline {
     /// What the journal says of a message that it takes, before any stage.
     pub fn handling(&self) -> Handling {
         let file = self.sha256.chars().take(12).collect();
-        Handling { pipeline: self.name.clone(), file, stages: Vec::new(), staging: None, publishing: None }
+        Handling {
+            pipeline: self.name.clone(),
+            file,
+            stages: Vec::new(),
+            staging: None,
+            publishing: None,
+            seen: Vec::new(),
+        }
     }
 
     /// The file it was compiled from.
@@ -106,6 +115,31 @@ impl Pipeline {
     /// Its outputs' names, in the order of its file.
     pub fn outputs(&self) -> impl Iterator<Item = &Name> {
         self.outputs.iter().map(|output| &output.name)
+    }
+
+    /// What is watched about its messages.
+    pub fn monitors(&self) -> &[Monitor] {
+        &self.monitors
+    }
+
+    /// Whether a monitor looks into a message's payload.
+    pub fn counts(&self, message: &Message<'_>) -> bool {
+        message.facts().kind == MessageKind::Data && self.monitors.iter().any(Monitor::looks_at_payload)
+    }
+
+    /// What its monitors see of a message whose payload is as the stages left it, and why some see nothing. Flows are
+    /// told apart by `key`.
+    pub fn see(&self, message: &Message<'_>, key: &DigestKey) -> (Vec<Sighting>, Option<Fault>) {
+        // A report has no payload (mesh-api 7.3).
+        let has_payload = message.facts().kind == MessageKind::Data;
+        let (mut seen, mut fault) = (Vec::new(), None);
+        for monitor in self.monitors.iter().filter(|monitor| has_payload || !monitor.looks_at_payload()) {
+            match monitor.see(message, key) {
+                Ok(sighting) => seen.extend(sighting),
+                Err(error) => fault = Some(error),
+            }
+        }
+        (seen, fault)
     }
 
     /// Folds the stages over a message. Without a stage that routes, it goes to every output.

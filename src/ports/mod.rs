@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod disk;
 pub mod inbox;
+pub mod monitors;
 pub mod obstacles;
 pub mod operations;
 pub mod outputs;

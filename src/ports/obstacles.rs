@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{MailboxId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::time::Timestamp;
 
 /// Where an obstacle stands.
@@ -26,6 +27,8 @@ pub enum At {
     Output(PathBuf),
     /// A pipeline is suspended: its mail is held.
     Pipeline(Name),
+    /// What a monitor of a pipeline expects did not come.
+    Monitor(MonitorId),
 }
 
 impl At {
@@ -37,6 +40,7 @@ impl At {
             Self::Mesh(_) => "mesh",
             Self::Output(_) => "output",
             Self::Pipeline(_) => "pipeline",
+            Self::Monitor(_) => "monitor",
         }
     }
 }
@@ -49,6 +53,7 @@ impl fmt::Display for At {
             Self::Mesh(mailbox) => write!(f, "MESH for {mailbox}"),
             Self::Output(root) => write!(f, "the output root {}", root.display()),
             Self::Pipeline(pipeline) => write!(f, "the pipeline {pipeline}"),
+            Self::Monitor(of) => write!(f, "the monitor {of}"),
         }
     }
 }
@@ -58,7 +63,8 @@ impl fmt::Display for At {
 pub struct Obstacle {
     /// Where.
     pub at: At,
-    /// Which, from a closed set: a code of `deadletter/reasons.toml`, or the name of a limit.
+    /// Which, from a closed set: a code of `deadletter/reasons.toml`, or the name of a limit or of
+    /// what a monitor tells.
     pub code: String,
     /// What happened, in words without patient data.
     pub detail: String,

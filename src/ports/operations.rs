@@ -1,11 +1,13 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], those about whole mailboxes and
-//! the record that [`Operations::audit`] leaves change anything; whoever calls them has made sure that the operator may.
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], [`Operations::accept_monitor`],
+//! those about whole mailboxes and the record that [`Operations::audit`] leaves change anything; whoever calls them has
+//! made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::store::{
     Acted, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, QueuePage, Queued, SetAsidePage,
@@ -14,6 +16,7 @@ use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
 
@@ -34,6 +37,8 @@ pub trait Operations: Send + Sync {
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
+    /// Waits no longer for what a monitor missed; `false` if it has no alarm. The journal says who did it, and why.
+    fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool>;
     /// What the journal has of one message: a page of it.
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
     /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
@@ -72,6 +77,8 @@ pub struct Status {
     pub ready: bool,
     /// The pipelines, in the order of their names.
     pub pipelines: Vec<PipelineStatus>,
+    /// What should come, in the order of pipelines and names.
+    pub monitors: Vec<MonitorStatus>,
     /// What stands in the way.
     pub obstacles: Vec<Obstacle>,
     /// Each mailbox, in the order of their ids.

@@ -374,5 +374,6 @@ fn noted(note: Note) -> Event {
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
+        Note::Monitor { of, turn } => Event::Monitor { of, turn },
     }
 }

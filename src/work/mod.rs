@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::domain::digest::DigestKey;
 use crate::domain::retry::Backoff;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
@@ -60,6 +61,8 @@ pub struct Work {
     pub chance: Arc<dyn Chance>,
     /// Told how long each delivery took.
     pub timings: Arc<dyn Timings>,
+    /// Tells flows apart without telling whose they are.
+    pub key: DigestKey,
     /// How much at once, and how long to wait.
     pub settings: WorkSettings,
 }

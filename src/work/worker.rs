@@ -14,8 +14,10 @@ use super::sealed::{Closed, Sealed};
 use super::wave::{Standing, Waves};
 use super::{Work, WorkError, WorkSettings};
 use crate::domain::course::{Handling, StageTime, milliseconds};
+use crate::domain::digest::DigestKey;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
+use crate::domain::monitor::Sighting;
 use crate::domain::output::{Progress, Publication};
 use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::{Facts, Letter, Message, Outcome, Pipeline, Pipelines};
@@ -33,6 +35,7 @@ pub(super) struct Desk {
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
     timings: Arc<dyn Timings>,
+    key: DigestKey,
     settings: WorkSettings,
     pipelines: Arc<Pipelines>,
     waves: Arc<Waves>,
@@ -60,6 +63,7 @@ impl Desk {
             clock: Arc::clone(&work.clock),
             chance: Arc::clone(&work.chance),
             timings: Arc::clone(&work.timings),
+            key: work.key.clone(),
             settings: work.settings.clone(),
             pipelines,
             waves: work.suspensions.begin_anew(),
@@ -110,6 +114,7 @@ impl Desk {
             *handling = Some(Box::new(chosen.handling()));
             *limits = *chosen.limits();
         }
+        let watching = chosen.as_ref().ok().copied().flatten();
         if end.is_none() && !is_begun {
             match chosen.and_then(|chosen| self.outcome(chosen, &mut message, &lease.delivery, handling.as_deref_mut()))
             {
@@ -126,6 +131,9 @@ impl Desk {
                 .unwrap_or_else(|| Err(panicked("making the payload ready")));
             *end = prepared.err().map(End::Fault);
         }
+        if let (Some(pipeline), Some(handling)) = (watching, handling) {
+            handling.seen = self.see(pipeline, &mut message, slots);
+        }
         let is_wanted = unstaged.is_some() && end.is_none();
         let changed = message.into_changed();
         if let Some(mut letter) = sealed.end()?.filter(|_| is_wanted) {
@@ -133,6 +141,26 @@ impl Desk {
             *opened = Some(letter);
         }
         Ok(())
+    }
+
+    /// What the pipeline's monitors see. What keeps them from it most often is the end of the delivery too.
+    fn see(&self, pipeline: &Pipeline, message: &mut Message<'_>, slots: &[Slot]) -> Vec<Sighting> {
+        if pipeline.monitors().is_empty() {
+            return Vec::new();
+        }
+        let looked = guarded(|| {
+            // If an earlier round decided, its transforms are done again for a monitor that looks into the payload.
+            let decided = slots.first().filter(|_| pipeline.counts(message));
+            let followed = decided.map_or(Ok(()), |slot| self.pipelines.follow(message, &slot.state.plan.payload));
+            let (seen, fault) = pipeline.see(message, &self.key);
+            (seen, followed.err().or(fault))
+        });
+        let (seen, fault) = looked.unwrap_or_else(|| (Vec::new(), Some(panicked("a monitor"))));
+        if let Some(fault) = fault {
+            let code = fault.code.as_str();
+            tracing::warn!(pipeline = %pipeline.name(), code, "a monitor could not look into a message");
+        }
+        seen
     }
 
     /// What a pipeline says of a message.

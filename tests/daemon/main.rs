@@ -11,6 +11,7 @@ mod health;
 mod house;
 mod manager;
 mod mistakes;
+mod monitors;
 mod online;
 mod place;
 mod reload;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use meshd::domain::course::Arrival;
+use meshd::domain::course::{Arrival, Handling};
 use meshd::domain::envelope::{Envelope, MessageKind, Status};
 use meshd::domain::fault::FaultCode;
-use meshd::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use meshd::domain::ids::{DeliveryId, MailboxId, MessageId, Name, WorkflowId};
+use meshd::domain::monitor::{Numbered, Sighting};
 use meshd::domain::operator::{Operator, Remark};
 use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
@@ -20,6 +21,8 @@ use crate::world::{World, mailboxes};
 
 /// A message of more than so many bytes comes in chunks.
 const CHUNK: usize = 40;
+/// What monitors call the one flow.
+pub(crate) const FLOW: &str = "simulated";
 
 /// What a command was meant to do, to judge its answer by.
 pub(crate) enum Intent {
@@ -143,7 +146,8 @@ impl World {
 
     fn end_a_lease(&mut self) -> (Command, Intent) {
         let place = self.dice.below(self.leases.len() as u64) as usize;
-        let lease = self.leases.swap_remove(place);
+        let mut lease = self.leases.swap_remove(place);
+        lease.handling = Some(Box::new(handling(&lease)));
         let id = lease.delivery.id;
         let after = Duration::from_secs(self.dice.below(60));
         let code = if self.dice.once_in(2) { FaultCode::MsgPanic } else { FaultCode::MsgBadCompression };
@@ -254,5 +258,20 @@ fn envelope(mailbox: MailboxId, message_id: MessageId, chunks: u32) -> Envelope 
         status: Status::default(),
         linked_message_id: None,
         chunks,
+    }
+}
+
+/// What a round did with a message: its monitor counts it by a number that all its lives share.
+fn handling(lease: &Lease) -> Handling {
+    let name = |text: &str| Name::new(text).expect("a name");
+    let sum: u64 = lease.delivery.message_id.as_str().bytes().map(u64::from).sum();
+    let number = Some(Numbered { flow: FLOW.to_owned(), number: 2 + sum % 40 });
+    Handling {
+        pipeline: name("simulated"),
+        file: "0123456789ab".to_owned(),
+        stages: Vec::new(),
+        staging: None,
+        publishing: None,
+        seen: vec![Sighting { monitor: name("numbers"), number }],
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Model {
     pub(crate) totals: BTreeMap<MailboxId, MailboxOccupancy>,
     /// Groups moved from volume to volume.
     pub(crate) moves: u64,
+    /// The numbers that monitors saw, in the order of the journal.
+    pub(crate) numbers: Vec<u64>,
     /// What operators did.
     pub(crate) acts: u64,
     /// Mailboxes whose deliveries are handled in the order of acceptance.
@@ -76,7 +78,16 @@ impl Model {
         Ok(model)
     }
 
+    /// The numbers between the first that was seen and the highest that never were.
+    pub(crate) fn missing(&self) -> Vec<u64> {
+        let (first, highest) = (self.numbers.first().copied(), self.numbers.iter().max().copied());
+        let between = first.unwrap_or_default()..highest.unwrap_or_default();
+        between.filter(|number| !self.numbers.contains(number)).collect()
+    }
+
     fn add(&mut self, sequence: u64, event: Event) -> Result<(), String> {
+        let seen = event.handling().into_iter().flat_map(|(_, handling)| &handling.seen);
+        self.numbers.extend(seen.filter_map(|sighting| sighting.number.as_ref()).map(|numbered| numbered.number));
         match event {
             Event::Accepted(accepted) => self.accepted(DeliveryId(sequence), *accepted),
             Event::Acknowledged { id } => {
@@ -192,7 +203,8 @@ impl Model {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
-            | Event::Alarmed { .. } => Ok(()),
+            | Event::Alarmed { .. }
+            | Event::Monitor { .. } => Ok(()),
         }
     }
 

@@ -26,7 +26,7 @@ use meshd::store::{Retention, StoreParts, StoreSettings};
 use secrecy::SecretString;
 
 use crate::dice::{Dice, SimulatedClock};
-use crate::hands::Intent;
+use crate::hands::{FLOW, Intent};
 use crate::model::{Model, Stands};
 use crate::oracle::Oracle;
 
@@ -289,6 +289,9 @@ impl World {
         }
         assert_eq!(counted, model.recount(), "counters differ from a recount");
         assert_eq!(occupancy.suspects, model.suspects(), "suspects differ from a recount");
+        let flows = occupancy.monitors.values().filter_map(|known| known.flows.get(FLOW));
+        let gaps = flows.flat_map(|flow| flow.sequence.gaps()).flat_map(|gap| gap.first..=gap.last);
+        assert_eq!(gaps.collect::<BTreeSet<_>>(), model.missing().into_iter().collect(), "gaps differ from a recount");
         if self.dice.once_in(8) {
             self.read_everything(&model);
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::Failure;
 use crate::domain::ids::DeliveryId;
+use crate::domain::monitor::Turn;
 use crate::domain::operator::Operator;
 use crate::domain::time::Timestamp;
 use crate::ports::trace::FoundRecord;
@@ -190,8 +191,11 @@ impl Nature {
             | Event::Configured { .. }
             | Event::Resumed { .. }
             | Event::MailboxSuspended { .. }
-            | Event::MailboxResumed { .. } => nature(Class::Application, "E", "0"),
-            Event::Suspended { .. } => nature(Class::Application, "E", "4"),
+            | Event::MailboxResumed { .. }
+            | Event::Monitor { turn: Turn::Begun | Turn::Cleared | Turn::Accepted { .. } | Turn::Ended, .. } => {
+                nature(Class::Application, "E", "0")
+            }
+            Event::Suspended { .. } | Event::Monitor { turn: Turn::Raised, .. } => nature(Class::Application, "E", "4"),
             Event::Dead { .. } => nature(Class::Object, "U", "8"),
             Event::Retry { .. }
             | Event::Deferred { .. }

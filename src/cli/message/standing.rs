@@ -90,7 +90,8 @@ impl Standing {
             | Event::AuditRead { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
-            | Event::Alarmed { .. } => return,
+            | Event::Alarmed { .. }
+            | Event::Monitor { .. } => return,
         };
         self.text = text;
         self.since = at;

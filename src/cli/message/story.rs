@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::domain::course::Handling;
 use crate::domain::ids::DeliveryId;
+use crate::domain::monitor::Sighting;
 use crate::domain::operator::Remark;
 use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::settlement::{DeathCause, Reason};
@@ -132,7 +133,8 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::Resumed { .. }
         | Event::AuditRead { .. }
         | Event::MailboxSuspended { .. }
-        | Event::MailboxResumed { .. } => Vec::new(),
+        | Event::MailboxResumed { .. }
+        | Event::Monitor { .. } => Vec::new(),
     }
 }
 
@@ -164,13 +166,17 @@ fn kept(accepted: &Acceptance) -> String {
 
 /// What a round did before it came to its end.
 fn course(handling: Option<&Handling>) -> String {
-    let Some(Handling { pipeline, file, stages, staging, publishing }) = handling else { return String::new() };
+    let Some(Handling { pipeline, file, stages, staging, publishing, seen }) = handling else { return String::new() };
     let mut text = format!(" (pipeline {pipeline}, file {file}");
     for stage in stages {
         text += &format!("; {} {} ms", stage.0, stage.1);
     }
     text += &staging.map(|time| format!("; staging {time} ms")).unwrap_or_default();
     text += &publishing.map(|time| format!("; publishing {time} ms")).unwrap_or_default();
+    for Sighting { monitor, number } in seen {
+        text += &format!("; seen by monitor {monitor}");
+        text += &number.as_ref().map(|said| format!(", {} of {}", said.number, said.flow)).unwrap_or_default();
+    }
     text + ")"
 }
 

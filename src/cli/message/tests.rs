@@ -23,7 +23,14 @@ fn story() -> Vec<(u64, i64, Event)> {
     let handling = |publishing| {
         let stages = vec![StageTime("decompress".into(), 3), StageTime("route".into(), 0)];
         let pipeline = Name::new("letters").expect("a name");
-        Some(Box::new(Handling { pipeline, file: "0123456789ab".into(), stages, staging: Some(4), publishing }))
+        Some(Box::new(Handling {
+            pipeline,
+            file: "0123456789ab".into(),
+            stages,
+            staging: Some(4),
+            publishing,
+            seen: Vec::new(),
+        }))
     };
     let reason = Reason::new(FaultCode::MsgBadEncoding, "not gzip");
     let accepted = Acceptance {

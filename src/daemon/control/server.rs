@@ -166,6 +166,9 @@ async fn answer(
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
         }
+        Ask::AcceptMonitor { of, why } => {
+            operations.accept_monitor(of, operator?, why).await.map(Answer::MonitorAccepted).map_err(halted)
+        }
         Ask::SuspendMailbox { mailbox, why } => {
             operations.suspend_mailbox(mailbox, operator?, why).await.map(Answer::MailboxSuspended).map_err(halted)
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
 use crate::ports::store::{Act, Acted, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
@@ -83,6 +84,13 @@ pub enum Ask {
         /// Why, for the journal.
         why: Option<Remark>,
     },
+    /// Wait no longer for what this monitor missed.
+    AcceptMonitor {
+        /// Which.
+        of: MonitorId,
+        /// Why, for the journal.
+        why: Remark,
+    },
     /// Have this mailbox rest.
     SuspendMailbox {
         /// Which.
@@ -135,6 +143,8 @@ pub enum Answer {
     Found(Page),
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
+    /// To [`Ask::AcceptMonitor`]: whether it had an alarm.
+    MonitorAccepted(bool),
     /// To [`Ask::SuspendMailbox`]: whether it did not rest already.
     MailboxSuspended(bool),
     /// To [`Ask::ResumeMailbox`]: whether it rested.

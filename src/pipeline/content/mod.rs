@@ -42,6 +42,15 @@ pub(super) struct Content {
     is_itk3: bool,
     kind: Option<String>,
     event: Option<String>,
+    interchange: Option<Interchange>,
+}
+
+/// What the header of an EDIFACT interchange with a number says.
+pub(super) struct Interchange {
+    /// Its sender and recipient, as text that nobody is told (I8).
+    pub(super) parties: String,
+    /// Its control reference.
+    pub(super) number: u64,
 }
 
 /// A format by itself; ITK3 is FHIR with more to it.
@@ -74,7 +83,12 @@ impl Format {
 impl Content {
     /// A recognised format with its words.
     fn new(format: Format, kind: Option<String>, event: Option<String>) -> Self {
-        Self { format, is_itk3: false, kind, event }
+        Self { format, is_itk3: false, kind, event, interchange: None }
+    }
+
+    /// Its interchange, if it has one with a number.
+    pub(super) fn interchange(&self) -> Option<&Interchange> {
+        self.interchange.as_ref()
     }
 
     /// Its format.

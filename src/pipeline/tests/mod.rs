@@ -184,7 +184,7 @@ fn every_mistake_in_every_file_is_reported_at_once() {
     a.toml:13: output[1].path: a placeholder other than {mailbox.output} at the beginning; expected one of: {mailbox.output}; did you mean `{mailbox.output}`?
     b.toml:1: name: this value is not understood; expected 1 to 64 lower-case letters, digits, `_`, `.` or `-`
     b.toml:1: output: this key is missing; expected at least one [[output]]
-    b.toml:2: subject: this key is not known here; expected one of: name, match, limits, output, stage, test
+    b.toml:2: subject: this key is not known here; expected one of: name, match, limits, output, stage, monitor, test
     c.toml:2: this is not TOML: unclosed table, expected `]`; expected lines such as `key = "value"`
     "#);
 }
@@ -323,11 +323,11 @@ fn compile_all(files: &[(&str, &str)]) -> Result<Pipelines, Vec<Finding>> {
 }
 
 /// A message that is open already.
-pub(super) struct Given(Opened);
+pub(in crate::pipeline) struct Given(Opened);
 
 impl Given {
     /// With its subject, local id and file name.
-    pub(super) fn new(facts: &Facts<'_>, sealed: [Option<&str>; 3], bytes: &[u8]) -> Self {
+    pub(in crate::pipeline) fn new(facts: &Facts<'_>, sealed: [Option<&str>; 3], bytes: &[u8]) -> Self {
         let [subject, local_id, file_name] = sealed.map(|text| text.map(Sensitive::new));
         let envelope = Envelope {
             mailbox: facts.mailbox.clone(),

@@ -3,6 +3,7 @@
 mod accept;
 mod desk;
 mod lease;
+mod monitors;
 mod note;
 mod occupancy;
 mod queue;
@@ -18,6 +19,7 @@ pub use self::desk::{
     SetAsideKind, SetAsidePage,
 };
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
+pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Remark};
 
 /// What the daemon itself did. Journalled for auditors; changes no delivery.
@@ -95,5 +96,12 @@ pub enum Note {
         pipeline: Name,
         /// What about.
         code: FaultCode,
+    },
+    /// Something became of a monitor.
+    Monitor {
+        /// Which.
+        of: MonitorId,
+        /// What.
+        turn: Turn,
     },
 }

@@ -1,12 +1,14 @@
 //! How full the store is, and what it did.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::MailboxId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
+use crate::ports::store::Monitors;
 
 /// How full we are.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,6 +21,11 @@ pub struct Occupancy {
     pub suspects: u64,
     /// Leases dropped unsettled since the start: a defect if not 0.
     pub dropped_leases: u64,
+    /// When this run began: in the store's own time, and by the monotonic clock, milliseconds.
+    pub began: (Timestamp, u64),
+    /// What monitors know. Shared, since it is read seldom and told with every commit.
+    #[serde(skip)]
+    pub monitors: Arc<Monitors>,
 }
 
 impl Occupancy {

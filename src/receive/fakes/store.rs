@@ -116,7 +116,8 @@ impl Store for FakeStore {
             | Note::AuditRead { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
-            | Note::Alarmed { .. } => {}
+            | Note::Alarmed { .. }
+            | Note::Monitor { .. } => {}
         }
         Box::pin(ready(Ok(())))
     }

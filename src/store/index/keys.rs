@@ -20,6 +20,8 @@
 //! | `V` | volume | how many live deliveries it holds, and the length of their groups |
 //! | `W` | delivery | empty: started and not settled |
 //! | `X` | delivery | a chunk directory to remove |
+//! | `Y` | pipeline, monitor | what a monitor knows |
+//! | `Y` | pipeline, monitor, flow | what it knows of one flow |
 //!
 //! Values are postcard behind one version byte, [`VERSION`].
 
@@ -27,7 +29,8 @@ use serde::{Deserialize, Serialize};
 
 use super::IndexError;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::time::Timestamp;
 
 /// First byte of every value. Another one means an index made by another version: it is rebuilt.
@@ -69,6 +72,8 @@ pub mod kind {
     pub const WORKING: u8 = b'W';
     /// Chunk directories to remove.
     pub const REMOVAL: u8 = b'X';
+    /// Monitors.
+    pub const MONITOR: u8 = b'Y';
 }
 
 /// A kind and one number.
@@ -150,6 +155,36 @@ pub fn counters(owner: &MailboxId) -> Vec<u8> {
     let mut key = vec![kind::COUNTERS];
     key.extend(owner.as_str().as_bytes());
     key
+}
+
+/// The place of a monitor, and the beginning of those of its flows.
+pub fn monitor(of: &MonitorId) -> Vec<u8> {
+    let mut key = vec![kind::MONITOR];
+    for name in [&of.pipeline, &of.monitor] {
+        let text = name.as_str().as_bytes();
+        key.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+        key.extend(text);
+    }
+    key
+}
+
+/// The place of a flow.
+pub fn flow(of: &MonitorId, flow: &str) -> Vec<u8> {
+    let mut key = monitor(of);
+    key.extend(flow.as_bytes());
+    key
+}
+
+/// The monitor in a key, and the flow; empty in the key of the monitor itself.
+pub fn monitor_and_flow(key: &[u8]) -> Option<(MonitorId, String)> {
+    let name = |rest: &[u8]| {
+        let (length, rest) = rest.split_first()?;
+        let (text, rest) = rest.split_at_checked(usize::from(*length))?;
+        Some((Name::new(std::str::from_utf8(text).ok()?).ok()?, rest.to_vec()))
+    };
+    let (pipeline, rest) = name(key.get(1..)?)?;
+    let (monitor, rest) = name(&rest)?;
+    Some((MonitorId { pipeline, monitor }, String::from_utf8(rest).ok()?))
 }
 
 /// The place of the failures of a mailbox that are alike.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::course::Handling;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
@@ -24,7 +25,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 42] = [
+pub const KINDS: [&str; 43] = [
     "run",
     "started",
     "stopping",
@@ -67,6 +68,7 @@ pub const KINDS: [&str; 42] = [
     "mailbox-suspended",
     "mailbox-resumed",
     "alarmed",
+    "monitor",
 ];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
@@ -414,6 +416,13 @@ pub enum Event {
         pipeline: Name,
         /// What about.
         code: FaultCode,
+    },
+    /// Something became of a monitor.
+    Monitor {
+        /// Which.
+        of: MonitorId,
+        /// What.
+        turn: Turn,
     },
 }
 

@@ -20,6 +20,9 @@ impl State {
         event: &Event,
     ) -> Result<(), IndexError> {
         let wall = at.wall;
+        if let Some((id, handling)) = event.handling() {
+            self.sighted(index, id, at, handling)?;
+        }
         match event {
             Event::Run { run, boot, key, time, .. } => {
                 self.meta.run = *run;
@@ -152,6 +155,7 @@ impl State {
             Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
+            Event::Monitor { of, turn } => self.turned(wall, of, turn)?,
             Event::MailboxSuspended { mailbox, by, why } => {
                 let suspension = MailboxSuspension { since: wall, by: *by, why: why.clone() };
                 self.counters(mailbox).suspended = Some(suspension);
@@ -217,7 +221,8 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        let row = Row { delivery, place, since: accepted.due, acknowledged: false, as_served, last: None };
+        let (acknowledged, counted, last) = (false, false, None);
+        let row = Row { delivery, place, since: accepted.due, acknowledged, as_served, counted, last };
         self.note_waiting(&row, false);
         self.enter(index, row)
     }
@@ -230,7 +235,7 @@ impl State {
         wall: Timestamp,
         replay: &Replay,
     ) -> Result<(), IndexError> {
-        let Row { delivery: before, acknowledged, .. } = self.expect(index, replay.of)?;
+        let Row { delivery: before, acknowledged, counted, .. } = self.expect(index, replay.of)?;
         self.leave_group(index, replay.of, &before.location)?;
         self.change(index, replay.of, |_| Place::Ended { how: Ending::Replayed(id), keep: replay.keep })?;
         self.join_group(index, id, &before.location)?;
@@ -245,7 +250,7 @@ impl State {
             ..before
         };
         let place = waiting(replay.due, replay.alone);
-        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false, last: None };
+        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false, counted, last: None };
         self.note_waiting(&row, false);
         self.enter(index, row)
     }

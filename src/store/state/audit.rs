@@ -1,7 +1,7 @@
 //! Does the index agree with itself?
 //!
 //! A damaged sled can open well and lack rows. After an unclean end all rows are read once: every delivery must have
-//! the one row its place asks for, and amounts, suspects, volumes and groups must be what the counters say. Anything else
+//! the one row its place asks for, and amounts, suspects, volumes, groups and monitors must be what the counters say. Anything else
 //! means that the index is made anew. It costs some microseconds for each delivery kept.
 
 use std::collections::BTreeMap;
@@ -112,6 +112,9 @@ impl State {
         }
         audit_alike(index, alike)?;
         self.audit_volumes(index, volumes)?;
+        if super::monitors::load(index)? != *self.monitors {
+            return Err(differs("the monitors"));
+        }
         self.compare(counted, (working, suspects, refused))
     }
 

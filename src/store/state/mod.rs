@@ -1,17 +1,19 @@
 //! What a journal record does to the index: one pure step, the same when it happens and when it is replayed (I9).
 //!
 //! A [`State`] is the small part that is held in memory, whatever the length of the queue (I3): counters per mailbox,
-//! the row about the whole, and the rows changed since the last batch, which reads see before those of the index.
+//! monitors, the row about the whole, and the rows changed since the last batch, which reads see before those of the index.
 //! It decides nothing; a record that does not fit what the index says means that the index is wrong.
 
 mod alike;
 mod apply;
 mod aside;
 mod audit;
+mod monitors;
 mod row;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -21,7 +23,7 @@ use super::journal::Head;
 use super::journal::event::GroupPlace;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
-use crate::ports::store::{MailboxOccupancy, Occupancy};
+use crate::ports::store::{MailboxOccupancy, Monitors, Occupancy};
 
 pub(crate) use row::{Ending, Expiring, Meta, PartsRow, Place, RefusedRow, Row, VolumeRow};
 
@@ -41,6 +43,8 @@ pub(crate) struct State {
     volumes: BTreeMap<u64, VolumeRow>,
     /// Live deliveries of the groups that changed since the last batch.
     groups: BTreeMap<GroupPlace, Vec<DeliveryId>>,
+    /// All monitors with their flows, which are bounded. Whoever reads how full we are shares them.
+    monitors: Arc<Monitors>,
 }
 
 impl State {
@@ -59,6 +63,7 @@ impl State {
             state.volumes.insert(volume, keys::decode(value)?);
             Ok(())
         })?;
+        state.monitors = Arc::new(monitors::load(index)?);
         Ok(Some(state))
     }
 
@@ -108,7 +113,14 @@ impl State {
         for counters in mailboxes.values_mut() {
             counters.next_due = counters.next_due.map(&wall_of);
         }
-        Occupancy { mailboxes, sequence: self.meta.sequence, suspects: self.meta.suspects, dropped_leases }
+        Occupancy {
+            mailboxes,
+            sequence: self.meta.sequence,
+            suspects: self.meta.suspects,
+            dropped_leases,
+            began: self.meta.began,
+            monitors: Arc::clone(&self.monitors),
+        }
     }
 
     /// The row of a delivery.

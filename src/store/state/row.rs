@@ -23,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) acknowledged: bool,
     /// Its bytes are as MESH served them, since they did not decode: dead at its acceptance.
     pub(crate) as_served: bool,
+    /// Its number is counted by its pipeline's monitors, in this life or the one it was replayed from.
+    pub(crate) counted: bool,
     /// How it failed or why it was deferred, the last time.
     pub(crate) last: Option<Reason>,
 }

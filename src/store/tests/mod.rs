@@ -4,6 +4,7 @@ mod acts;
 mod compact;
 mod dedupe;
 mod desk;
+mod monitors;
 mod order;
 mod queue;
 mod recover;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::fakes::{Calls, FakeClock, FakeOutputs, FakeSpool, FakeStore, Loaded, delivery};
-use crate::domain::digest::ContentDigest;
+use crate::domain::digest::{ContentDigest, DigestKey};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name, WorkflowId};
 use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, StagedFile, StagedSet};
@@ -67,6 +67,7 @@ impl Bench {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             chance: Arc::new(Loaded),
             timings: Arc::new(()),
+            key: DigestKey::new(&[7; 32]),
             settings: self.settings.clone(),
         }
     }

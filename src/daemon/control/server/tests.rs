@@ -4,6 +4,7 @@ use super::*;
 use crate::daemon::control::client::{AskError, ask};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
@@ -27,6 +28,7 @@ impl Operations for Parrot {
             certificate_days: None,
             ready: true,
             pipelines: Vec::new(),
+            monitors: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         }
@@ -50,6 +52,10 @@ impl Operations for Parrot {
 
     fn resume(&self, pipeline: Name, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
         Box::pin(async move { Ok(pipeline.as_str() == format!("of-{}", by.0)) })
+    }
+
+    fn accept_monitor(&self, of: MonitorId, by: Operator, _: Remark) -> Told<'_, bool> {
+        Box::pin(async move { Ok(of.monitor.as_str() == format!("of-{}", by.0)) })
     }
 
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {

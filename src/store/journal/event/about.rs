@@ -1,7 +1,9 @@
 //! What an event is about, and who did it.
 
 use super::Event;
+use crate::domain::course::Handling;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::monitor::Turn;
 use crate::domain::operator::Operator;
 
 /// What a record names.
@@ -65,7 +67,9 @@ impl Event {
                 About { by: Some(*by), ..at(mailbox) }
             }
             Self::Resumed { by, .. } | Self::AuditRead { by, .. } => About { by: Some(*by), ..About::default() },
-            Self::Run { .. }
+            Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },
+            Self::Monitor { turn: Turn::Begun | Turn::Raised | Turn::Cleared | Turn::Ended, .. }
+            | Self::Run { .. }
             | Self::Started { .. }
             | Self::Stopping
             | Self::Stopped
@@ -77,5 +81,19 @@ impl Event {
             | Self::Configured { .. }
             | Self::Suspended { .. } => About::default(),
         }
+    }
+
+    /// What a round of work did with a delivery.
+    pub fn handling(&self) -> Option<(DeliveryId, &Handling)> {
+        let (Self::Delivered { id, handling, .. }
+        | Self::Discarded { id, handling, .. }
+        | Self::Retry { id, handling, .. }
+        | Self::Deferred { id, handling, .. }
+        | Self::Held { id, handling, .. }
+        | Self::Dead { id, handling, .. }) = self
+        else {
+            return None;
+        };
+        Some((*id, handling.as_deref()?))
     }
 }
