@@ -137,12 +137,10 @@ impl Show {
 
 fn set_aside(context: &Context, question: Ask) -> Result<Vec<SetAside>, Failure> {
     let loaded = context.load()?;
-    match ask(&loaded.config.control.socket, question)? {
-        Answer::SetAside(page) => Ok(page),
-        Answer::Status(_) | Answer::JournalHead(_) | Answer::Acted(_) | Answer::Resumed(_) => {
-            Err(anyhow!("the daemon answered another question").into())
-        }
-    }
+    let Answer::SetAside(page) = ask(&loaded.config.control.socket, question)? else {
+        return Err(anyhow!("the daemon answered another question").into());
+    };
+    Ok(page)
 }
 
 fn row([delivery, since, mailbox, state, reason, message]: [&str; 6]) -> String {

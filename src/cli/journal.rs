@@ -81,10 +81,8 @@ impl Verify {
 
 fn show_head(context: &mut Context) -> Result<(), Failure> {
     let loaded = context.load()?;
-    match ask(&loaded.config.control.socket, Ask::JournalHead)? {
-        Answer::JournalHead(head) => context.out.line(head),
-        Answer::Status(_) | Answer::SetAside(_) | Answer::Acted(_) | Answer::Resumed(_) => {
-            Err(anyhow!("the daemon answered another question").into())
-        }
-    }
+    let Answer::JournalHead(head) = ask(&loaded.config.control.socket, Ask::JournalHead)? else {
+        return Err(anyhow!("the daemon answered another question").into());
+    };
+    context.out.line(head)
 }

@@ -3,6 +3,7 @@
 //! Everything is checked before anything is done; what a machine reads is JSON behind `--json`;
 //! colours appear on a terminal only. How a command ends is one `Exit`.
 
+mod backup;
 mod check;
 mod completions;
 mod deadletter;
@@ -63,6 +64,9 @@ enum Command {
     /// Look into the spool of sealed payloads
     #[command(subcommand)]
     Spool(spool::Spool),
+    /// Back up what the daemon keeps, and restore it
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Check the journal
     #[command(subcommand)]
     Journal(journal::Journal),
@@ -134,6 +138,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Keys(keys) => keys.run(context),
         Command::Output(output) => output.run(context),
         Command::Spool(spool) => spool.run(context),
+        Command::Backup(backup) => backup.run(context),
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),

@@ -15,7 +15,7 @@ use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
-use crate::ports::store::{Acted, NotAllowed, Note, Order, SetAside, SetAsidePage, Store};
+use crate::ports::store::{Acted, Extent, NotAllowed, Note, Order, Pin, SetAside, SetAsidePage, Store};
 use crate::ports::waits::Waits;
 use crate::store::journal::Head;
 use crate::work::Suspensions;
@@ -137,6 +137,20 @@ impl Operations for Desk {
             }
             Ok(is_lifted)
         })
+    }
+
+    fn pin(&self, by: Operator) -> Told<'_, Pin> {
+        let reply = self.store.pin(by);
+        Box::pin(async move {
+            let pin = reply.await?;
+            tracing::info!(user = by.0, head = pin.extent.head, "a backup begins: nothing leaves the spool meanwhile");
+            Ok(pin)
+        })
+    }
+
+    fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()> {
+        tracing::info!(user = by.0, head = extent.head, "a backup is whole");
+        self.store.note(Note::BackupEnded { sequence: extent.sequence, by })
     }
 
     fn journal_head(&self) -> Told<'_, String> {

@@ -1,13 +1,13 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`] and [`Operations::resume`] change anything; whoever calls
-//! them has made sure that the operator may.
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`] and a backup change anything;
+//! whoever calls them has made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
-use super::store::{Acted, Halt, MailboxOccupancy, NotAllowed, Order, SetAside, SetAsidePage};
+use super::store::{Acted, Extent, Halt, MailboxOccupancy, NotAllowed, Order, Pin, SetAside, SetAsidePage};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::operator::{Operator, Remark};
@@ -26,6 +26,10 @@ pub trait Operations: Send + Sync {
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
+    /// Notes that a backup begins, and keeps all that it copies in place while the pin lives.
+    fn pin(&self, by: Operator) -> Told<'_, Pin>;
+    /// Notes that the backup of what `extent` names is whole.
+    fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

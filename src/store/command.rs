@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Refusal, SetAside,
-    SetAsidePage,
+    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Pin, Refusal,
+    SetAside, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -35,6 +36,8 @@ pub enum Command {
     SetAside(SetAsidePage),
     /// An operator wants something done.
     Act(Order),
+    /// A backup begins.
+    Pin(Operator),
     /// Is everything before this durable?
     Barrier,
 }
@@ -52,6 +55,8 @@ pub enum Answer {
     SetAside(Vec<SetAside>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
+    /// To [`Command::Pin`].
+    Pinned(Pin),
     /// To every other.
     Done,
     /// This one command was not carried out, and left nothing behind; the store goes on.
@@ -66,6 +71,7 @@ pub(super) enum Planned {
     Leases(Vec<Delivery>),
     SetAside(Vec<SetAside>),
     Acted(Result<Acted, NotAllowed>),
+    Pinned,
     Done,
     Declined(String),
 }

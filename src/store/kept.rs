@@ -14,11 +14,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::command::{Answer, Command};
 use super::thread::Request;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Refusal,
-    Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin,
+    Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -108,6 +109,10 @@ impl Store for Kept {
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {
         self.ask(Command::Act(order), |answer| if let Answer::Acted(acted) = answer { Some(acted) } else { None })
+    }
+
+    fn pin(&self, by: Operator) -> Reply<Pin> {
+        self.ask(Command::Pin(by), |answer| if let Answer::Pinned(pin) = answer { Some(pin) } else { None })
     }
 
     fn occupancy(&self) -> Arc<Occupancy> {

@@ -111,6 +111,10 @@ impl Committer {
             Command::Note(note) => self.done(moment, &noted(note)),
             Command::SetAside(page) => Ok(Planned::SetAside(self.set_aside(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
+            Command::Pin(by) => {
+                self.record(moment, &Event::BackupBegun { by })?;
+                Ok(Planned::Pinned)
+            }
             Command::Barrier => Ok(Planned::Done),
         }
     }
@@ -353,6 +357,7 @@ fn noted(note: Note) -> Event {
         Note::Configured { sha256 } => Event::Configured { sha256 },
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
+        Note::BackupEnded { sequence, by } => Event::BackupEnded { sequence, by },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
     }
 }

@@ -1,5 +1,6 @@
 //! The real program against the simulated far side: what operators do, from keys to an orderly stop.
 
+mod backup;
 mod certificate;
 mod consumer;
 mod desk;

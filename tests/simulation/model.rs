@@ -176,6 +176,9 @@ impl Model {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::BackupBegun { .. }
+            | Event::BackupEnded { .. }
+            | Event::Restored { .. }
             | Event::Alarmed { .. } => Ok(()),
         }
     }

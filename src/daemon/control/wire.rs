@@ -1,4 +1,4 @@
-//! The control protocol: one request and one response per connection, each one line of JSON.
+//! The control protocol: one request and one response per connection, each one line of JSON; of a backup two.
 //!
 //! Both carry the protocol's version; a daemon and a command of different versions say so instead of guessing.
 //! Lines are bounded on both sides. The response to a request that cannot be read is a refusal, never silence.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{DeliveryId, Name};
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::{Act, Acted, NotAllowed, SetAside};
+use crate::ports::store::{Act, Acted, Extent, NotAllowed, SetAside};
 
 /// The version of both lines. A change that an older side would misread raises it.
 pub(super) const VERSION: u32 = 1;
@@ -52,6 +52,11 @@ pub enum Ask {
     },
     /// Where does the journal end?
     JournalHead,
+    /// Keep everything that is durable now in place while this connection lasts: a backup begins. On the same connection
+    /// [`Ask::BackupWhole`] may follow.
+    Pin,
+    /// The backup that this connection began is whole.
+    BackupWhole,
     /// Let this suspended pipeline go on.
     Resume {
         /// Which.
@@ -89,6 +94,10 @@ pub enum Answer {
     SetAside(Vec<SetAside>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
+    /// To [`Ask::Pin`]: what to copy.
+    Pinned(Extent),
+    /// To [`Ask::BackupWhole`]: everything was kept in place until now, and the journal says so.
+    BackupNoted,
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.

@@ -5,6 +5,7 @@ mod desk;
 mod lease;
 mod note;
 mod occupancy;
+mod pin;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +17,9 @@ pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetA
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, Occupancy};
+pub use self::pin::{Extent, Pin};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 
@@ -53,6 +56,8 @@ pub trait Store: Send + Sync {
     fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
+    /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.
+    fn pin(&self, by: Operator) -> Reply<Pin>;
     /// How full we are, as of the last commit. Cheap.
     fn occupancy(&self) -> Arc<Occupancy>;
     /// Resolves when the store changed since the last call on this watch: new work, or work done.

@@ -7,13 +7,14 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Log, Stage, mailbox};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, NotAllowed,
-    Note, Occupancy, Order, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Note, Occupancy, Order, Pin, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -112,6 +113,7 @@ impl Store for FakeStore {
             | Note::Configured { .. }
             | Note::Suspended { .. }
             | Note::Resumed { .. }
+            | Note::BackupEnded { .. }
             | Note::Alarmed { .. } => {}
         }
         Box::pin(ready(Ok(())))
@@ -130,6 +132,10 @@ impl Store for FakeStore {
     }
 
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_for_pollers()
+    }
+
+    fn pin(&self, _: Operator) -> Reply<Pin> {
         not_for_pollers()
     }
 

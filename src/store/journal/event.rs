@@ -308,6 +308,25 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<Remark>,
     },
+    /// A backup begins, of everything up to the commit that this record belongs to.
+    BackupBegun {
+        /// Who makes it.
+        by: Operator,
+    },
+    /// It is whole.
+    BackupEnded {
+        /// Sequence of the last record in it.
+        sequence: u64,
+        /// Who made it.
+        by: Operator,
+    },
+    /// The state was restored from a backup: a new epoch begins. Once more if a crash came before its beginning was whole.
+    Restored {
+        /// Sequence of the last record in the backup.
+        backup: u64,
+        /// A later state of the journal was taken over, so that what follows the backup counts.
+        later: bool,
+    },
     /// A pipeline raised an alarm about a message.
     Alarmed {
         /// Its delivery.

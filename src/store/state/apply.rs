@@ -158,6 +158,9 @@ impl State {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::BackupBegun { .. }
+            | Event::BackupEnded { .. }
+            | Event::Restored { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())

@@ -8,13 +8,14 @@ use tokio::sync::watch;
 
 use super::{Calls, FakeClock, lock};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Occupancy, Order, Pin, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -218,6 +219,9 @@ impl Store for FakeStore {
         done(())
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_here()
+    }
+    fn pin(&self, _: Operator) -> Reply<Pin> {
         not_here()
     }
     fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
