@@ -85,7 +85,10 @@ impl Failure {
             Self::Ask(AskError::Refused(Refusal::TooMany)) => Exit::Usage,
             Self::Ask(AskError::Refused(Refusal::Halted(_))) | Self::Stop(Stop::Halted(_)) => Exit::Halted,
             Self::Ask(AskError::Silent(_)) | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
-            Self::Ask(AskError::Failed(..) | AskError::Refused(Refusal::NotUnderstood { .. }))
+            Self::Ask(
+                AskError::Failed(..)
+                | AskError::Refused(Refusal::NotUnderstood { .. } | Refusal::TooWide | Refusal::Unreadable(_)),
+            )
             | Self::Stop(Stop::Failed(_)) => Exit::Failed,
             Self::Other(error) => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
                 Some(std::io::ErrorKind::PermissionDenied) => Exit::NotPermitted,

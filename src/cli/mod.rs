@@ -3,6 +3,7 @@
 //! Everything is checked before anything is done; what a machine reads is JSON behind `--json`;
 //! colours appear on a terminal only. How a command ends is one `Exit`.
 
+mod audit;
 mod backup;
 mod check;
 mod completions;
@@ -13,10 +14,14 @@ mod exit;
 mod index_probe;
 mod journal;
 mod keys;
+mod mailbox;
 mod man;
+mod message;
 mod output;
+mod pages;
 mod pipeline;
 mod print;
+mod queue;
 mod run;
 mod schema;
 #[cfg(feature = "simulator")]
@@ -73,6 +78,18 @@ enum Command {
     /// Look at dead and held mail, and say what becomes of it
     #[command(subcommand)]
     Deadletter(deadletter::Deadletter),
+    /// Tell what happened to a message
+    #[command(subcommand)]
+    Message(message::Message),
+    /// List what waits for work
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    /// Read the journal: who did what to which message, and when
+    #[command(subcommand)]
+    Audit(Box<audit::Audit>),
+    /// List mailboxes, have one rest, and let it go on
+    #[command(subcommand)]
+    Mailbox(mailbox::Mailbox),
     /// List pipelines, and let a suspended one go on
     #[command(subcommand)]
     Pipeline(pipeline::Pipeline),
@@ -141,6 +158,10 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Backup(backup) => backup.run(context),
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
+        Command::Message(message) => message.run(context),
+        Command::Queue(queue) => queue.run(context),
+        Command::Audit(audit) => audit.run(context),
+        Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         #[cfg(feature = "simulator")]
         Command::Demo(demo) => demo.run(context),

@@ -130,6 +130,9 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
             notes.find(&key("recipients"), problem, expected);
         }
     }
+    if mailbox.waiting.and_then(|waiting| waiting.files).is_some_and(|files| files < 2) {
+        notes.find(&key("waiting.files"), "a message has two files", "a whole number from 2");
+    }
     if overlaps(&mailbox.output, &config.state.directory) {
         notes.find(&key("output"), "this overlaps the state directory", "a folder of its own");
     }

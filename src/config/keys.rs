@@ -5,11 +5,12 @@ use serde_json::{Value as Json, json};
 use super::document::{Node, Place, Table, Value};
 use super::model::{
     Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits, Log,
-    LogFormat, LogLevel, Mailbox, Mesh, Pipelines, Queue, Retention, State,
+    LogFormat, LogLevel, Mailbox, Mesh, Order, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
 use super::values::{ByteSize, InFlight, Listen, Mode, Percent, Period, Workers};
+use crate::domain::output::Unconsumed;
 
 impl Config {
     /// Reads all keys from the merged files. Mistakes go to `notes`; what is wrong has its default meanwhile.
@@ -200,6 +201,8 @@ impl Mailbox {
         let output = keys.required("output");
         let group = keys.optional("group");
         let mode = keys.or("mode", Mode(0o640));
+        let waiting = keys.optional_table("waiting").map(read_waiting);
+        let order = keys.or("order", Order::Free);
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
         let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
         keys.end();
@@ -213,10 +216,19 @@ impl Mailbox {
             output: output?,
             group,
             mode,
+            waiting,
+            order,
             limits,
             set_aside,
         })
     }
+}
+
+fn read_waiting(mut keys: Keys<'_>) -> Unconsumed {
+    let files = keys.optional("files");
+    let age = keys.optional("age").map(|Period(age)| age);
+    keys.end();
+    Unconsumed { files, age }
 }
 
 macro_rules! written_as_word {
@@ -236,6 +248,7 @@ macro_rules! written_as_word {
 }
 
 written_as_word! {
+    Order, "\"free\" or \"strict\"", [("free", Self::Free), ("strict", Self::Strict)];
     Engine, "an engine", [("sled", Self::Sled)];
     LogFormat, "a format", [
         ("auto", Self::Auto), ("human", Self::Human), ("json", Self::Json), ("journald", Self::Journald)

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 
 pub use document::Source;
-pub use model::{Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh};
+pub use model::{Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh, Order};
 pub use resolve::{Secrets, credentials, identities_at};
 pub use schema::schema;
 pub use secret::{SecretError, SecretRef};

@@ -9,6 +9,7 @@ use super::secret::SecretRef;
 use super::values::{ByteSize, Cron, InFlight, Listen, Mode, Percent, Period, Proxy, Workers};
 use crate::adapters::mesh;
 use crate::domain::ids::MailboxId;
+use crate::domain::output::Unconsumed;
 
 /// The whole configuration, each value checked by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,8 +116,8 @@ pub struct Control {
     pub socket: PathBuf,
     /// Members of this group may ask, besides root and the daemon's own user.
     pub view_group: Option<String>,
-    /// Members of this group may act on dead and held mail, besides root and the daemon's own user. Where there is a
-    /// `view_group` too, they must be its members as well.
+    /// Members of this group may act on dead and held mail and read the journal, besides root and the daemon's own user.
+    /// Where there is a `view_group` too, they must be its members as well.
     pub operate_group: Option<String>,
 }
 
@@ -267,10 +268,23 @@ pub struct Mailbox {
     pub group: Option<String>,
     /// Permission bits of its output files.
     pub mode: Mode,
+    /// How much may lie in each of its outputs that the consumer has not taken, if the pipeline does not say.
+    pub waiting: Option<Unconsumed>,
+    /// In which order its mail is handled.
+    pub order: Order,
     /// How much of its mail may wait inside.
     pub limits: Limits,
     /// How much of its mail may be dead or held.
     pub set_aside: Limits,
+}
+
+/// In which order a mailbox's mail is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Many at a time; what has to wait keeps nothing back.
+    Free,
+    /// One at a time, as accepted; what has to wait keeps back all that was accepted after it.
+    Strict,
 }
 
 impl Config {

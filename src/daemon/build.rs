@@ -13,7 +13,7 @@ use super::metrics::Metrics;
 use super::service::Service;
 use super::{Stop, probe};
 use crate::adapters::http::Client;
-use crate::config::{Config, Engine, Loaded, Secrets};
+use crate::config::{Config, Engine, Loaded, Order, Secrets};
 use crate::domain::ids::MailboxId;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
@@ -22,7 +22,7 @@ use crate::ports::obstacles::Obstacles;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Store;
 use crate::ports::waits::Waits;
-use crate::publish::{Patience, Patient, Publisher};
+use crate::publish::{Backlogs, Patience, Patient, Publisher};
 use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
@@ -61,6 +61,8 @@ pub(super) struct House {
     pub(super) publisher: Publisher,
     /// Where a reload sends new ones.
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
+    /// Likewise the limits in them.
+    pub(super) backlogs: Arc<Backlogs>,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
 }
@@ -125,8 +127,11 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let backlogs = Backlogs::new(Arc::clone(&clock));
+    backlogs.change(pipelines.waiting());
     let publisher =
-        Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone());
+        Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone())
+            .with_backlogs(Arc::clone(&backlogs));
     let workers = usize::from(config.life.workers.0);
     let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
     sweep(&outputs, &pipelines, &committer);
@@ -153,6 +158,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         metrics,
         publisher,
         pipelines,
+        backlogs,
         receivers,
         work,
     })
@@ -187,9 +193,11 @@ fn index(config: &Config, last: LastEnd, disk: &Arc<dyn Disk>, clock: &Arc<dyn C
 
 fn store_settings(config: &Config) -> StoreSettings {
     let retention = &config.retention;
+    let strict = config.mailboxes.iter().filter(|mailbox| mailbox.order == Order::Strict);
     StoreSettings {
         directory: config.state.directory.clone(),
         segment_bytes: config.journal.segment.0,
+        strict: strict.map(|mailbox| mailbox.id.clone()).collect(),
         checkpoint_rows: CHECKPOINT_ROWS,
         head_interval: config.journal.head_interval.0,
         floor: floor(config),

@@ -109,9 +109,12 @@ impl Bulletins {
             }
             let text = say.map(|(status, state)| text(status, state, &root.mailboxes, &path, &self.head.borrow()));
             let publisher = self.publisher.clone();
-            let thread = tokio::task::spawn_blocking(move || match text {
-                Some(text) => publisher.post(&root.plan, &text),
-                None => publisher.look(&root.plan),
+            let thread = tokio::task::spawn_blocking(move || {
+                match text {
+                    Some(text) => publisher.post(&root.plan, &text)?,
+                    None => publisher.look(&root.plan)?,
+                }
+                publisher.is_consumed(&root.plan)
             });
             visits.push((path, thread));
         }

@@ -14,7 +14,7 @@ use crate::domain::ids::MailboxId;
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::operations::Phase;
-use crate::ports::store::Store;
+use crate::ports::store::{MailboxSuspension, Store};
 use crate::receive::admission::Admission;
 
 /// Between two looks.
@@ -26,6 +26,9 @@ const STALE: Duration = Duration::from_secs(4);
 
 /// A limit that is reached, as a code beside those of `deadletter/reasons.toml`.
 const NO_ROOM: &str = "NO-ROOM";
+
+/// An operator has a mailbox rest: likewise.
+const MAILBOX_SUSPENDED: &str = "MAILBOX-SUSPENDED";
 
 /// What is looked at.
 pub(super) struct Watched {
@@ -65,8 +68,14 @@ impl Watched {
                 self.obstacles.put(At::Store, code, detail, now);
             }
         }
+        let occupancy = self.store.occupancy();
         for mailbox in &self.mailboxes {
             let at = At::Door(mailbox.clone());
+            if let Some(MailboxSuspension { since, by, why }) = occupancy.suspension(mailbox) {
+                let detail = format!("{by} suspended the mailbox: {}", why.as_str());
+                self.obstacles.put(at, MAILBOX_SUSPENDED, detail, *since);
+                continue;
+            }
             match self.admission.open(mailbox, MessageKind::Data) {
                 Ok(()) => self.obstacles.clear(&at),
                 Err(closed) => self.obstacles.put(at, NO_ROOM, closed.to_string(), now),

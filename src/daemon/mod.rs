@@ -4,6 +4,7 @@
 //! Stop: receiving ends and acknowledges what is kept, work ends, the store ends, `STOPPING`.
 //! What it waits for at a stop is said every few seconds. A second signal ends at once.
 
+mod archive;
 mod build;
 mod bulletin;
 mod clock;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::archive::Archive;
 use super::health::{Looked, is_ready};
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
@@ -15,7 +16,10 @@ use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
-use crate::ports::store::{Acted, Extent, NotAllowed, Note, Order, Pin, SetAside, SetAsidePage, Store};
+use crate::ports::store::{
+    Acted, Extent, NotAllowed, Note, Order, Pin, QueuePage, Queued, SetAside, SetAsidePage, Store,
+};
+use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
 use crate::store::journal::Head;
 use crate::work::Suspensions;
@@ -34,12 +38,14 @@ pub(super) struct Desk {
     pub(super) waits: Waits,
     pub(super) pipelines: watch::Receiver<Arc<Pipelines>>,
     pub(super) suspensions: Suspensions,
+    pub(super) archive: Archive,
 }
 
 impl Desk {
-    /// While MESH does not answer for a mailbox, mail may wait there since its last list.
+    /// While MESH does not answer for a mailbox, or it is not asked, mail may wait there since its last list.
     fn waits_since(&self, mailbox: &MailboxId, listed_at: Option<Timestamp>) -> Option<Timestamp> {
-        let is_silent = self.obstacles.has(&At::Mesh(mailbox.clone()));
+        let is_suspended = self.store.occupancy().suspension(mailbox).is_some();
+        let is_silent = is_suspended || self.obstacles.has(&At::Mesh(mailbox.clone()));
         self.waits.of(mailbox).into_iter().chain(listed_at.filter(|_| is_silent)).min()
     }
 
@@ -115,6 +121,10 @@ impl Operations for Desk {
         self.store.set_aside(page)
     }
 
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
+        self.store.queue(page)
+    }
+
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {
         let (delivery, user, act) = (order.delivery, order.by.0, order.act);
         let reply = self.store.act(order);
@@ -151,6 +161,46 @@ impl Operations for Desk {
     fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()> {
         tracing::info!(user = by.0, head = extent.head, "a backup is whole");
         self.store.note(Note::BackupEnded { sequence: extent.sequence, by })
+    }
+
+    fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move {
+            // Whatever was handed over before the question is in the answer.
+            self.store.barrier().await?;
+            self.archive.search(wanted).await
+        })
+    }
+
+    fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move {
+            let what = wanted.to_string();
+            let found = self.trace(wanted).await?;
+            let records = found.as_ref().map_or(0, |page| page.records.len() as u64);
+            self.store.note(Note::AuditRead { by, what, records }).await?;
+            Ok(found)
+        })
+    }
+
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool> {
+        Box::pin(async move {
+            let is_new = self.store.occupancy().suspension(&mailbox).is_none();
+            if is_new {
+                tracing::warn!(%mailbox, user = by.0, "an operator suspended a mailbox");
+                self.store.note(Note::MailboxSuspended { mailbox, by, why }).await?;
+            }
+            Ok(is_new)
+        })
+    }
+
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, why: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move {
+            let was_suspended = self.store.occupancy().suspension(&mailbox).is_some();
+            if was_suspended {
+                tracing::info!(%mailbox, user = by.0, "an operator resumed a mailbox");
+                self.store.note(Note::MailboxResumed { mailbox, by, why }).await?;
+            }
+            Ok(was_suspended)
+        })
     }
 
     fn journal_head(&self) -> Told<'_, String> {

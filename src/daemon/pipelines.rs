@@ -39,8 +39,12 @@ pub fn load(loaded: &Loaded) -> Result<Pipelines, Vec<Finding>> {
         .mailboxes
         .iter()
         .map(|mailbox| {
-            let outputs =
-                MailboxOutputs { output: mailbox.output.clone(), group: mailbox.group.clone(), mode: mailbox.mode.0 };
+            let outputs = MailboxOutputs {
+                output: mailbox.output.clone(),
+                group: mailbox.group.clone(),
+                mode: mailbox.mode.0,
+                waiting: mailbox.waiting,
+            };
             (mailbox.id.clone(), outputs)
         })
         .collect();

@@ -19,6 +19,7 @@ use crate::domain::digest::Hasher;
 use crate::domain::finding::Finding;
 use crate::pipeline::Pipelines;
 use crate::ports::store::{Halt, Note, Store};
+use crate::publish::Backlogs;
 use crate::receive::admission::Admission;
 
 /// What a reload changes.
@@ -29,6 +30,7 @@ pub(super) struct Reload {
     pub(super) level: Level,
     pub(super) admission: Arc<Admission>,
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
+    pub(super) backlogs: Arc<Backlogs>,
     pub(super) store: Arc<dyn Store>,
 }
 
@@ -81,6 +83,7 @@ impl Reload {
         let difference = difference(&self.pipelines.borrow(), &pipelines);
         self.level.set(loaded.config.log.level);
         self.admission.change(build::admission(&loaded.config));
+        self.backlogs.change(pipelines.waiting());
         self.pipelines.send_replace(Arc::new(pipelines));
         self.config = loaded.config;
         for (pipeline, change) in &difference {
@@ -147,6 +150,8 @@ impl Changed {
         self.live(&key("output"), old.output == new.output);
         self.live(&key("group"), old.group == new.group);
         self.live(&key("mode"), old.mode == new.mode);
+        self.live(&key("waiting"), old.waiting == new.waiting);
+        self.restart(&key("order"), old.order == new.order);
         self.live(&key("limits"), old.limits == new.limits);
         self.live(&key("set_aside"), old.set_aside == new.set_aside);
     }

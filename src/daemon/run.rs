@@ -101,7 +101,7 @@ async fn live(
     let (desk, mut telling) = tellers.begin(config, &house, phases);
     notify::ready();
 
-    let House { committer, receivers, work, admission, pipelines, .. } = house;
+    let House { committer, receivers, work, admission, pipelines, backlogs, .. } = house;
     let mut working = Crew::new();
     let token = working.token();
     working.add("work", async move { work.run(token).await.map_err(work_stop) });
@@ -115,7 +115,7 @@ async fn live(
 
     let limit = config.life.drain.0;
     let (file, store_of) = (file.to_owned(), Arc::clone(&store));
-    let mut reload = Reload { file, config: loaded.config, level, admission, pipelines, store: store_of };
+    let mut reload = Reload { file, config: loaded.config, level, admission, pipelines, backlogs, store: store_of };
     let why = serve(&mut signals, &mut reload, &*desk, [&mut receiving, &mut working, &mut telling]).await;
     drop(reload);
     phase.send_replace(Phase::Stopping);

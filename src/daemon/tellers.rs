@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::archive::Archive;
 use super::build::House;
 use super::bulletin::Bulletins;
 use super::control::{Control, ControlError, Groups};
@@ -66,6 +67,7 @@ impl Tellers {
             waits: house.waits.clone(),
             pipelines: house.work.pipelines.clone(),
             suspensions: house.work.suspensions.clone(),
+            archive: Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock)),
         });
 
         let mut crew = Crew::new();

@@ -149,6 +149,8 @@ fault_codes! {
     OutWrite = "OUT-WRITE",
     /// An output root whose file system does not answer, such as a network share without its server.
     OutHung = "OUT-HUNG",
+    /// An output whose consumer takes nothing: as much lies there as may.
+    OutBacklog = "OUT-BACKLOG",
     /// Another file already has the name.
     OutNameTaken = "OUT-NAME-TAKEN",
     /// It cannot be told whether the consumer took the file.

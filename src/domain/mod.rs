@@ -1,5 +1,6 @@
 //! Layer 0: values and pure rules. No I/O, no clock, no tokio.
 
+pub mod course;
 pub mod digest;
 pub mod envelope;
 pub mod fault;

@@ -1,6 +1,7 @@
 //! Where a message goes, and how far each of its outputs has come.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -96,6 +97,23 @@ pub enum Layout {
     MeshFolder,
     /// `<id>.dat` then `<id>.json`, staged in `.staging/` inside the folder, where the marker lies too.
     Folder,
+}
+
+/// How much may lie in an output folder that its consumer has not taken: at most so many files, none of them for longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unconsumed {
+    /// Files; a message has two, a report one.
+    pub files: Option<u64>,
+    /// How long the oldest may lie there.
+    pub age: Option<Duration>,
+}
+
+impl Unconsumed {
+    /// The least of both.
+    pub fn least(self, other: Self) -> Self {
+        let age = self.age.into_iter().chain(other.age).min();
+        Self { files: self.files.into_iter().chain(other.files).min(), age }
+    }
 }
 
 /// How far one output of a delivery has come.

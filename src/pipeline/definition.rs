@@ -13,7 +13,7 @@ use super::{Limits, MailboxOutputs};
 use crate::domain::envelope::MessageKind;
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MailboxId, Name, WorkflowId};
-use crate::domain::output::{Layout, OutputPlan, Transform};
+use crate::domain::output::{Layout, OutputPlan, Transform, Unconsumed};
 use crate::domain::quantity;
 
 /// What `{mailbox.output}` in a path stands for is the mailbox's own output folder.
@@ -40,6 +40,7 @@ pub(super) struct OutputTemplate {
     pub(super) line: usize,
     layout: Layout,
     folder: FolderTemplate,
+    waiting: Option<Unconsumed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,11 @@ enum FolderTemplate {
 }
 
 impl OutputTemplate {
+    /// How much of it its consumer may leave, in one mailbox; `None` for any amount.
+    pub(super) fn waiting(&self, mailbox: &MailboxOutputs) -> Option<Unconsumed> {
+        self.waiting.or(mailbox.waiting)
+    }
+
     /// The output of one mailbox.
     pub(super) fn plan(&self, mailbox: &MailboxOutputs, payload: &[Transform]) -> OutputPlan {
         let folder = match &self.folder {
@@ -205,9 +211,26 @@ fn read_output(mut keys: Keys<'_>, notes: &mut Notes<'_>) -> Option<OutputTempla
     });
     let path = keys.required("path", "an absolute path, or one that begins with {mailbox.output}", notes);
     let folder = path.and_then(|node| read_folder(&node, layout, notes));
+    let waiting = keys.optional("waiting").and_then(|node| Some(read_waiting(node.table(notes)?, notes)));
     keys.end(notes);
     let folder = folder.unwrap_or_else(|| FolderTemplate::Fixed(PathBuf::new()));
-    Some(OutputTemplate { name: name?, line, layout: layout.unwrap_or(Layout::Folder), folder })
+    Some(OutputTemplate { name: name?, line, layout: layout.unwrap_or(Layout::Folder), folder, waiting })
+}
+
+/// A message has two files, so fewer would let none in.
+const LEAST_FILES: u32 = 2;
+
+fn read_waiting(mut keys: Keys<'_>, notes: &mut Notes<'_>) -> Unconsumed {
+    let files = keys.optional("files").and_then(|node| {
+        let files = node.count(notes)?;
+        if files < LEAST_FILES {
+            notes.mistake(&node.at(), &node.key, "a message has two files", "a whole number from 2");
+        }
+        Some(u64::from(files))
+    });
+    let age = keys.optional("age").and_then(|node| node.parse(notes, quantity::PERIOD, quantity::period));
+    keys.end(notes);
+    Unconsumed { files, age }
 }
 
 fn read_folder(node: &Node<'_>, layout: Option<Layout>, notes: &mut Notes<'_>) -> Option<FolderTemplate> {

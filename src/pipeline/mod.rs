@@ -69,7 +69,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::ids::{MailboxId, Name};
-use crate::domain::output::OutputPlan;
+use crate::domain::output::{OutputPlan, Unconsumed};
 use crate::domain::settlement::Reason;
 use cases::Case;
 use definition::OutputTemplate;
@@ -116,6 +116,8 @@ pub struct MailboxOutputs {
     pub group: Option<String>,
     /// Permission bits of the files, such as `0o640`.
     pub mode: u32,
+    /// How much a consumer may leave in an output that does not say so itself.
+    pub waiting: Option<Unconsumed>,
 }
 
 /// How long and how often a pipeline's messages are tried.

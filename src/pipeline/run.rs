@@ -5,10 +5,11 @@ use std::path::Path;
 use super::definition::OutputTemplate;
 use super::stages::Stage;
 use super::{Limits, MailboxOutputs, Message, Outcome, Pipeline, Pipelines};
+use crate::domain::course::Handling;
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name};
-use crate::domain::output::{OutputPlan, Transform};
+use crate::domain::output::{OutputPlan, Transform, Unconsumed};
 
 impl Pipelines {
     /// The most specific pipeline that takes a message. No allocation; pipelines of other exact workflows are not looked
@@ -51,6 +52,17 @@ impl Pipelines {
         plans
     }
 
+    /// Every output with a limit of what its consumer may leave there.
+    pub fn waiting(&self) -> Vec<(OutputPlan, Unconsumed)> {
+        let mut limits = Vec::new();
+        for (id, mailbox) in &self.mailboxes {
+            let pipelines = self.pipelines.iter().filter(|pipeline| pipeline.matching.admits(id));
+            let outputs = pipelines.flat_map(|pipeline| &pipeline.outputs);
+            limits.extend(outputs.filter_map(|output| Some((output.plan(mailbox, &[]), output.waiting(mailbox)?))));
+        }
+        limits
+    }
+
     fn best(&self, places: &[usize], message: &Message<'_>) -> Result<Option<&Pipeline>, Fault> {
         let mut best = None;
         for pipeline in places.iter().map(|place| &self.pipelines[*place]) {
@@ -75,6 +87,12 @@ impl Pipeline {
         &self.sha256
     }
 
+    /// What the journal says of a message that it takes, before any stage.
+    pub fn handling(&self) -> Handling {
+        let file = self.sha256.chars().take(12).collect();
+        Handling { pipeline: self.name.clone(), file, stages: Vec::new(), staging: None, publishing: None }
+    }
+
     /// The file it was compiled from.
     pub fn file(&self) -> &Path {
         &self.file
@@ -91,7 +109,14 @@ impl Pipeline {
     }
 
     /// Folds the stages over a message. Without a stage that routes, it goes to every output.
-    pub fn run(&self, message: &mut Message<'_>, mailbox: &MailboxOutputs) -> Result<Outcome, Fault> {
+    ///
+    /// `done` hears of each stage that the message went through: whoever measures time does it there.
+    pub fn run(
+        &self,
+        message: &mut Message<'_>,
+        mailbox: &MailboxOutputs,
+        done: &mut dyn FnMut(&'static str),
+    ) -> Result<Outcome, Fault> {
         let length = message.facts().length;
         if let Some(allowed) = self.limits.max_bytes.filter(|allowed| length > *allowed) {
             let detail = format!("{length} bytes, and pipeline {} allows {allowed}", self.name);
@@ -100,22 +125,13 @@ impl Pipeline {
         // A report has no payload (mesh-api 7.3).
         let has_payload = message.facts().kind == MessageKind::Data;
         let mut chosen: Option<&[usize]> = None;
-        for stage in &self.stages {
-            match stage {
-                Stage::Decompress(decompress) if has_payload => decompress.work(message, &self.keys)?,
-                Stage::Decrypt(decrypt) if has_payload => decrypt.work(message, &self.keys)?,
-                Stage::Expect(expect) if has_payload => {
-                    if let Some(reason) = expect.work(message)? {
-                        return Ok(Outcome::Hold(reason));
-                    }
-                }
-                Stage::Decompress(_) | Stage::Decrypt(_) | Stage::Expect(_) => {}
-                Stage::Discard(discard) => {
-                    if let Some(reason) = discard.verdict(message)? {
-                        return Ok(Outcome::Discard(reason));
-                    }
-                }
-                Stage::Route(route) => chosen = Some(route.outputs(message)?),
+        for stage in self.stages.iter().filter(|stage| has_payload || !stage.looks_at_payload()) {
+            let said = self.step(stage, message);
+            done(stage.word());
+            match said? {
+                Said::GoOn => {}
+                Said::To(places) => chosen = Some(places),
+                Said::End(outcome) => return Ok(outcome),
             }
         }
         let plan = |output: &OutputTemplate| output.plan(mailbox, message.transforms());
@@ -125,4 +141,33 @@ impl Pipeline {
         };
         Ok(Outcome::Deliver(plans))
     }
+
+    fn step<'a>(&self, stage: &'a Stage, message: &mut Message<'_>) -> Result<Said<'a>, Fault> {
+        match stage {
+            Stage::Decompress(decompress) => decompress.work(message, &self.keys)?,
+            Stage::Decrypt(decrypt) => decrypt.work(message, &self.keys)?,
+            Stage::Expect(expect) => {
+                if let Some(reason) = expect.work(message)? {
+                    return Ok(Said::End(Outcome::Hold(reason)));
+                }
+            }
+            Stage::Discard(discard) => {
+                if let Some(reason) = discard.verdict(message)? {
+                    return Ok(Said::End(Outcome::Discard(reason)));
+                }
+            }
+            Stage::Route(route) => return Ok(Said::To(route.outputs(message)?)),
+        }
+        Ok(Said::GoOn)
+    }
+}
+
+/// What follows from one stage.
+enum Said<'a> {
+    /// The next stage.
+    GoOn,
+    /// The same, and it goes to these outputs.
+    To(&'a [usize]),
+    /// Nothing: this is the end.
+    End(Outcome),
 }

@@ -66,7 +66,7 @@ impl Pipelines {
             None => return Err(failure(".given", "no pipeline takes it".into(), "this pipeline to take it")),
         }
         let mailbox = self.mailbox(&case.given.mailbox).expect("a test is read only with a configured mailbox");
-        let came = match pipeline.run(&mut message, mailbox) {
+        let came = match pipeline.run(&mut message, mailbox, &mut |_| ()) {
             Ok(Outcome::Deliver(plans)) => {
                 let mut names: Vec<Name> = plans.into_iter().map(|plan| plan.name).collect();
                 names.sort();

@@ -9,4 +9,5 @@ pub mod outputs;
 pub mod spool;
 pub mod store;
 pub mod timings;
+pub mod trace;
 pub mod waits;

@@ -1,13 +1,17 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`] and a backup change anything;
-//! whoever calls them has made sure that the operator may.
+//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], those about whole mailboxes, a
+//! backup and the record that [`Operations::audit`] leaves change anything; whoever calls them has made sure that the
+//! operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
-use super::store::{Acted, Extent, Halt, MailboxOccupancy, NotAllowed, Order, Pin, SetAside, SetAsidePage};
+use super::store::{
+    Acted, Extent, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued, SetAside, SetAsidePage,
+};
+use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::operator::{Operator, Remark};
@@ -22,6 +26,8 @@ pub trait Operations: Send + Sync {
     fn status(&self) -> Status;
     /// Deliveries that a person must look at.
     fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
+    /// What waits for work, and what is in work.
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>>;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
@@ -30,6 +36,15 @@ pub trait Operations: Send + Sync {
     fn pin(&self, by: Operator) -> Told<'_, Pin>;
     /// Notes that the backup of what `extent` names is whole.
     fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()>;
+    /// What the journal has of one message: a page of it.
+    fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
+    /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
+    fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>>;
+    /// Has a mailbox rest: nothing is listed, fetched or worked for it until it is resumed, across restarts too. What is
+    /// on its way in or in work comes to its end. `false` if it rests already.
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool>;
+    /// Lets a mailbox go on; `false` if it does not rest.
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }

@@ -8,7 +8,7 @@
 //! - Nothing is written to a root that does not carry its recorded marker ([`init_root`]).
 //! - What an output's file system does wrong is that output's fault alone: it waits (`OUT-UNAVAILABLE`, `OUT-WRITE`),
 //!   costs the message nothing (I5) and touches no other output of the batch (I6). One that does not answer at all is
-//!   let go by [`Patient`] (`OUT-HUNG`).
+//!   let go by [`Patient`] (`OUT-HUNG`); one whose consumer takes nothing gets no more, if it has a limit (`OUT-BACKLOG`).
 //! - Payloads stream through a small buffer (I3). Names come from ids alone, never from what a sender wrote (I8).
 //!
 //! What it does not do: it journals nothing (its caller does, between the two calls), retries nothing, logs no content,
@@ -16,6 +16,7 @@
 //!
 //! The layouts are `mesh_client` and `plain`; their formats are described there.
 
+mod backlog;
 mod ctl;
 mod marker;
 mod mesh_client;
@@ -41,6 +42,7 @@ use crate::ports::clock::Chance;
 use crate::ports::disk::Disk;
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 
+pub use backlog::Backlogs;
 pub use marker::{MARKER, MarkerError, NewRoot, RECORD, init_root, mark_restored};
 pub use patient::{Patience, Patient, probe_roots};
 pub use root::{Promise, RootReport, Trial};
@@ -60,13 +62,14 @@ pub struct Publisher {
     key: DigestKey,
     state_directory: PathBuf,
     boot: Boot,
+    backlogs: Option<Arc<Backlogs>>,
 }
 
 impl Publisher {
     /// A publisher that knows the roots recorded in `state_directory`. It reads which boot of the machine this is.
     pub fn new(disk: Arc<dyn Disk>, chance: Arc<dyn Chance>, key: DigestKey, state_directory: PathBuf) -> Self {
         let boot = boot(&*disk);
-        Self { disk, chance, key, state_directory, boot }
+        Self { disk, chance, key, state_directory, boot, backlogs: None }
     }
 
     /// Removes what earlier runs left in the staging folders of `plans`, but for the `live` names.

@@ -55,6 +55,9 @@ pub struct AdmissionSettings {
 /// Why there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
+    /// An operator has the mailbox rest.
+    #[error("an operator's suspension of the mailbox, which `meshd mailbox resume` ends")]
+    Suspended,
     /// The mailbox's budget of messages.
     #[error("the mailbox's limit of queued messages")]
     MailboxMessages,
@@ -172,6 +175,7 @@ impl Admission {
 
     /// Is there room for anything at all? Cheap: asked before each fetch.
     pub fn open(&self, mailbox: &MailboxId, kind: MessageKind) -> Result<(), Closed> {
+        self.may_go_on(mailbox)?;
         let mut state = self.lock();
         self.above_floor(&mut state)?;
         self.fits_set_aside(&mut state, mailbox, kind)?;
@@ -205,6 +209,7 @@ impl Admission {
 
     fn admits(&self, state: &mut State, mailbox: &MailboxId, need: Need) -> Result<(), Closed> {
         let Need { kind, bytes, landed } = need;
+        self.may_go_on(mailbox)?;
         self.above_floor(state)?;
         self.fits_disk(state, bytes.saturating_sub(landed))?;
         self.fits_set_aside(state, mailbox, kind)?;
@@ -213,6 +218,11 @@ impl Admission {
         } else {
             self.fits(state, mailbox, kind, bytes)
         }
+    }
+
+    /// What is on its way in comes in, so that it can be acknowledged.
+    fn may_go_on(&self, mailbox: &MailboxId) -> Result<(), Closed> {
+        if self.store.occupancy().suspension(mailbox).is_some() { Err(Closed::Suspended) } else { Ok(()) }
     }
 
     fn largest(&self, mailbox: &MailboxId) -> u64 {

@@ -70,8 +70,13 @@ pub(super) enum Decoding {
 
 /// The start of a body, read into memory.
 pub(super) enum Start {
-    /// All of it, decoded.
-    Whole(Bytes),
+    /// All of it.
+    Whole {
+        /// Decoded.
+        bytes: Bytes,
+        /// Length as it came.
+        wire: u64,
+    },
     /// It is larger: what was read so far, still encoded, and the rest of the stream.
     Larger(Bytes, Box<Chunk>),
 }
@@ -87,12 +92,13 @@ pub(super) async fn start(mut chunk: Chunk, decoding: Decoding) -> Result<Start,
         }
     }
     let encoded = read.freeze();
+    let wire = encoded.len() as u64;
     if chunk.encoding == Encoding::Plain || decoding == Decoding::AsServed {
-        return Ok(Start::Whole(encoded));
+        return Ok(Start::Whole { bytes: encoded, wire });
     }
     let mut decoded = Vec::new();
     match decode_all(&encoded, &mut Bounded { sink: &mut decoded, written: 0, limit: SMALL as u64 }) {
-        Ok(()) => Ok(Start::Whole(decoded.into())),
+        Ok(()) => Ok(Start::Whole { bytes: decoded.into(), wire }),
         Err(DecodeError::TooLarge) => {
             chunk.body = futures_util::stream::empty().boxed();
             Ok(Start::Larger(encoded, Box::new(chunk)))
@@ -112,6 +118,8 @@ pub(super) struct Inflow {
     pub(super) claim: Claim,
     /// Decoded bytes of the chunks that are there.
     pub(super) arrived: u64,
+    /// Bytes that came over the wire in this fetch.
+    pub(super) wire: u64,
 }
 
 /// Streams the rest of a chunk, after `read`, into the spool as the next chunk: durable on return. Stops at the disk's
@@ -138,6 +146,7 @@ pub(super) async fn stream(
                 let mut inflow = sink.inflow;
                 inflow.intake.end_chunk()?;
                 inflow.arrived += sink.written;
+                inflow.wire += sink.encoded;
                 Ok(Some(inflow))
             }
         }

@@ -27,6 +27,7 @@ mod receiver;
 mod refusals;
 pub mod schedule;
 mod search;
+mod sightings;
 mod stumbles;
 mod trail;
 mod waiting;

@@ -20,7 +20,7 @@ use crate::ports::timings::Span;
 use super::admission::{Claim, Closed, Need};
 use super::memory::Remembered;
 use super::poller::Receive;
-use super::receiver::Fetched;
+use super::receiver::{Fetched, Wanted};
 use super::waiting::{Urgency, Wait};
 
 /// Messages whose commit may be waited for while others are fetched.
@@ -92,12 +92,17 @@ impl Receive {
                 if self.may_fetch(&task.id, &mut brought).await {
                     let receiver = Arc::clone(&self.receiver);
                     let in_flight = Arc::clone(&self.in_flight);
+                    let wanted = Wanted {
+                        refusals: task.refusals,
+                        tries: task.refusals + self.stumbles.times(&task.id) + 1,
+                        listed: self.sightings.first(&task.id).unwrap_or_else(|| self.clock.wall()),
+                    };
                     fetches.push(async move {
                         let _permit = in_flight.acquire_owned().await;
                         let fetched = if task.is_presented {
-                            receiver.fetch_again(&task.id, task.refusals).await
+                            receiver.fetch_again(&task.id, wanted).await
                         } else {
-                            receiver.fetch(&task.id, task.refusals).await
+                            receiver.fetch(&task.id, wanted).await
                         };
                         (task, fetched)
                     });
@@ -173,6 +178,7 @@ impl Receive {
         let (mut tasks, mut late) = (VecDeque::with_capacity(ids.len()), Vec::new());
         for (id, known) in ids.into_iter().zip(known) {
             let is_settled = self.memory.listed(&id) == Some(Remembered::Settled);
+            self.sightings.listed(&id, now);
             self.say_stuck(&id, now);
             if matches!(known, Known::New | Known::Presented) {
                 self.say_wait(&id, now);
@@ -336,6 +342,7 @@ impl Receive {
                 let time = self.clock.monotonic().saturating_sub(self.listed);
                 self.timings.took(Span::ListedToAcknowledged, self.receiver.inbox.mailbox(), time);
                 self.stumbles.forget(&id);
+                self.sightings.forget(&id);
                 self.memory.remember(id, Remembered::Settled);
             }
             Err((id, fault)) => self.stumble(id, fault, brought),

@@ -26,6 +26,7 @@ use super::receiver::Receiver;
 use super::refusals::{MOST_LISTED, Refused};
 use super::schedule::Polls;
 use super::search::Search;
+use super::sightings::Sightings;
 use super::stumbles::Stumbles;
 use super::trail::{Endless, Trail};
 use super::waiting::{Urgency, Wait};
@@ -59,6 +60,7 @@ pub struct Receive {
     /// before all other mail.
     pub(super) stumbles: Stumbles,
     pub(super) memory: Memory,
+    pub(super) sightings: Sightings,
     pub(super) search: Search,
     /// Until then on the monotonic clock no handshake is tried: one that fails is not repeated within the hour either.
     pub(super) handshake_not_before: Duration,
@@ -124,7 +126,7 @@ impl Receive {
         let ReceiveParts { inbox, store, spool, admission, clock, chance, disk, timings, obstacles, waits } = parts;
         let in_flight = Arc::new(Semaphore::new(settings.in_flight));
         let handshake_not_before = handshake_not_before(&inbox, &store, &clock);
-        let receiver = Arc::new(Receiver { inbox, store, spool, admission });
+        let receiver = Arc::new(Receiver { inbox, store, spool, admission, clock: Arc::clone(&clock) });
         Self {
             receiver,
             clock,
@@ -135,6 +137,7 @@ impl Receive {
             failures: 0,
             stumbles: Stumbles::default(),
             memory: Memory::default(),
+            sightings: Sightings::default(),
             search: Search::default(),
             handshake_not_before,
             said_closed: None,
@@ -148,11 +151,16 @@ impl Receive {
         }
     }
 
-    /// Receives until `stop`. On `stop` the chunk in hand is cut, and what is committed is still acknowledged.
+    /// Receives until `stop`, but while an operator has the mailbox rest: then there are handshakes alone, for MESH asks
+    /// for one a day (mesh-api 11). On `stop` the chunk in hand is cut, and what is committed is still acknowledged.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
         while !stop.is_cancelled() {
             let wait = match self.handshake_if_due().await? {
                 Some(fault) => self.wait_after(&fault, false),
+                None if self.is_suspended() => {
+                    self.until_resumed(&stop).await?;
+                    continue;
+                }
                 None => match self.until_next_poll() {
                     Duration::ZERO => self.poll(&stop).await?,
                     wait => wait,
@@ -164,6 +172,22 @@ impl Receive {
             }
         }
         Ok(())
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.receiver.store.occupancy().suspension(self.receiver.inbox.mailbox()).is_some()
+    }
+
+    /// Until an operator lets the mailbox go on, or a handshake may be due.
+    async fn until_resumed(&self, stop: &CancellationToken) -> Result<(), Halt> {
+        let mut watch = self.receiver.store.watch();
+        let mailbox = self.receiver.inbox.mailbox();
+        let resumed = watch.wait_for(|occupancy| occupancy.suspension(mailbox).is_none());
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            resumed = resumed => resumed.map(drop).map_err(|_| Halt("the store is gone".into())),
+            () = tokio::time::sleep(HANDSHAKE_GAP) => Ok(()),
+        }
     }
 
     /// Lists and fetches until nothing more comes; says how long to wait then.
@@ -209,6 +233,7 @@ impl Receive {
         let ended = self.pages(first, &mut refused, stop).await?;
         let is_whole = matches!(ended, Pass::Whole(_));
         self.memory.end_pass(is_whole);
+        self.sightings.end_pass(is_whole);
         self.search.end_pass(is_whole);
         self.stumbles.end_pass(is_whole);
         self.look_at_door();

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::domain::course::{Arrival, milliseconds};
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::MessageId;
 use crate::domain::settlement::Reason;
+use crate::domain::time::Timestamp;
+use crate::ports::clock::Clock;
 use crate::ports::inbox::{Chunk, Inbox};
 use crate::ports::spool::{Intake, MOST_CHUNKS, Spool};
 use crate::ports::store::{Acceptance, Halt, Incoming, IncomingBody, Reply, Store};
@@ -21,12 +24,32 @@ const KEEP_AS_SERVED_AT: u32 = 3;
 /// MESH takes messages of 100 GB (mesh-api 8). A tenth more, since GB or GiB is not said and the last chunk is shorter.
 const LARGEST_MESSAGE: u64 = 110_000_000_000;
 
+/// A message's bytes, all here.
+struct Landed {
+    body: IncomingBody,
+    claim: Claim,
+    /// How many came over the wire for it.
+    wire: u64,
+}
+
 /// Receives the messages of one mailbox.
 pub(super) struct Receiver {
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) store: Arc<dyn Store>,
     pub(super) spool: Arc<dyn Spool>,
     pub(super) admission: Arc<Admission>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What is known of a listed message before it is fetched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// How often it was refused before.
+    pub(super) refusals: u32,
+    /// Which fetch this is, counted from 1.
+    pub(super) tries: u32,
+    /// When it was first listed.
+    pub(super) listed: Timestamp,
 }
 
 /// What came of one fetch.
@@ -42,13 +65,13 @@ pub(super) enum Fetched {
 }
 
 impl Receiver {
-    /// Fetches message `id`, which was refused `refusals` times before.
-    pub(super) async fn fetch(&self, id: &MessageId, refusals: u32) -> Result<Fetched, Halt> {
-        let last_try = refusals + 1 >= KEEP_AS_SERVED_AT;
-        match self.attempt(id, Decoding::AsEncoded, None).await? {
+    /// Fetches message `id`.
+    pub(super) async fn fetch(&self, id: &MessageId, wanted: Wanted) -> Result<Fetched, Halt> {
+        let last_try = wanted.refusals + 1 >= KEEP_AS_SERVED_AT;
+        match self.attempt(id, wanted, Decoding::AsEncoded, None).await? {
             Fetched::Failed(fault) if last_try && every_byte_arrived(&fault) => {
                 let verdict = Reason::new(fault.code, fault.detail);
-                self.attempt(id, Decoding::AsServed, Some(verdict)).await
+                self.attempt(id, wanted, Decoding::AsServed, Some(verdict)).await
             }
             fetched @ (Fetched::Kept(..) | Fetched::Closed(..) | Fetched::Settled | Fetched::Failed(_)) => Ok(fetched),
         }
@@ -57,9 +80,9 @@ impl Receiver {
     /// Fetches message `id`, which we have, and which was acknowledged before: the list is late, or the service desk has put it back
     /// (mesh-api 7.2). Before its bytes, its headers are asked for: MESH answers 410 to what was acknowledged
     /// (mesh-api 6.4), and that is no alarm.
-    pub(super) async fn fetch_again(&self, id: &MessageId, refusals: u32) -> Result<Fetched, Halt> {
+    pub(super) async fn fetch_again(&self, id: &MessageId, wanted: Wanted) -> Result<Fetched, Halt> {
         let fetched = match self.inbox.head(id).await {
-            Ok(_) => self.fetch(id, refusals).await?,
+            Ok(_) => self.fetch(id, wanted).await?,
             Err(fault) => Fetched::Failed(fault),
         };
         Ok(match fetched {
@@ -68,8 +91,14 @@ impl Receiver {
         })
     }
 
-    async fn attempt(&self, id: &MessageId, decoding: Decoding, verdict: Option<Reason>) -> Result<Fetched, Halt> {
-        match self.attempt_inner(id, decoding, verdict).await {
+    async fn attempt(
+        &self,
+        id: &MessageId,
+        wanted: Wanted,
+        decoding: Decoding,
+        verdict: Option<Reason>,
+    ) -> Result<Fetched, Halt> {
+        match self.attempt_inner(id, wanted, decoding, verdict).await {
             Ok(fetched) => Ok(fetched),
             Err(BodyError::Fault(fault)) => Ok(Fetched::Failed(fault)),
             Err(BodyError::NoRoom) => Ok(Fetched::Closed(Closed::DiskBytes, None)),
@@ -81,12 +110,15 @@ impl Receiver {
     async fn attempt_inner(
         &self,
         id: &MessageId,
+        wanted: Wanted,
         decoding: Decoding,
         verdict: Option<Reason>,
     ) -> Result<Fetched, BodyError> {
+        let (began, began_at) = (self.clock.monotonic(), self.clock.wall());
         let first = self.inbox.fetch(id, 1).await?;
         check_place(&first, id, 1, first.total)?;
         let envelope = first.envelope.clone();
+        let chunks = first.total.max(1);
         let (kind, per_chunk) = (envelope.kind, first.content_length.unwrap_or(0));
         let expected = per_chunk.saturating_mul(u64::from(first.total.max(1)));
         if expected > LARGEST_MESSAGE {
@@ -106,22 +138,23 @@ impl Receiver {
                 return Ok(Fetched::Closed(closed, Some(needs)));
             }
         };
-        let large = if let Some(intake) = intake {
-            let inflow = Inflow { intake, claim, arrived: needs.landed };
+        let landed = if let Some(intake) = intake {
+            let inflow = Inflow { intake, claim, arrived: needs.landed, wire: 0 };
             self.large(id, Bytes::new(), first, decoding, inflow).await
         } else {
             match body::start(first, decoding).await? {
-                Start::Whole(bytes) => {
+                Start::Whole { bytes, wire } => {
                     claim.correct(bytes.len() as u64);
-                    Ok((IncomingBody::Small(bytes), claim))
+                    Ok(Landed { body: IncomingBody::Small(bytes), claim, wire })
                 }
                 Start::Larger(read, rest) => {
-                    let inflow = Inflow { intake: self.take_up(&envelope, decoding).await?, claim, arrived: 0 };
+                    let intake = self.take_up(&envelope, decoding).await?;
+                    let inflow = Inflow { intake, claim, arrived: 0, wire: 0 };
                     self.large(id, read, *rest, decoding, inflow).await
                 }
             }
         };
-        let (body, claim) = match large {
+        let Landed { body, claim, wire } = match landed {
             Err(BodyError::AtFloor(bytes)) => {
                 // A part that waited for the rest would keep the door of every mailbox closed, perhaps for ever (I6).
                 self.forget(id).await?;
@@ -131,7 +164,10 @@ impl Receiver {
             }
             other => other?,
         };
-        let accepted = self.store.accept(Incoming { envelope, body, verdict });
+        let Wanted { tries, listed, .. } = wanted;
+        let took = milliseconds(self.clock.monotonic().saturating_sub(began));
+        let arrival = Arrival { listed, waited: milliseconds(began_at.since(listed)), took, wire, chunks, tries };
+        let accepted = self.store.accept(Incoming { envelope, body, verdict, arrival });
         Ok(Fetched::Kept(accepted, claim))
     }
 
@@ -143,7 +179,7 @@ impl Receiver {
         first: Chunk,
         decoding: Decoding,
         mut inflow: Inflow,
-    ) -> Result<(IncomingBody, Claim), BodyError> {
+    ) -> Result<Landed, BodyError> {
         let total = first.total.max(1);
         let mut first = Some((read, first)).filter(|_| inflow.intake.kept() == 0);
         while inflow.intake.kept() < total {
@@ -162,9 +198,9 @@ impl Receiver {
                 other @ (BodyError::Fault(_) | BodyError::NoRoom | BodyError::Halt(_)) => other,
             })?;
         }
-        let Inflow { intake, claim, .. } = inflow;
+        let Inflow { intake, claim, wire, .. } = inflow;
         let sealed = blocking(move || intake.finish()).await??;
-        Ok((IncomingBody::Large(sealed), claim))
+        Ok(Landed { body: IncomingBody::Large(sealed), claim, wire })
     }
 
     /// Removes what is there of a message.

@@ -53,6 +53,11 @@ impl Stumbles {
         self.of.contains_key(id)
     }
 
+    /// How often the world failed at it.
+    pub(super) fn times(&self, id: &MessageId) -> u32 {
+        self.of.get(id).map_or(0, |stumble| stumble.times)
+    }
+
     /// The world failed at it, `now`. Says whether it is stuck.
     pub(super) fn met(&mut self, id: MessageId, now: Timestamp) -> bool {
         if self.of.len() >= MOST && !self.has(&id) {

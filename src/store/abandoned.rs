@@ -46,16 +46,13 @@ impl Committer {
     /// Removes a few abandoned chunk directories of one mailbox.
     pub(super) fn sweep(&mut self, moment: Moment) -> Result<(), Stop> {
         let now = self.time.monotonic();
-        if !self.time.is_steady() {
-            return Ok(());
-        }
         if self.sweep.mailboxes.is_empty() && now >= self.sweep.next {
             self.sweep = Sweep { next: now + EVERY, mailboxes: listed(self.appender.mailboxes())? };
         }
         let Some(mailbox) = self.sweep.mailboxes.pop() else { return Ok(()) };
         let mut count = 0;
         for found in listed(self.appender.chunk_directories(&mailbox))? {
-            let (message_id, age) = (found.message_id, moment.stamp.wall.since(found.modified));
+            let (message_id, age) = (found.message_id, moment.now.since(found.modified));
             if age <= KEPT_AT_MESH {
                 continue;
             }

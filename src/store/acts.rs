@@ -70,7 +70,7 @@ impl Committer {
                 Ok(Acted::Held)
             }
             (Act::Discard, Some(why)) => {
-                let keep = moment.stamp.wall.plus(self.settings.retention.delivered);
+                let keep = moment.now.plus(self.settings.retention.delivered);
                 self.record(moment, &Event::OperatorDiscarded { id: order.delivery, keep, by: order.by, why })?;
                 Ok(Acted::Discarded)
             }
@@ -81,7 +81,7 @@ impl Committer {
         let keep = match row.place {
             Place::Aside { keep: Some(keep), .. } | Place::Ended { keep, .. } => keep,
             Place::Aside { keep: None, .. } | Place::Queued { .. } | Place::Working { .. } | Place::Suspect => {
-                moment.stamp.wall.plus(self.settings.retention.dead)
+                moment.now.plus(self.settings.retention.dead)
             }
         };
         let alone = is_poison(&row);

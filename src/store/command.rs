@@ -1,14 +1,15 @@
 //! What the committer is asked, and what it answers.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Pin, Refusal,
-    SetAside, SetAsidePage,
+    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Pin, QueuePage,
+    Queued, Refusal, SetAside, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -34,6 +35,8 @@ pub enum Command {
     Note(Note),
     /// What was set aside?
     SetAside(SetAsidePage),
+    /// What waits for work?
+    Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
     /// A backup begins.
@@ -53,6 +56,8 @@ pub enum Answer {
     Leases(Vec<Lease>),
     /// To [`Command::SetAside`].
     SetAside(Vec<SetAside>),
+    /// To [`Command::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To [`Command::Pin`].
@@ -65,11 +70,18 @@ pub enum Answer {
 
 /// An answer that may be given once the commit is durable. What proves something is made only then (I1).
 pub(super) enum Planned {
-    Accepted { repeated: bool, mailbox: MailboxId, message: MessageId, delivery: DeliveryId },
+    Accepted {
+        repeated: bool,
+        mailbox: MailboxId,
+        message: MessageId,
+        delivery: DeliveryId,
+    },
     NotKept(String),
     Known(MailboxId, Vec<(MessageId, Standing)>),
-    Leases(Vec<Delivery>),
+    /// Deliveries, and how long we have had them.
+    Leases(Vec<(Delivery, Duration)>),
     SetAside(Vec<SetAside>),
+    Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     Pinned,
     Done,

@@ -311,9 +311,10 @@ impl Planned {
                 Answer::Known(standings.into_iter().map(known).collect())
             }
             Self::Leases(deliveries) => Answer::Leases(
-                deliveries.into_iter().map(|delivery| Lease::attest(delivery, dropped.clone())).collect(),
+                deliveries.into_iter().map(|(delivery, age)| Lease::attest(delivery, age, dropped.clone())).collect(),
             ),
             Self::SetAside(page) => Answer::SetAside(page),
+            Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,

@@ -123,7 +123,7 @@ impl Committer {
         for batch in held.chunks(BATCH) {
             for (id, reason) in batch {
                 let outputs = self.outputs_of(*id)?;
-                self.record(moment, &Event::Held { id: *id, reason: reason.clone(), outputs })?;
+                self.record(moment, &Event::Held { id: *id, reason: reason.clone(), outputs, handling: None })?;
             }
             self.make_durable()?;
         }

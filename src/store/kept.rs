@@ -19,7 +19,7 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin,
-    Refusal, Reply, SetAside, SetAsidePage, Store,
+    QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -105,6 +105,10 @@ impl Store for Kept {
 
     fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>> {
         self.ask(Command::SetAside(page), |answer| if let Answer::SetAside(page) = answer { Some(page) } else { None })
+    }
+
+    fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>> {
+        self.ask(Command::Queue(page), |answer| if let Answer::Queue(page) = answer { Some(page) } else { None })
     }
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {

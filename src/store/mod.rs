@@ -15,6 +15,7 @@ mod compaction;
 mod epoch;
 mod kept;
 mod plan;
+mod queue;
 mod recovery;
 mod retention;
 mod room;
@@ -25,6 +26,7 @@ mod tests;
 mod thread;
 mod time;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ pub use self::thread::{CommitterThread, open};
 use self::index::Index;
 use self::spool::{Appender, Spool};
 use crate::domain::digest::DigestKey;
+use crate::domain::ids::MailboxId;
 use crate::ports::clock::Clock;
 use crate::ports::disk::{Disk, Floor};
 
@@ -64,6 +67,9 @@ pub struct StoreSettings {
     pub directory: PathBuf,
     /// A journal segment is closed at this length, bytes.
     pub segment_bytes: u64,
+    /// Mailboxes whose deliveries are handled one at a time, in the order of their acceptance. A delivery that waits
+    /// keeps back those accepted after it; a dead or held one does not. One that a person replays is as if accepted then.
+    pub strict: BTreeSet<MailboxId>,
     /// Rows that each commit adds to a checkpoint on its way: [`CHECKPOINT_ROWS`].
     pub checkpoint_rows: usize,
     /// How long things are kept.

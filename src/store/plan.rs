@@ -12,14 +12,17 @@ use super::journal::event::{Acceptance, Event, Release};
 use super::retention::removed;
 use super::spool::Member;
 use super::state::{Place, RefusedRow, Row};
+use crate::domain::course::Handling;
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Settlement;
 use crate::ports::spool::{Spool as _, SpoolError};
-use crate::ports::store::{Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal, SetAside, SetAsidePage};
+use crate::ports::store::{
+    Delivery, Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal, SetAside, SetAsidePage,
+};
 
 /// No lease, page or answer holds more rows: one batch of the index must stay below 256 KB.
-const MOST_ROWS: usize = 256;
+pub(super) const MOST_ROWS: usize = 256;
 /// No command forgets more refusals, for the same reason.
 const MOST_FORGOTTEN: usize = 64;
 /// A run of this age is calm: a death while one suspect is tried in it is hardly a coincidence.
@@ -99,10 +102,10 @@ impl Committer {
                 None => Ok(not_leased(id)),
             },
             Command::Settle(lease, settlement) => {
-                let id = lease.redeem().id;
+                let (id, handling) = lease.redeem();
                 match self.working(id)? {
                     Some(_) => {
-                        let event = self.settled(moment, id, *settlement);
+                        let event = self.settled(moment, id, *settlement, handling);
                         self.done(moment, &event)
                     }
                     None => Ok(not_leased(id)),
@@ -110,6 +113,7 @@ impl Committer {
             }
             Command::Note(note) => self.done(moment, &noted(note)),
             Command::SetAside(page) => Ok(Planned::SetAside(self.set_aside(&page)?)),
+            Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;
@@ -125,7 +129,7 @@ impl Committer {
     }
 
     fn take_in(&mut self, moment: Moment, incoming: Incoming, placed: Placed) -> Result<Planned, Stop> {
-        let Incoming { envelope, body, verdict } = incoming;
+        let Incoming { envelope, body, verdict, arrival } = incoming;
         let (mailbox, message) = (envelope.mailbox.clone(), envelope.message_id.clone());
         let (length, digest) = self.measure(&body);
         let decision = match placed {
@@ -173,7 +177,8 @@ impl Committer {
             location,
             due: moment.now,
             continues,
-            aside: aside(verdict.as_ref(), reused, moment.stamp.wall.plus(self.settings.retention.dead)),
+            aside: aside(verdict.as_ref(), reused, moment.now.plus(self.settings.retention.dead)),
+            arrival,
         };
         let sequence = self.record(moment, &Event::Accepted(Box::new(accepted)))?;
         if reused {
@@ -209,7 +214,7 @@ impl Committer {
 
     fn refuse(&mut self, moment: Moment, refusal: Refusal) -> Result<Planned, Stop> {
         let Refusal { mailbox, message_id: message, reason, until, lost } = refusal;
-        let forget = moment.stamp.wall.plus(self.settings.retention.seen);
+        let forget = moment.now.plus(self.settings.retention.seen);
         self.done(moment, &Event::Refused { mailbox, message, reason, until, lost, forget })
     }
 
@@ -236,7 +241,10 @@ impl Committer {
             return Ok(Planned::Leases(Vec::new()));
         }
         self.record(moment, &Event::Working { ids: ids.clone(), alone: wish.suspects })?;
-        let delivery = |id| self.working(id)?.map(|row| row.delivery).ok_or_else(|| Stop::Index(missing(id)));
+        let delivery = |id| {
+            let row = self.working(id)?.ok_or_else(|| Stop::Index(missing(id)))?;
+            Ok::<_, Stop>((row.delivery, moment.now.since(row.since)))
+        };
         Ok(Planned::Leases(ids.into_iter().map(delivery).collect::<Result<_, _>>()?))
     }
 
@@ -252,6 +260,7 @@ impl Committer {
 
     /// The suspects under a prefix: those that rest, and all.
     ///
+    /// Where order is kept, one rests while anything accepted before it waits; and with its mailbox.
     /// One that has a death of its own rests until this run is calm. Whoever kills the daemon again and again kills it
     /// soon after each start, which is when suspects are tried: two such coincidences would make a healthy message
     /// poison. A message that really kills does so at the calm trial as well.
@@ -259,24 +268,29 @@ impl Committer {
         let all = self.state.scan(self.index.as_ref(), prefix, &keys::after(prefix), Order::Ascending, MOST_ROWS)?;
         let all: Vec<DeliveryId> = all.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId).collect();
         let mut resting = BTreeSet::new();
-        if self.time.age() < CALM {
-            for id in &all {
-                let row = self.state.row(self.index.as_ref(), *id)?.ok_or_else(|| missing(*id))?;
-                if row.delivery.solo_deaths > 0 {
-                    resting.insert(*id);
-                }
+        let is_calm = self.time.age() >= CALM;
+        for id in &all {
+            let Delivery { solo_deaths, mailbox, .. } = self.row(*id)?.delivery;
+            if !is_calm && solo_deaths > 0 || self.state.is_suspended(&mailbox) || !self.is_next(&mailbox, *id)? {
+                resting.insert(*id);
             }
         }
         Ok((resting, all))
     }
 
-    /// What is due in a mailbox, unless there are suspects to try: they run with nothing else in work.
+    /// What is due in a mailbox, unless it rests or there are suspects to try: they run with nothing else in work.
     fn due(&self, moment: Moment, wish: &LeaseWish) -> Result<Vec<DeliveryId>, Stop> {
+        if self.state.is_suspended(&wish.mailbox) {
+            return Ok(Vec::new());
+        }
         if self.state.meta.suspects > 0 {
             let (resting, _) = self.suspects(&[kind::SUSPECT])?;
             if self.state.meta.suspects > resting.len() as u64 {
                 return Ok(Vec::new());
             }
+        }
+        if self.state.is_strict(&wish.mailbox) {
+            return self.due_in_order(moment, wish);
         }
         let from = keys::mailbox(kind::QUEUE, &wish.mailbox);
         let to = keys::queued_until(&wish.mailbox, moment.now.plus(Duration::from_millis(1)));
@@ -284,8 +298,7 @@ impl Committer {
         let (mut ids, mut bytes) = (Vec::new(), 0u64);
         for (key, _) in self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, count)? {
             let Some(id) = keys::number_of(&key).map(DeliveryId) else { continue };
-            let row = self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?;
-            bytes = bytes.saturating_add(row.delivery.length);
+            bytes = bytes.saturating_add(self.row(id)?.delivery.length);
             if !ids.is_empty() && bytes > wish.bytes {
                 break;
             }
@@ -294,20 +307,41 @@ impl Committer {
         Ok(ids)
     }
 
-    fn settled(&self, moment: Moment, id: DeliveryId, settlement: Settlement) -> Event {
+    /// The first of a mailbox's deliveries that wait, and nothing after it, however long it has to wait.
+    fn due_in_order(&self, moment: Moment, wish: &LeaseWish) -> Result<Vec<DeliveryId>, Stop> {
+        let first = self.state.first_waiting(self.index.as_ref(), &wish.mailbox)?;
+        let due = first.filter(|row| row.due().is_some_and(|due| due <= moment.now));
+        Ok(due.map(|row| row.delivery.id).into_iter().take(wish.count).collect())
+    }
+
+    /// Whether a delivery that waits need not wait for one accepted before it.
+    fn is_next(&self, mailbox: &MailboxId, id: DeliveryId) -> Result<bool, Stop> {
+        if !self.state.is_strict(mailbox) {
+            return Ok(true);
+        }
+        let first = self.state.first_waiting(self.index.as_ref(), mailbox)?;
+        Ok(first.is_none_or(|first| first.delivery.id == id))
+    }
+
+    fn settled(
+        &self,
+        moment: Moment,
+        id: DeliveryId,
+        settlement: Settlement,
+        handling: Option<Box<Handling>>,
+    ) -> Event {
         let retention = &self.settings.retention;
-        let wall = moment.stamp.wall;
-        let (delivered, dead) = (wall.plus(retention.delivered), wall.plus(retention.dead));
+        let (delivered, dead) = (moment.now.plus(retention.delivered), moment.now.plus(retention.dead));
         match settlement {
-            Settlement::Delivered(outputs) => Event::Delivered { id, outputs, keep: delivered },
-            Settlement::Discarded(reason) => Event::Discarded { id, reason, keep: delivered },
-            Settlement::Retry { after, reason } => Event::Retry { id, due: moment.now.plus(after), reason },
+            Settlement::Delivered(outputs) => Event::Delivered { id, outputs, keep: delivered, handling },
+            Settlement::Discarded(reason) => Event::Discarded { id, reason, keep: delivered, handling },
+            Settlement::Retry { after, reason } => Event::Retry { id, due: moment.now.plus(after), reason, handling },
             Settlement::Defer { after, reason, outputs } => {
-                Event::Deferred { id, due: moment.now.plus(after), reason, outputs }
+                Event::Deferred { id, due: moment.now.plus(after), reason, outputs, handling }
             }
             Settlement::Release => Event::Released { id, due: moment.now, why: Release::Returned },
-            Settlement::Held { reason, outputs } => Event::Held { id, reason, outputs },
-            Settlement::Dead { cause, reason } => Event::Dead { id, cause, reason, keep: dead },
+            Settlement::Held { reason, outputs } => Event::Held { id, reason, outputs, handling },
+            Settlement::Dead { cause, reason } => Event::Dead { id, cause, reason, keep: dead, handling },
         }
     }
 
@@ -331,13 +365,17 @@ impl Committer {
         Ok(found)
     }
 
+    fn row(&self, id: DeliveryId) -> Result<Row, Stop> {
+        Ok(self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?)
+    }
+
     fn working(&self, id: DeliveryId) -> Result<Option<Row>, Stop> {
         let row = self.state.row(self.index.as_ref(), id)?;
         Ok(row.filter(|row| matches!(row.place, Place::Working { .. })))
     }
 }
 
-fn missing(id: DeliveryId) -> IndexError {
+pub(super) fn missing(id: DeliveryId) -> IndexError {
     IndexError(format!("delivery {id} is missing"))
 }
 
@@ -358,6 +396,9 @@ fn noted(note: Note) -> Event {
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
         Note::BackupEnded { sequence, by } => Event::BackupEnded { sequence, by },
+        Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
+        Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
+        Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
     }
 }

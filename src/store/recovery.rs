@@ -61,14 +61,16 @@ impl Committer {
             return Err(Halt(format!("{state} is half restored: run `meshd backup restore` again")));
         }
         let (journal, found) = Journal::open(disk.clone(), &directory, &settings.boot, clock.wall())?;
-        let (state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
+        let (mut state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
+        state.keep_order(settings.strict.clone());
         if !state.meta.key.is_empty() && state.meta.key != key.id() {
             let (ours, theirs) = (key.id(), &state.meta.key);
             return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured")));
         }
-        let time = StoreTime::new(clock, found.last.as_ref().map(|last| last_time(&state, last)));
+        let last = found.last.as_ref().map(|last| (last_time(&state, last), last.frame.wall));
+        let time = StoreTime::new(clock, last);
         let open_from = journal.open_from();
-        let oldest = time.stamp().wall.minus(settings.retention.seen);
+        let oldest = time.now().minus(settings.retention.seen);
         let mut seen = Seen::open(disk.clone(), &directory, key.clone(), open_from, oldest)?;
         let mut records = Records::from(disk.as_ref(), &directory, open_from)?;
         let settled = found.last.as_ref().map_or(0, |record| record.frame.settled);
@@ -189,7 +191,7 @@ impl Committer {
         let (code, message_id) = (FaultCode::SpoolLost, &delivery.message_id);
         tracing::error!(delivery = %id, mailbox = %delivery.mailbox, %message_id, %code, "payload lost: the disk lost what it had said was durable");
         let reason = Reason::new(code, "it is not in the spool, though its record is in the journal");
-        self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs })?;
+        self.record(moment, &Event::Held { id, reason, outputs: delivery.outputs, handling: None })?;
         Ok(())
     }
 
@@ -221,8 +223,8 @@ impl Committer {
         let id = row.delivery.id;
         if died_alone && row.delivery.solo_deaths + 1 >= POISON_AFTER {
             let reason = Reason::new(FaultCode::MsgPoison, "the daemon died twice while it was handled alone");
-            let keep = moment.stamp.wall.plus(self.settings.retention.dead);
-            return Event::Dead { id, cause: DeathCause::Poison, reason, keep };
+            let keep = moment.now.plus(self.settings.retention.dead);
+            return Event::Dead { id, cause: DeathCause::Poison, reason, keep, handling: None };
         }
         Event::Suspect { id, died_alone }
     }

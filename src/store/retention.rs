@@ -54,11 +54,8 @@ pub(super) fn removed(answer: Result<(), SpoolError>) -> Result<bool, Halt> {
 impl Committer {
     /// Purges what is due. Recorded only; the payloads leave the spool in later commits.
     pub(super) fn purge(&mut self, moment: Moment) -> Result<(), Stop> {
-        let to = keys::purge_until(moment.stamp.wall);
+        let to = keys::purge_until(moment.now);
         let due = self.state.scan(self.index.as_ref(), &[kind::PURGE], &to, Order::Ascending, PURGES)?;
-        if due.is_empty() || !self.time.is_steady() {
-            return Ok(());
-        }
         for (_, value) in due {
             let event = match keys::decode(&value)? {
                 Expiring::Refusal(mailbox, message) => Event::Forgotten { mailbox, message },
@@ -132,9 +129,9 @@ impl Committer {
         if self.journal.length() < self.settings.segment_bytes.max(HEADER as u64 + 1) {
             return Ok(());
         }
-        let (now, head) = (self.time.stamp().wall, self.journal.head());
+        let (now, head) = (self.time.now(), self.journal.head());
         let length = self.journal.length();
-        let closed = self.journal.roll(now)?;
+        let closed = self.journal.roll(self.time.stamp().wall, now)?;
         self.seen.close(closed.first, head.sequence, now)?;
         self.compressor.add(closed);
         self.retention.since_checkpoint += length;
@@ -146,11 +143,8 @@ impl Committer {
         }
         let first_live = self.index.scan(&[kind::DELIVERY], &[kind::DELIVERY + 1], Order::Ascending, 1)?;
         let first_live = first_live.first().and_then(|(key, _)| keys::number_of(key)).map(DeliveryId);
-        if self.time.is_steady() {
-            self.seen.forget(now.minus(self.settings.retention.seen), first_live)?;
-            self.drop_old_segment()?;
-        }
-        Ok(())
+        self.seen.forget(now.minus(self.settings.retention.seen), first_live)?;
+        self.drop_old_segment()
     }
 
     /// Adds some rows to the checkpoint that is on its way, if one is.
@@ -175,19 +169,18 @@ impl Committer {
         let closed = Reader::open(self.disk.as_ref(), &directory, next)
             .map_err(|trouble| Halt(format!("read a journal header: {trouble}")))?
             .header()
-            .wall;
-        let now = self.time.stamp().wall;
-        if needed || now.since(closed) < self.settings.retention.journal {
+            .time;
+        if needed || self.time.now().since(closed) < self.settings.retention.journal {
             return Ok(());
         }
-        self.remove_segment(oldest)
+        self.remove_segment(oldest, next.first)
     }
 
-    fn remove_segment(&mut self, name: &Name) -> Result<(), Stop> {
+    fn remove_segment(&mut self, name: &Name, next: u64) -> Result<(), Stop> {
         let path = name.path(self.journal.directory());
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
         let file = path.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-        self.record(moment, &Event::SegmentRemoved { file })?;
+        self.record(moment, &Event::SegmentRemoved { file, next })?;
         self.make_durable()?;
         self.disk
             .remove(Step::SegmentCompress, &path)

@@ -46,7 +46,7 @@ impl Committer {
 
     /// Purges delivered payloads that relieve the shortage: a part of them, the next commit goes on.
     fn purge_early(&mut self, moment: Moment, shortage: Shortage) -> Result<(), Stop> {
-        let last = moment.stamp.wall.plus(self.settings.retention.delivered);
+        let last = moment.now.plus(self.settings.retention.delivered);
         let to = keys::purge_until(last.plus(Duration::from_millis(1)));
         let from = self.search.from.take().unwrap_or_else(|| vec![kind::PURGE]);
         let rows = self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, LOOKED_AT)?;

@@ -1,10 +1,9 @@
-//! The store's own time: the wall clock as it was at the opening, moved on by the monotonic clock.
+//! The store's own time: the wall clock as it was at the first opening, moved on by the monotonic clock.
 //!
-//! Due times are in it, so a wall clock that jumps while we run neither delays nor hurries anything. It goes on from
-//! where the run before left it if the wall clock lies behind that, so that a clock set back does not strand the queue.
-//!
-//! Retention is in wall-clock time, as people count it. Nothing is purged until the wall clock has agreed with the monotonic one for an hour, counted anew from each
-//! opening and each step: a wrong clock must be wrong for long before it can cost a payload.
+//! Due times and ends of retention are in it, so a wall clock that jumps while we run neither delays nor hurries nor
+//! purges anything. From one run to the next it moves on as far as the wall clock did, but by no more than [`MOST_AWAY`]:
+//! a machine that starts with the time of another year ages nothing by a year. After a longer rest it lags behind the
+//! wall clock for good, and what is kept is kept that much longer. It never goes back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,26 +12,23 @@ use super::journal::Stamp;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 
-/// How long the clocks must agree before anything is purged.
-const STEADY: Duration = Duration::from_secs(3600);
-/// A smaller difference between the clocks is no step.
-const STEP: Duration = Duration::from_secs(2);
+/// A run is believed to have begun at most so long after the one before had ended. Shorter than the least retention
+/// that anybody sets, and longer than a machine is away for its upkeep.
+const MOST_AWAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The store's time.
 pub(super) struct StoreTime {
     clock: Arc<dyn Clock>,
     anchor: Timestamp,
     opened: Duration,
-    seen: (Timestamp, Duration),
-    steady_since: Duration,
 }
 
 impl StoreTime {
-    /// From now on; not before `last`, where the run before left it.
-    pub(super) fn new(clock: Arc<dyn Clock>, last: Option<Timestamp>) -> Self {
+    /// From now on. `last` is when the run before left it: by this time, and by the wall clock.
+    pub(super) fn new(clock: Arc<dyn Clock>, last: Option<(Timestamp, Timestamp)>) -> Self {
         let (wall, opened) = (clock.wall(), clock.monotonic());
-        let anchor = last.map_or(wall, |last| last.max(wall));
-        Self { clock, anchor, opened, seen: (wall, opened), steady_since: opened }
+        let anchor = last.map_or(wall, |(time, at)| time.plus(wall.since(at).min(MOST_AWAY)));
+        Self { clock, anchor, opened }
     }
 
     /// Now.
@@ -59,16 +55,5 @@ impl StoreTime {
     /// The monotonic clock.
     pub(super) fn monotonic(&self) -> Duration {
         self.clock.monotonic()
-    }
-
-    /// Whether the clocks have agreed for long enough to purge by them.
-    pub(super) fn is_steady(&mut self) -> bool {
-        let (wall, monotonic) = (self.clock.wall(), self.clock.monotonic());
-        let expected = self.seen.0.plus(monotonic.saturating_sub(self.seen.1));
-        if expected.since(wall).max(wall.since(expected)) > STEP {
-            self.steady_since = monotonic;
-        }
-        self.seen = (wall, monotonic);
-        monotonic.saturating_sub(self.steady_since) >= STEADY
     }
 }

@@ -6,13 +6,16 @@
 //!   What an earlier round staged is finished first and never goes through a pipeline again.
 //! - Every lease ends in exactly one settlement (I4), after the table of `verdict`.
 //! - What the world or a bad configuration did is never a dead letter: it waits, or is held (I5).
-//! - A mailbox takes turns with the others and never has the last free worker to itself twice (I6).
+//! - A mailbox takes turns with the others, by bytes and by count, and never has the last free worker to itself twice
+//!   (I6). What a giant took beyond its turn it pays for before its next one.
 //!   An output that does not answer holds no worker for long; the outputs see to that (`publish::Patient`).
 //! - After an unclean end suspects run first, one at a time and alone; a panic condemns only what panicked by itself (I10).
 //!
 //! It does not touch bytes or folders (that is `publish`), nor keep state beyond the store's:
 //! which pipelines are suspended is forgotten at a restart or reload.
 
+mod away;
+mod lanes;
 mod round;
 mod scheduler;
 mod sealed;
@@ -68,7 +71,7 @@ pub struct WorkSettings {
     pub workers: usize,
     /// Deliveries in one batch: they share their commits and their folder syncs.
     pub batch_count: usize,
-    /// Payload bytes in one batch, so that a batch is short and turns are fair.
+    /// Payload bytes in one batch, so that a batch is short. A mailbox's turn is as many deliveries, and as many bytes.
     pub batch_bytes: u64,
     /// Waits after a fault of the message that may pass.
     pub retry: Backoff,

@@ -1,15 +1,18 @@
 //! One round of work on one delivery: what was decided, how far each output came, and so what it settles to.
 
+use std::time::Duration;
+
 use super::WorkSettings;
 use super::suspects::SOLO_DEATHS;
 use super::verdict::{Case, is_begun};
 use super::worker::BatchEnd;
+use crate::domain::course::{Handling, milliseconds};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
 use crate::domain::output::{OutputPlan, OutputState, Progress};
 use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::Limits;
-use crate::ports::clock::{Chance, Clock};
+use crate::ports::clock::Chance;
 use crate::ports::spool::Opened;
 use crate::ports::store::{Lease, Note};
 
@@ -17,6 +20,12 @@ use crate::ports::store::{Lease, Note};
 pub(super) struct Round {
     pub(super) lease: Lease,
     pub(super) pipeline: Option<Name>,
+    /// What it did so far, for the journal; none without a pipeline.
+    pub(super) handling: Option<Box<Handling>>,
+    /// How long the staging took that it had a part in.
+    pub(super) staging: Option<Duration>,
+    /// The same of the publishing; where an earlier round's was finished first, of the last.
+    pub(super) publishing: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) slots: Vec<Slot>,
     pub(super) opened: Option<Opened>,
@@ -52,11 +61,30 @@ impl Round {
             let detail = "the daemon died twice while it was handled alone";
             End::Fault(Fault::new(FaultCode::MsgPoison, Class::Poison, Origin::Message, detail))
         });
-        Self { lease, pipeline: None, limits: Limits::default(), slots, opened: None, alarms: Vec::new(), end }
+        Self {
+            lease,
+            pipeline: None,
+            handling: None,
+            staging: None,
+            publishing: None,
+            limits: Limits::default(),
+            slots,
+            opened: None,
+            alarms: Vec::new(),
+            end,
+        }
     }
 
     pub(super) fn outputs(&self) -> Vec<OutputState> {
         self.slots.iter().map(|slot| slot.state.clone()).collect()
+    }
+
+    /// What it did, for the journal.
+    pub(super) fn handled(&mut self) -> Option<Box<Handling>> {
+        let mut handling = self.handling.take()?;
+        handling.staging = self.staging.map(milliseconds);
+        handling.publishing = self.publishing.map(milliseconds);
+        Some(handling)
     }
 
     /// Its pipeline's alarms, for the journal.
@@ -90,7 +118,7 @@ impl Round {
         })
     }
 
-    pub(super) fn settlement(&self, settings: &WorkSettings, clock: &dyn Clock, chance: &dyn Chance) -> Settlement {
+    pub(super) fn settlement(&self, settings: &WorkSettings, chance: &dyn Chance) -> Settlement {
         let outputs = self.outputs();
         match &self.end {
             Some(End::Discard(reason)) => return Settlement::Discarded(reason.clone()),
@@ -106,7 +134,7 @@ impl Round {
             limits: self.limits,
             outputs: outputs.clone(),
             settings,
-            now: clock.wall(),
+            age: self.lease.age,
             dice: chance.dice(),
         };
         match (case.settle(&self.faults()), self.held()) {

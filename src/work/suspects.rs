@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::scheduler::Lanes;
+use super::away::Away;
 use super::worker::Desk;
 use super::{Work, WorkError};
 use crate::domain::ids::MailboxId;
@@ -26,7 +26,7 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) async fn run_alone(
     work: &Work,
     desk: &Arc<Desk>,
-    lanes: &mut Lanes,
+    away: &mut Away,
     cancel: &CancellationToken,
 ) -> Result<(), WorkError> {
     let mut watch = work.store.watch();
@@ -41,7 +41,7 @@ pub(super) async fn run_alone(
             if cancel.is_cancelled() {
                 return Ok(());
             }
-            let Some(is_short) = run_one(work, desk, lanes, mailbox).await? else { continue };
+            let Some(is_short) = run_one(work, desk, away, mailbox).await? else { continue };
             was_given = true;
             pause = is_short.then_some(work.settings.local_pause);
             if is_short {
@@ -64,7 +64,7 @@ pub(super) async fn run_alone(
 async fn run_one(
     work: &Work,
     desk: &Arc<Desk>,
-    lanes: &mut Lanes,
+    away: &mut Away,
     mailbox: &MailboxId,
 ) -> Result<Option<bool>, WorkError> {
     let wish = LeaseWish { mailbox: mailbox.clone(), count: 1, bytes: work.settings.batch_bytes, suspects: true };
@@ -73,6 +73,6 @@ async fn run_one(
         return Ok(None);
     }
     let end = Arc::clone(desk).work(leases).await?;
-    lanes.notice(mailbox, &end);
+    away.notice(mailbox, &end);
     Ok(Some(end.is_short))
 }

@@ -19,7 +19,6 @@ use super::WorkSettings;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason, Settlement};
-use crate::domain::time::Timestamp;
 use crate::pipeline::Limits;
 use crate::ports::store::Delivery;
 
@@ -29,7 +28,8 @@ pub(super) struct Case<'a> {
     pub(super) limits: Limits,
     pub(super) outputs: Vec<OutputState>,
     pub(super) settings: &'a WorkSettings,
-    pub(super) now: Timestamp,
+    /// How long we have had it.
+    pub(super) age: Duration,
     /// From all of `u64`.
     pub(super) dice: u64,
 }
@@ -72,7 +72,7 @@ impl Case<'_> {
             }
             Effect::Release => Settlement::Release,
             Effect::TooOld => {
-                let hours = self.now.since(self.delivery.accepted_at).as_secs() / 3_600;
+                let hours = self.age.as_secs() / 3_600;
                 let detail = format!("after {hours} hours: {fault}");
                 Settlement::Held { reason: Reason::new(FaultCode::MsgTooOld, detail), outputs }
             }
@@ -100,7 +100,7 @@ impl Case<'_> {
     }
 
     fn defer_or_too_old(&self) -> Effect {
-        if self.now.since(self.delivery.accepted_at) >= self.limits.max_age { Effect::TooOld } else { Effect::Defer }
+        if self.age >= self.limits.max_age { Effect::TooOld } else { Effect::Defer }
     }
 
     fn retry_wait(&self, fault: &Fault) -> Duration {
@@ -129,7 +129,7 @@ mod tests {
     use crate::domain::ids::Name;
     use crate::domain::output::{Layout, OutputPlan, Progress, Publication};
     use crate::domain::retry::Backoff;
-    use crate::work::tests::fakes::{START, delivery};
+    use crate::work::tests::fakes::delivery;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -215,7 +215,7 @@ mod tests {
             limits: Limits::default(),
             outputs: vec![OutputState { plan, progress }],
             settings: &settings,
-            now: START.plus(age),
+            age,
             dice: 0,
         };
         case.settle(faults).expect("there is a fault")

@@ -13,6 +13,7 @@ use super::round::{End, Round, Slot};
 use super::sealed::{Closed, Sealed};
 use super::wave::{Standing, Waves};
 use super::{Work, WorkError, WorkSettings};
+use crate::domain::course::{Handling, StageTime, milliseconds};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
 use crate::domain::output::{Progress, Publication};
@@ -99,17 +100,19 @@ impl Desk {
     /// Runs the pipeline, unless an earlier round's decision stands, and opens the payload if an output needs it.
     fn decide(&self, round: &mut Round) -> Result<(), Halt> {
         let is_begun = round.is_begun();
-        let Round { lease, pipeline, limits, slots, opened, alarms, end } = round;
+        let Round { lease, pipeline, handling, limits, slots, opened, alarms, end, .. } = round;
         let sealed = Sealed::new(&*self.spool, lease);
         let letter: &dyn Letter = if end.is_some() { &Closed } else { &sealed };
         let mut message = Message::new(Facts::of(&lease.delivery), letter);
         let chosen = guarded(|| self.pipelines.choose(&message)).unwrap_or_else(|| Err(panicked("a match")));
         if let Ok(Some(chosen)) = &chosen {
             *pipeline = Some(chosen.name().clone());
+            *handling = Some(Box::new(chosen.handling()));
             *limits = *chosen.limits();
         }
         if end.is_none() && !is_begun {
-            match chosen.and_then(|chosen| self.outcome(chosen, &mut message, &lease.delivery)) {
+            match chosen.and_then(|chosen| self.outcome(chosen, &mut message, &lease.delivery, handling.as_deref_mut()))
+            {
                 Ok(Outcome::Deliver(plans)) => *slots = plans.into_iter().map(Slot::planned).collect(),
                 Ok(Outcome::Discard(reason)) => *end = Some(End::Discard(reason)),
                 Ok(Outcome::Hold(reason)) => *end = Some(End::Hold(reason)),
@@ -138,6 +141,7 @@ impl Desk {
         pipeline: Option<&Pipeline>,
         message: &mut Message<'_>,
         delivery: &Delivery,
+        handling: Option<&mut Handling>,
     ) -> Result<Outcome, Fault> {
         let Some(mailbox) = self.pipelines.mailbox(&delivery.mailbox) else {
             let detail = "its mailbox is not in the configuration";
@@ -147,7 +151,17 @@ impl Desk {
         if self.waves.is_suspended(pipeline.name()) {
             return Ok(Outcome::Hold(Reason::suspended(pipeline.name())));
         }
-        let outcome = guarded(|| pipeline.run(message, mailbox)).unwrap_or_else(|| Err(panicked("a stage")));
+        let mut stages = Vec::new();
+        let mut began = self.clock.monotonic();
+        let mut done = |stage: &'static str| {
+            let now = self.clock.monotonic();
+            stages.push(StageTime(stage.into(), milliseconds(now.saturating_sub(began))));
+            began = now;
+        };
+        let outcome = guarded(|| pipeline.run(message, mailbox, &mut done)).unwrap_or_else(|| Err(panicked("a stage")));
+        if let Some(handling) = handling {
+            handling.stages = stages;
+        }
         for alarm in message.alarms() {
             let Delivery { id, mailbox, message_id, workflow, .. } = delivery;
             let (code, detail, pipeline) = (alarm.code.as_str(), alarm.detail.as_str(), pipeline.name());
@@ -167,8 +181,11 @@ impl Desk {
                 jobs.push(StageJob { plan: &slot.state.plan, delivery: &round.lease.delivery, opened });
             }
         }
+        let began = self.clock.monotonic();
         let answers = together_or_alone(&jobs, |jobs| self.outputs.stage(jobs), |job| job);
+        let took = self.clock.monotonic().saturating_sub(began);
         for ((r, s), answer) in places.into_iter().zip(answers) {
+            rounds[r].staging = Some(took);
             let slot = &mut rounds[r].slots[s];
             match answer {
                 Some(Ok(set)) => {
@@ -195,8 +212,11 @@ impl Desk {
         }
         // A panic may have come after a rename.
         let again = |job| PublishJob { resumed: true, ..job };
+        let began = self.clock.monotonic();
         let answers = together_or_alone(&jobs, |jobs| self.outputs.publish(jobs), again);
+        let took = self.clock.monotonic().saturating_sub(began);
         for ((r, s), answer) in places.into_iter().zip(answers) {
+            rounds[r].publishing = Some(took);
             let slot = &mut rounds[r].slots[s];
             match answer {
                 Some(Published::Done(publication)) => slot.state.progress = Progress::Published(publication),
@@ -225,10 +245,11 @@ impl Desk {
         let mut settled = Vec::with_capacity(rounds.len());
         let mut replies = Vec::with_capacity(rounds.len());
         let mut notes = Vec::new();
-        for round in rounds {
+        for mut round in rounds {
             round.report(&mut end);
             notes.extend(round.alarms());
             let settlement = self.verdict(&round, &mut notes);
+            round.lease.handling = round.handled();
             let (delivery, pipeline) = (round.lease.delivery.clone(), round.pipeline);
             replies.push(self.store.settle(round.lease, settlement.clone()));
             settled.push((delivery, pipeline, settlement));
@@ -250,7 +271,7 @@ impl Desk {
 
     /// The settlement of a round, counted towards its pipeline's suspension, which is noted.
     fn verdict(&self, round: &Round, notes: &mut Vec<Note>) -> Settlement {
-        let settlement = round.settlement(&self.settings, &*self.clock, &*self.chance);
+        let settlement = round.settlement(&self.settings, &*self.chance);
         let Some(pipeline) = &round.pipeline else { return settlement };
         match &settlement {
             Settlement::Delivered(_) | Settlement::Discarded(_) => {

@@ -154,7 +154,7 @@ fn print_costs(run: &Run, bare: &Run) {
     println!("  {}", memory(&run.usage));
 }
 
-fn memory(usage: &Usage) -> String {
+pub(crate) fn memory(usage: &Usage) -> String {
     format!("resident {} MB, at most {} MB", usage.resident_bytes / 1_000_000, usage.peak_bytes / 1_000_000)
 }
 

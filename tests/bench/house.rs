@@ -19,10 +19,13 @@ pub(crate) enum Life {
     Discarded,
     /// `.dat` and `.ctl` in one folder for all mailboxes.
     Published,
+    /// As published for the first mailbox; no pipeline takes what comes for any other.
+    QueuedOrDead,
 }
 
 /// More than any run offers.
-const LIMITS: &str = r#"limits = { messages = 10_000_000, bytes = "1TB" }"#;
+const LIMITS: &str = r#"limits = { messages = 10_000_000, bytes = "1TB" }
+set_aside = { messages = 10_000_000, bytes = "1TB" }"#;
 
 /// The daemon's surroundings.
 pub(crate) struct House(house::House);
@@ -35,9 +38,14 @@ impl House {
         let root = folder.display();
         let discard =
             format!("[[stage]]\nuse = \"discard\"\nwhen = {{ workflow = \"{WORKFLOW}\" }}\nreason = \"bench\"\n");
+        let only_first = format!("[match]\nmailbox = [\"{}\"]\n", far_side.content.ids()[0]);
+        let rule = match life {
+            Life::Discarded => discard.as_str(),
+            Life::Published => "",
+            Life::QueuedOrDead => only_first.as_str(),
+        };
         let pipeline = format!(
-            "name = \"everything\"\n{}[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{root}/out/IN\"\n",
-            if life == Life::Discarded { &discard } else { "" },
+            "name = \"everything\"\n{rule}[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{root}/out/IN\"\n"
         );
         let plan = Plan {
             mailboxes: far_side.content.ids(),
@@ -62,6 +70,16 @@ impl House {
         self.0.path("state/journal")
     }
 
+    /// Its root loses its marker, as if it were not mounted: mail for it waits.
+    pub(crate) fn lose_output(&self) -> anyhow::Result<()> {
+        Ok(fs::remove_file(self.0.path("out/.meshd-output"))?)
+    }
+
+    /// What an operator sees first of the dead.
+    pub(crate) fn first_page_of_dead(&self) -> anyhow::Result<String> {
+        Ok(self.0.meshd(["deadletter", "list"])?)
+    }
+
     /// Starts the daemon, and returns once it says that it runs.
     pub(crate) fn start(&self) -> anyhow::Result<Daemon> {
         let log = fs::File::create(self.0.path("log"))?;
@@ -83,14 +101,22 @@ impl House {
 
     /// Waits until nothing is queued any more, by what the daemon itself says.
     pub(crate) fn wait_until_worked_off(&self, limit: Duration) -> anyhow::Result<()> {
+        self.wait_until(limit, |all| all.iter().all(|of| of["occupancy"]["queued"]["messages"] == 0))
+    }
+
+    /// Waits until so many are dead.
+    pub(crate) fn wait_until_dead(&self, messages: u64, limit: Duration) -> anyhow::Result<()> {
+        self.wait_until(limit, |all| all.iter().any(|of| of["occupancy"]["dead"]["messages"] == messages))
+    }
+
+    fn wait_until(&self, limit: Duration, is_so: impl Fn(&[serde_json::Value]) -> bool) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
             let status: serde_json::Value = serde_json::from_str(&self.0.meshd(["status", "--json"])?)?;
-            let mailboxes = status["mailboxes"].as_array().context("the status names mailboxes")?;
-            if mailboxes.iter().all(|mailbox| mailbox["occupancy"]["queued"]["messages"] == 0) {
+            if is_so(status["mailboxes"].as_array().context("the status names mailboxes")?) {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < limit, "mail is still queued after {limit:?}");
+            ensure!(begun.elapsed() < limit, "it is not so after {limit:?}: {status}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -99,6 +125,11 @@ impl House {
 impl Daemon {
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         self.0.usage()
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(self) {
+        drop(self.0);
     }
 
     /// Stops it in order.

@@ -10,6 +10,7 @@
 //! | `run` | all figures |
 //! | `run figures NAME …` | some of them: many, one, output, large, peer, idle |
 //! | `run memory [BYTES]` | one message of so many bytes (5 GB) through to its output, under 128 MB of memory |
+//! | `run full-house [MESSAGES]` | so many (200,000), half queued and half dead, after `kill -9`: ready when, first page, memory |
 //! | `run sled-reopen [KEYS]` | how sled opens with so many seen ids (3.5 million) in it |
 //!
 //! Everything lies under `target/bench`, or where `MESHD_BENCH_FOLDER` says, and is removed before the next run. All
@@ -20,6 +21,7 @@
 mod bare;
 mod far_side;
 mod figures;
+mod full_house;
 mod house;
 mod memory;
 mod peer;
@@ -39,6 +41,8 @@ fn main() -> anyhow::Result<()> {
         ["figures", names @ ..] => figures::print(names),
         ["memory"] => memory::one_message(memory::USUAL),
         ["memory", bytes] => memory::one_message(bytes.parse().context("how many bytes?")?),
+        ["full-house"] => full_house::measure(full_house::USUAL),
+        ["full-house", messages] => full_house::measure(messages.parse().context("how many messages?")?),
         ["sled-reopen"] => sled_reopen::measure(sled_reopen::USUAL),
         ["sled-reopen", keys] => sled_reopen::measure(keys.parse().context("how many keys?")?),
         // The processes that it starts of itself.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use meshd::domain::course::Arrival;
 use meshd::domain::digest::{DigestKey, Hasher};
 use meshd::domain::envelope::MessageKind;
 use meshd::domain::ids::{MailboxId, MessageId, WorkflowId};
@@ -140,6 +141,7 @@ fn fill_files(place: &Path, keys: u64) -> anyhow::Result<()> {
                 due: Timestamp(0),
                 continues: None,
                 aside: None,
+                arrival: Arrival::default(),
             };
             seen.note(number + 1, &Event::Accepted(Box::new(accepted)));
         }

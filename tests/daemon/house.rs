@@ -16,7 +16,7 @@ use meshd::simulator::proxy::{Passage, Proxy};
 use meshd::simulator::{MailboxSettings, PASSWORD, Simulator, SimulatorSettings, start};
 use tokio::runtime::Runtime;
 
-use crate::place::{MAILBOX, Place};
+use crate::place::{MAILBOX, Place, conservation};
 
 /// Everything around one daemon: a [`Place`], and the simulator.
 pub(crate) struct House {
@@ -142,5 +142,23 @@ impl House {
             (path, bytes)
         };
         files.into_iter().map(read).collect()
+    }
+}
+
+/// Everything that the far side heard acknowledged, the journal tells of.
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // What else may be wrong with the journal is told by the place, which is dropped next.
+        let Ok(lives) = conservation::lives(&self.state()) else { return };
+        for mailbox in self.mailboxes() {
+            let known = self.simulator.messages(mailbox).expect("the mailbox is there");
+            let acknowledged = known.into_iter().filter(|known| known.acknowledged_at.is_some());
+            let acknowledged: Vec<String> = acknowledged.map(|known| known.id.to_string()).collect();
+            let forgotten = conservation::forgotten(&lives, mailbox, &acknowledged);
+            assert!(lives.is_empty() || forgotten.is_empty(), "acknowledged, and not in the journal: {forgotten:?}");
+        }
     }
 }

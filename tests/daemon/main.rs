@@ -1,5 +1,6 @@
 //! The real program against the simulated far side: what operators do, from keys to an orderly stop.
 
+mod backlog;
 mod backup;
 mod certificate;
 mod consumer;
@@ -14,6 +15,8 @@ mod mistakes;
 mod online;
 mod place;
 mod reload;
+mod rest;
+mod trace;
 
 use std::fs;
 use std::time::Duration;

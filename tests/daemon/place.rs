@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+#[path = "conservation.rs"]
+pub(crate) mod conservation;
+
 use meshd::domain::digest::Hasher;
 use meshd::simulator::house::{Far, House, Plan};
 use rustix::process::{Pid, Signal, kill_process};
@@ -127,6 +130,16 @@ impl Place {
                 (name, sha256)
             })
             .collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !std::thread::panicking()
+            && let Err(problem) = conservation::lives(&self.state())
+        {
+            panic!("the journal tells what cannot be: {problem}");
+        }
     }
 }
 

@@ -143,7 +143,7 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::StoreFailed
         | FaultCode::OutRepublished => "src/work",
         FaultCode::SpoolLost | FaultCode::OperatorHeld => "src/store",
-        FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutUncertain => "src/publish",
+        FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutBacklog | FaultCode::OutUncertain => "src/publish",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use meshd::domain::course::Arrival;
 use meshd::domain::envelope::{Envelope, MessageKind, Status};
 use meshd::domain::fault::FaultCode;
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
@@ -10,7 +11,8 @@ use meshd::domain::operator::{Operator, Remark};
 use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
 use meshd::ports::store::{
-    Acceptance, Act, Acted, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Order, Refusal, SetAsidePage,
+    Acceptance, Act, Acted, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Order, QueuePage, Refusal,
+    SetAsidePage,
 };
 use meshd::store::command::{Answer, Command};
 
@@ -57,8 +59,9 @@ impl World {
             20 if !self.leases.is_empty() => {
                 (Command::Staged(self.dice.pick(&self.leases).delivery.id, Vec::new()), Intent::Staged)
             }
-            21 => (Command::Note(Note::Listed { mailbox }), Intent::Other),
+            21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
+            23 => (Command::Queue(QueuePage { mailbox: Some(mailbox), after: None, count: 3 }), Intent::Other),
             22 => (Command::SetAside(SetAsidePage { before: None, only: None, count: 3 }), Intent::Other),
             _ => {
                 let of_it = self.offered.iter().filter(|(owner, ..)| *owner == mailbox);
@@ -101,13 +104,23 @@ impl World {
             }
         };
         let verdict = self.dice.once_in(10).then(|| Reason::new(FaultCode::MsgBadHeaders, "as served"));
-        (Command::Accept(Box::new(Incoming { envelope, body, verdict })), intent)
+        (Command::Accept(Box::new(Incoming { envelope, body, verdict, arrival: Arrival::default() })), intent)
     }
 
     fn refuse(&mut self, mailbox: MailboxId) -> Command {
         let message_id = refused(self.dice.below(5));
         let reason = Reason::new(FaultCode::MsgBadEncoding, "three times");
         Command::Refuse(Refusal { mailbox, message_id, reason, until: meshd::domain::time::Timestamp(0), lost: false })
+    }
+
+    /// An inbox was listed, or an operator has a mailbox rest, or lets it go on.
+    fn note(&mut self, mailbox: MailboxId) -> Note {
+        let (by, why) = (Operator(1000), Remark::new("as simulated").expect("a remark"));
+        match self.dice.below(4) {
+            0 => Note::MailboxSuspended { mailbox, by, why },
+            1 | 2 => Note::MailboxResumed { mailbox, by, why: Some(why) },
+            _ => Note::Listed { mailbox },
+        }
     }
 
     /// An operator does something, allowed or not.
@@ -184,7 +197,7 @@ impl World {
                 }
             }
             (Intent::Staged, Answer::Done | Answer::Declined(_))
-            | (Intent::Other, Answer::Done | Answer::SetAside(_)) => {}
+            | (Intent::Other, Answer::Done | Answer::SetAside(_) | Answer::Queue(_)) => {}
             (_, answer) => panic!("an answer to something else: {answer:?}"),
         }
     }

@@ -3,7 +3,7 @@
 //! It also checks that every delivery's life is one that may be lived (I4): nothing is worked on that ended, nothing
 //! ends twice, nothing happens to what was never accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
@@ -49,6 +49,7 @@ pub(crate) struct Life {
 /// The whole journal.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    strict: Option<MailboxId>,
     pub(crate) lives: BTreeMap<DeliveryId, Life>,
     pub(crate) refused: BTreeMap<(MailboxId, MessageId), u32>,
     pub(crate) totals: BTreeMap<MailboxId, MailboxOccupancy>,
@@ -56,12 +57,15 @@ pub(crate) struct Model {
     pub(crate) moves: u64,
     /// What operators did.
     pub(crate) acts: u64,
+    /// Mailboxes that operators have rest.
+    pub(crate) suspended: BTreeSet<MailboxId>,
 }
 
 impl Model {
     /// Reads the journal in `directory` from its first record.
-    pub(crate) fn read(disk: &dyn Disk, directory: &Path) -> Result<Self, String> {
-        let mut model = Self::default();
+    /// `strict` is the mailbox whose deliveries are handled in the order of acceptance, if there is one.
+    pub(crate) fn read(disk: &dyn Disk, directory: &Path, strict: Option<MailboxId>) -> Result<Self, String> {
+        let mut model = Self { strict, ..Self::default() };
         let first = segments(disk, directory).map_err(|halt| halt.0)?.first().map_or(1, |name| name.first);
         assert_eq!(first, 1, "the simulation keeps its whole journal");
         let mut records = Records::from(disk, directory, 1).map_err(|halt| halt.0)?;
@@ -99,6 +103,7 @@ impl Model {
                     return Err("a suspect was not alone".into());
                 }
                 for id in ids {
+                    self.in_turn(id)?;
                     let from: &[Stands] = if alone { &[Stands::Suspect] } else { &[Stands::Queued] };
                     self.go(id, "working", from, Stands::Working { alone })?;
                 }
@@ -157,6 +162,16 @@ impl Model {
                 self.moves += 1;
                 ids.into_iter().try_for_each(|id| self.moved(id, from, to))
             }
+            Event::MailboxSuspended { mailbox, .. } => {
+                self.suspended.insert(mailbox.clone());
+                self.totals.entry(mailbox).or_default();
+                Ok(())
+            }
+            Event::MailboxResumed { mailbox, .. } => {
+                self.suspended.remove(&mailbox);
+                self.totals.entry(mailbox).or_default();
+                Ok(())
+            }
             Event::HandshakeTried { mailbox } | Event::Handshake { mailbox } | Event::Listed { mailbox } => {
                 self.totals.entry(mailbox).or_default();
                 Ok(())
@@ -179,6 +194,7 @@ impl Model {
             | Event::BackupBegun { .. }
             | Event::BackupEnded { .. }
             | Event::Restored { .. }
+            | Event::AuditRead { .. }
             | Event::Alarmed { .. } => Ok(()),
         }
     }
@@ -255,7 +271,27 @@ impl Model {
 
     fn total(&mut self, id: DeliveryId) -> Result<&mut MailboxOccupancy, String> {
         let mailbox = self.life(id)?.accepted.mailbox.clone();
+        if self.suspended.contains(&mailbox) {
+            return Err(format!("{id} was worked on though its mailbox rests"));
+        }
         Ok(self.totals.entry(mailbox).or_default())
+    }
+
+    /// Nothing is worked on while its mailbox rests; nor, where order is kept, while anything accepted before it waits.
+    fn in_turn(&mut self, id: DeliveryId) -> Result<(), String> {
+        let mailbox = self.life(id)?.accepted.mailbox.clone();
+        if self.suspended.contains(&mailbox) {
+            return Err(format!("{id} was worked on though its mailbox rests"));
+        }
+        let waits =
+            |life: &Life| WORKING.contains(&life.stands) || matches!(life.stands, Stands::Queued | Stands::Suspect);
+        let before = self.lives.range(..id).find(|(_, life)| life.accepted.mailbox == mailbox && waits(life));
+        match before {
+            Some((before, _)) if Some(&mailbox) == self.strict.as_ref() => {
+                Err(format!("{id} was worked on before {before}"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn in_work(&self) -> usize {

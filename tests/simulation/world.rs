@@ -1,5 +1,6 @@
 //! One simulated machine: its disk, its clocks, its store, and the hands that use it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use meshd::domain::digest::DigestKey;
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
+use meshd::domain::operator::Operator;
 use meshd::domain::settlement::Settlement;
 use meshd::domain::step::Step;
 use meshd::ports::disk::{Disk, Floor};
@@ -256,6 +258,7 @@ impl World {
             settings: StoreSettings {
                 directory: PathBuf::from("/state"),
                 segment_bytes: 6_000,
+                strict: [strict()].into(),
                 checkpoint_rows: 30,
                 floor: Floor { bytes_percent: self.floor_percent, inodes_percent: 0 },
                 retention: Retention { delivered: 2 * HOUR, dead: 8 * HOUR, seen: 900 * HOUR, journal: 90_000 * HOUR },
@@ -268,7 +271,8 @@ impl World {
     /// Compares the store with its journal, and both with what was promised.
     fn check(&mut self) -> Model {
         let directory = Path::new("/state/journal");
-        let model = Model::read(&self.disk, directory).unwrap_or_else(|problem| panic!("journal: {problem}"));
+        let model =
+            Model::read(&self.disk, directory, Some(strict())).unwrap_or_else(|problem| panic!("journal: {problem}"));
         self.oracle.check(&model);
         if self.dice.once_in(3) && !self.oracle.heads.is_empty() {
             let head = *self.dice.pick(&self.oracle.heads);
@@ -276,8 +280,11 @@ impl World {
         }
         let occupancy = self.store().watch().borrow().clone();
         let mut counted = occupancy.mailboxes.clone();
+        let rests = counted.iter().filter(|(_, counters)| counters.suspended.is_some());
+        assert_eq!(rests.map(|(id, _)| id.clone()).collect::<BTreeSet<_>>(), model.suspended);
         for counters in counted.values_mut() {
             (counters.next_due, counters.listed_at) = (None, None);
+            counters.suspended = None;
             (counters.handshake_at, counters.handshake_tried_at) = (None, None);
         }
         assert_eq!(counted, model.recount(), "counters differ from a recount");
@@ -304,6 +311,10 @@ impl World {
 
     /// No more faults: everything reaches its end.
     fn drain(&mut self) {
+        for mailbox in mailboxes() {
+            let note = Note::MailboxResumed { mailbox, by: Operator(1000), why: None };
+            self.store().commit(vec![Command::Note(note)]).expect("no faults");
+        }
         loop {
             self.clock.pass(Duration::from_secs(3600));
             for (mailbox, suspects) in
@@ -320,7 +331,7 @@ impl World {
                 self.settle_now(lease, Settlement::Delivered(Vec::new()));
             }
         }
-        let model = Model::read(&self.disk, Path::new("/state/journal")).expect("the journal reads");
+        let model = Model::read(&self.disk, Path::new("/state/journal"), Some(strict())).expect("the journal reads");
         for (id, life) in &model.lives {
             let ended = !matches!(life.stands, Stands::Queued | Stands::Working { .. } | Stands::Suspect);
             assert!(ended, "{id} did not come to an end: {:?}", life.story);
@@ -403,6 +414,11 @@ impl World {
 
 pub(crate) fn mailboxes() -> Vec<MailboxId> {
     ["A", "AB", "B"].map(|name| MailboxId::new(name).expect("a mailbox id")).to_vec()
+}
+
+/// The one of them whose deliveries are handled in the order of acceptance.
+pub(crate) fn strict() -> MailboxId {
+    MailboxId::new("AB").expect("a mailbox id")
 }
 
 /// All rows but those that say where in the journal we are.

@@ -1,5 +1,7 @@
 //! Who may ask what.
 //!
+//! To look includes the trace of one message; to read the rest of the journal is to act, and is journalled as acts are.
+//!
 //! | Who | looks | acts |
 //! |---|---|---|
 //! | root, the daemon's own user | yes | yes |

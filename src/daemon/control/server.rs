@@ -23,8 +23,9 @@ use super::wire::{
 };
 use crate::domain::operator::Operator;
 use crate::ports::operations::Operations;
-use crate::ports::store::{Act, Order, Pin, SetAsidePage};
+use crate::ports::store::{Act, Order, Pin, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
+use crate::store::journal::event::KINDS;
 
 /// Operators and a monitoring agent: more at once is a mistake, and waits.
 const MOST_CONNECTIONS: usize = 16;
@@ -194,6 +195,10 @@ async fn answer(
             let page = SetAsidePage { before, only, count: count.min(LARGEST_PAGE) };
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
         }
+        Ask::Queue { mailbox, after, count } => {
+            let page = QueuePage { mailbox, after, count: count.min(LARGEST_PAGE) };
+            operations.queue(page).await.map(Answer::Queue).map_err(halted)
+        }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
         Ask::Pin => {
             let by = operator?;
@@ -202,8 +207,24 @@ async fn answer(
         }
         // It follows a pin on the same connection, and is nothing by itself.
         Ask::BackupWhole => Err(Refusal::NotUnderstood { speaks: VERSION }),
+        // What was asked for goes to the journal: no words but our own (I8).
+        Ask::Trace(wanted) | Ask::Audit(wanted) if !wanted.kinds.iter().all(|kind| KINDS.contains(&kind.as_str())) => {
+            Err(Refusal::NotUnderstood { speaks: VERSION })
+        }
+        Ask::Trace(wanted) if !wanted.is_about_a_message() => Err(Refusal::TooWide),
+        Ask::Trace(wanted) => Ok(Answer::Found(operations.trace(*wanted).await.map_err(halted)??)),
+        Ask::Audit(wanted) => {
+            let by = operator?;
+            Ok(Answer::Found(operations.audit(*wanted, by).await.map_err(halted)??))
+        }
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
+        }
+        Ask::SuspendMailbox { mailbox, why } => {
+            operations.suspend_mailbox(mailbox, operator?, why).await.map(Answer::MailboxSuspended).map_err(halted)
+        }
+        Ask::ResumeMailbox { mailbox, why } => {
+            operations.resume_mailbox(mailbox, operator?, why).await.map(Answer::MailboxResumed).map_err(halted)
         }
         Ask::Act { deliveries, act, why } => {
             let by = operator?;

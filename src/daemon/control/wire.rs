@@ -5,16 +5,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{DeliveryId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::{Act, Acted, Extent, NotAllowed, SetAside};
+use crate::ports::store::{Act, Acted, Extent, NotAllowed, QueuePlace, Queued, SetAside};
+use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
 pub(super) const VERSION: u32 = 1;
 
-/// No request is longer, in bytes: the longest names [`MOST_ACTS`] deliveries, and a reason.
-pub(super) const LONGEST_REQUEST: u64 = 4 * 1024;
+/// No request is longer, in bytes: the longest names [`MOST_ACTS`] deliveries and a reason, or goes on with a search
+/// that met two hundred lives of a message.
+pub(super) const LONGEST_REQUEST: u64 = 8 * 1024;
 
 /// No request acts on more deliveries.
 pub const MOST_ACTS: usize = 100;
@@ -50,6 +52,15 @@ pub enum Ask {
         /// At most so many; never more than [`LARGEST_PAGE`].
         count: usize,
     },
+    /// What waits for work?
+    Queue {
+        /// Only in this mailbox.
+        mailbox: Option<MailboxId>,
+        /// Behind this place.
+        after: Option<QueuePlace>,
+        /// At most so many; never more than [`LARGEST_PAGE`].
+        count: usize,
+    },
     /// Where does the journal end?
     JournalHead,
     /// Keep everything that is durable now in place while this connection lasts: a backup begins. On the same connection
@@ -57,10 +68,28 @@ pub enum Ask {
     Pin,
     /// The backup that this connection began is whole.
     BackupWhole,
+    /// What does the journal have of one message? Whoever may look may ask.
+    Trace(Box<Search>),
+    /// What does the journal have of this? Whoever may act may ask, and the journal says that they did.
+    Audit(Box<Search>),
     /// Let this suspended pipeline go on.
     Resume {
         /// Which.
         pipeline: Name,
+        /// Why, for the journal.
+        why: Option<Remark>,
+    },
+    /// Have this mailbox rest.
+    SuspendMailbox {
+        /// Which.
+        mailbox: MailboxId,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Let this mailbox go on.
+    ResumeMailbox {
+        /// Which.
+        mailbox: MailboxId,
         /// Why, for the journal.
         why: Option<Remark>,
     },
@@ -92,14 +121,22 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Ask::SetAside`].
     SetAside(Vec<SetAside>),
+    /// To [`Ask::Queue`].
+    Queue(Vec<Queued>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
     /// To [`Ask::Pin`]: what to copy.
     Pinned(Extent),
     /// To [`Ask::BackupWhole`]: everything was kept in place until now, and the journal says so.
     BackupNoted,
+    /// To [`Ask::Trace`] and [`Ask::Audit`].
+    Found(Page),
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
+    /// To [`Ask::SuspendMailbox`]: whether it did not rest already.
+    MailboxSuspended(bool),
+    /// To [`Ask::ResumeMailbox`]: whether it rested.
+    MailboxResumed(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }
@@ -129,6 +166,12 @@ pub enum Refusal {
     /// Too many at once.
     #[error("at most {MOST_ACTS} deliveries at once, and with --force one alone")]
     TooMany,
+    /// A trace is of one message.
+    #[error("a trace names a message or a delivery: everything else is asked of `meshd audit`")]
+    TooWide,
+    /// The journal does not read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// The request is not one of this version.
     #[error("the daemon does not understand the request: it speaks version {speaks} of the protocol")]
     NotUnderstood {

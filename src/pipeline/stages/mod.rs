@@ -35,6 +35,27 @@ pub(super) enum Stage {
     Route(Route),
 }
 
+impl Stage {
+    /// The word for it in `use`.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Decompress(_) => "decompress",
+            Self::Decrypt(_) => "decrypt",
+            Self::Discard(_) => "discard",
+            Self::Expect(_) => "expect",
+            Self::Route(_) => "route",
+        }
+    }
+
+    /// Without a payload there is nothing for it to do.
+    pub(super) fn looks_at_payload(&self) -> bool {
+        match self {
+            Self::Decompress(_) | Self::Decrypt(_) | Self::Expect(_) => true,
+            Self::Discard(_) | Self::Route(_) => false,
+        }
+    }
+}
+
 /// What `use` can say.
 const WORDS: [&str; 5] = ["decompress", "decrypt", "discard", "expect", "route"];
 

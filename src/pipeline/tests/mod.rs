@@ -306,6 +306,7 @@ fn mailboxes() -> BTreeMap<MailboxId, MailboxOutputs> {
                 output: PathBuf::from("/srv/mesh").join(id),
                 group: Some("meshd-out".into()),
                 mode: 0o640,
+                waiting: None,
             };
             (MailboxId::new(id).expect("letters and digits"), outputs)
         })
@@ -398,7 +399,7 @@ fn run_bytes(pipelines: &Pipelines, input: &[u8]) -> (Result<Outcome, Fault>, Ve
 
 fn run_message(pipelines: &Pipelines, message: &mut Message<'_>) -> Result<Outcome, Fault> {
     let outputs = pipelines.mailbox(&mailbox()).expect("it is configured");
-    pipelines.choose(message)?.expect("one takes it").run(message, outputs)
+    pipelines.choose(message)?.expect("one takes it").run(message, outputs, &mut |_| ())
 }
 
 fn mailbox() -> MailboxId {

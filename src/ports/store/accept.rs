@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::domain::course::Arrival;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Reason;
@@ -17,6 +18,8 @@ pub struct Incoming {
     pub body: IncomingBody,
     /// Set when it is already known to be bad mail: kept as a dead letter, never worked on.
     pub verdict: Option<Reason>,
+    /// How it came.
+    pub arrival: Arrival,
 }
 
 /// The bytes of a message ready to be kept.

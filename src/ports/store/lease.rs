@@ -1,9 +1,11 @@
 //! Working on a delivery: the right to, and what is known of it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::course::Handling;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
 use crate::domain::output::OutputState;
@@ -29,6 +31,10 @@ pub struct LeaseWish {
 pub struct Lease {
     /// What is known without opening the payload.
     pub delivery: Delivery,
+    /// How long we have had it, by the store's own time: setting the clock makes nothing older.
+    pub age: Duration,
+    /// What was done under it, for the journal: set before it is settled.
+    pub handling: Option<Box<Handling>>,
     ticket: Option<Ticket>,
 }
 
@@ -57,17 +63,17 @@ impl Drop for Ticket {
 
 impl Lease {
     /// Called by `store::committer` alone; `tests/architecture.rs` holds it to that.
-    pub(crate) fn attest(delivery: Delivery, dropped: DroppedLeases) -> Self {
+    pub(crate) fn attest(delivery: Delivery, age: Duration, dropped: DroppedLeases) -> Self {
         let ticket = Some(Ticket { delivery: delivery.id, dropped });
-        Self { delivery, ticket }
+        Self { delivery, age, handling: None, ticket }
     }
 
     /// Ends the lease on its way to the committer, so that dropping it releases nothing.
-    pub(crate) fn redeem(mut self) -> Delivery {
+    pub(crate) fn redeem(mut self) -> (DeliveryId, Option<Box<Handling>>) {
         if let Some(ticket) = self.ticket.take() {
             std::mem::forget(ticket);
         }
-        self.delivery.clone()
+        (self.delivery.id, self.handling)
     }
 }
 

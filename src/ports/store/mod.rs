@@ -6,6 +6,7 @@ mod lease;
 mod note;
 mod occupancy;
 mod pin;
+mod queue;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refu
 pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetAsidePage};
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::note::Note;
-pub use self::occupancy::{Amount, MailboxOccupancy, Occupancy};
+pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
 pub use self::pin::{Extent, Pin};
+pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
@@ -54,6 +56,8 @@ pub trait Store: Send + Sync {
     fn note(&self, note: Note) -> Reply<()>;
     /// Deliveries that a person must look at, newest first, after `page.after`.
     fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
+    /// What waits for work, and what is in work. Changes nothing.
+    fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.

@@ -67,6 +67,33 @@ pub enum Note {
         /// Who made it.
         by: Operator,
     },
+    /// Someone read the journal.
+    AuditRead {
+        /// Who.
+        by: Operator,
+        /// What they asked for, in words.
+        what: String,
+        /// How many records they were given.
+        records: u64,
+    },
+    /// An operator has a mailbox rest: nothing of it is leased until it is resumed, across restarts too.
+    MailboxSuspended {
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// An operator lets a mailbox go on.
+    MailboxResumed {
+        /// The mailbox.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Option<Remark>,
+    },
     /// A pipeline raised an alarm about a message, which went its way.
     Alarmed {
         /// The delivery.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::MailboxId;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
 
 /// How full we are.
@@ -18,6 +19,13 @@ pub struct Occupancy {
     pub suspects: u64,
     /// Leases dropped unsettled since the start: a defect if not 0.
     pub dropped_leases: u64,
+}
+
+impl Occupancy {
+    /// Who has a mailbox rest, if someone does.
+    pub fn suspension(&self, mailbox: &MailboxId) -> Option<&MailboxSuspension> {
+        self.mailboxes.get(mailbox)?.suspended.as_ref()
+    }
 }
 
 /// How full one mailbox is, and what it did.
@@ -47,7 +55,7 @@ pub struct MailboxOccupancy {
     pub inferred_total: u64,
     /// Outputs ever published once more, after their own disk lost power (`OUT-REPUBLISHED`).
     pub republished_total: u64,
-    /// Earliest time something becomes due; `None` when nothing waits.
+    /// Earliest time something becomes due; `None` when nothing waits, or only what must not come out of turn.
     pub next_due: Option<Timestamp>,
     /// Last handshake that was answered.
     pub handshake_at: Option<Timestamp>,
@@ -55,6 +63,19 @@ pub struct MailboxOccupancy {
     pub listed_at: Option<Timestamp>,
     /// Last handshake that was tried.
     pub handshake_tried_at: Option<Timestamp>,
+    /// An operator has it rest: nothing is taken in or worked on.
+    pub suspended: Option<MailboxSuspension>,
+}
+
+/// Who has a mailbox rest, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxSuspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Remark,
 }
 
 /// Messages and their bytes.

@@ -31,7 +31,14 @@ pub(in crate::publish) const SET_ACCESS: &str = "set mode and group of a staged 
 /// See [`Outputs::stage`](crate::ports::outputs::Outputs::stage).
 pub(in crate::publish) fn stage(publisher: &Publisher, jobs: &[StageJob<'_>]) -> Vec<Result<StagedSet, Fault>> {
     let mut checks = Checks::new(&*publisher.disk, &publisher.state_directory);
-    let standings: Vec<Result<Standing, Fault>> = jobs.iter().map(|job| checks.of(job.plan)).collect();
+    let standings: Vec<Result<Standing, Fault>> = jobs
+        .iter()
+        .map(|job| {
+            let standing = checks.of(job.plan)?;
+            publisher.backlogs.as_ref().map_or(Ok(()), |backlogs| backlogs.admit(publisher, job))?;
+            Ok(standing)
+        })
+        .collect();
     // One staging folder at a time: a sync error of one file system must not be blamed on another (I6).
     let mut folders: BTreeMap<PathBuf, Vec<Draft<'_>>> = BTreeMap::new();
     let mut results: Vec<Option<Result<StagedSet, Fault>>> = Vec::with_capacity(jobs.len());

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, NotAllowed,
-    Note, Occupancy, Order, Pin, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -114,6 +114,9 @@ impl Store for FakeStore {
             | Note::Suspended { .. }
             | Note::Resumed { .. }
             | Note::BackupEnded { .. }
+            | Note::AuditRead { .. }
+            | Note::MailboxSuspended { .. }
+            | Note::MailboxResumed { .. }
             | Note::Alarmed { .. } => {}
         }
         Box::pin(ready(Ok(())))
@@ -139,6 +142,9 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
+    fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
+        not_for_pollers()
+    }
     fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
         not_for_pollers()
     }

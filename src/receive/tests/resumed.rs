@@ -23,6 +23,17 @@ async fn what_is_there_of_a_message_needs_no_room_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kept_message_tells_how_it_came() {
+    let house = cut(550_000);
+    house.run(1).await;
+    let kept = house.store.kept.lock().expect("unpoisoned");
+    let arrival = &kept.first().expect("it is kept").arrival;
+    assert_eq!((arrival.chunks, arrival.tries), (10, 2), "the second fetch brought the last two chunks");
+    assert_eq!(arrival.wire, 80_000);
+    assert!(arrival.waited > 0, "it was listed before the fetch that failed: {arrival:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_it_needed_before_it_was_cut_off_is_forgotten() {
     let house = cut(550_000);
     let other = house.admission.claim(&mailbox(), data(100_000)).expect("room");

@@ -10,6 +10,7 @@
 //! | `D` | delivery | the delivery's row |
 //! | `G` | volume, offset | the live deliveries of a group |
 //! | `M` | – | the position in the journal, and what is counted once |
+//! | `O` | mailbox, delivery | empty: waits for work, is in work or a suspect; so these are in order of acceptance |
 //! | `P` | time, journal sequence | what may go then |
 //! | `Q` | mailbox, due time, delivery | empty: waits for work |
 //! | `R` | mailbox, message id | a refusal |
@@ -46,6 +47,8 @@ pub mod kind {
     pub const DELIVERY: u8 = b'D';
     /// Groups in volumes.
     pub const GROUP: u8 = b'G';
+    /// All that has not come to an end and needs no person, in order of acceptance.
+    pub const WAITING: u8 = b'O';
     /// What may go, by time.
     pub const PURGE: u8 = b'P';
     /// Due deliveries.
@@ -109,6 +112,13 @@ pub fn due_of(key: &[u8]) -> Option<Timestamp> {
 pub fn number_of(key: &[u8]) -> Option<u64> {
     let bytes = key.get(key.len().checked_sub(8)?..)?;
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// The place of a delivery among those of its mailbox that wait, in order of acceptance.
+pub fn waiting(owner: &MailboxId, id: DeliveryId) -> Vec<u8> {
+    let mut key = mailbox(kind::WAITING, owner);
+    key.extend(id.0.to_be_bytes());
+    key
 }
 
 /// The place of a suspect.

@@ -4,20 +4,73 @@
 //! and our own, codes, lengths, our own output names; digests and local ids keyed. New members and new events raise
 //! [`VERSION`]; a journal that says a newer one is refused.
 
+mod about;
+mod members;
+
 use serde::{Deserialize, Serialize};
 
-use crate::domain::digest::ContentDigest;
-use crate::domain::envelope::MessageKind;
+use crate::domain::course::Handling;
 use crate::domain::fault::FaultCode;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, WorkflowId};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
-use crate::ports::store::{Location, SetAsideKind};
+
+pub use about::About;
+pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
+
+/// The kinds of events, by the word in the member `e`.
+pub const KINDS: [&str; 45] = [
+    "run",
+    "started",
+    "stopping",
+    "stopped",
+    "accepted",
+    "acknowledged",
+    "repeated",
+    "refused",
+    "forgotten",
+    "working",
+    "suspect",
+    "staged",
+    "delivered",
+    "discarded",
+    "retry",
+    "deferred",
+    "released",
+    "held",
+    "dead",
+    "replayed",
+    "operator-released",
+    "operator-held",
+    "operator-discarded",
+    "purged",
+    "moved",
+    "volume-removed",
+    "parts-removed",
+    "abandoned",
+    "tail-cut",
+    "rebuilt",
+    "segment-removed",
+    "clock-step",
+    "handshake-tried",
+    "handshake",
+    "listed",
+    "configured",
+    "suspended",
+    "resumed",
+    "backup-begun",
+    "backup-ended",
+    "restored",
+    "audit-read",
+    "mailbox-suspended",
+    "mailbox-resumed",
+    "alarmed",
+];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +86,7 @@ pub enum Event {
         clean: bool,
         /// Which key the digests are made with.
         key: String,
-        /// The store's own time then, which due times are in.
+        /// The store's own time then, which due times and ends of retention are in.
         time: Timestamp,
     },
     /// The daemon began.
@@ -112,6 +165,9 @@ pub enum Event {
         outputs: Vec<OutputState>,
         /// Its payload is kept until then.
         keep: Timestamp,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// The end: by rule it goes nowhere.
     Discarded {
@@ -121,6 +177,9 @@ pub enum Event {
         reason: Reason,
         /// Its payload is kept until then.
         keep: Timestamp,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// It failed, and counts an attempt.
     Retry {
@@ -130,6 +189,9 @@ pub enum Event {
         due: Timestamp,
         /// Why.
         reason: Reason,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// The world was busy: no attempt is counted.
     Deferred {
@@ -141,6 +203,9 @@ pub enum Event {
         reason: Reason,
         /// How far its outputs came.
         outputs: Vec<OutputState>,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// Given back as it was.
     Released {
@@ -159,6 +224,9 @@ pub enum Event {
         reason: Reason,
         /// How far its outputs came.
         outputs: Vec<OutputState>,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// Set aside as a dead letter.
     Dead {
@@ -170,6 +238,9 @@ pub enum Event {
         reason: Reason,
         /// Its payload is kept until then.
         keep: Timestamp,
+        /// What was done with it in this round.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handling: Option<Box<Handling>>,
     },
     /// A person has a delivery handled anew, as the delivery that begins here.
     Replayed(Box<Replay>),
@@ -265,6 +336,8 @@ pub enum Event {
     SegmentRemoved {
         /// Its file name.
         file: String,
+        /// The first record that stays: a journal that begins there says why.
+        next: u64,
     },
     /// The wall clock moved by itself.
     ClockStep {
@@ -327,6 +400,34 @@ pub enum Event {
         /// A later state of the journal was taken over, so that what follows the backup counts.
         later: bool,
     },
+    /// Someone read the journal: the record is durable before they were given anything.
+    AuditRead {
+        /// Who.
+        by: Operator,
+        /// What they asked for, in words: ids of MESH and our own, users, times, kinds of records.
+        what: String,
+        /// How many records they were given.
+        records: u64,
+    },
+    /// An operator has a mailbox rest.
+    MailboxSuspended {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// An operator let a mailbox go on.
+    MailboxResumed {
+        /// Which.
+        mailbox: MailboxId,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Remark>,
+    },
     /// A pipeline raised an alarm about a message.
     Alarmed {
         /// Its delivery.
@@ -338,183 +439,5 @@ pub enum Event {
     },
 }
 
-/// A message as it is kept: all that the index needs to make its delivery again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Acceptance {
-    /// The mailbox.
-    pub mailbox: MailboxId,
-    /// The message.
-    pub message: MessageId,
-    /// Its workflow.
-    pub workflow: WorkflowId,
-    /// Its sender, when that is a mailbox id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<MailboxId>,
-    /// Data or report.
-    pub kind: MessageKind,
-    /// Decoded length, bytes.
-    pub length: u64,
-    /// Keyed digest of its bytes.
-    pub digest: ContentDigest,
-    /// Keyed digest of its local id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub local_id: Option<ContentDigest>,
-    /// Where the spool keeps it.
-    pub location: Location,
-    /// Due for work from then.
-    pub due: Timestamp,
-    /// The delivery that it continues.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub continues: Option<DeliveryId>,
-    /// Set aside at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aside: Option<Aside>,
-}
-
-/// A replay. The new delivery has everything of the old one's message, and its payload; nothing of its history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Replay {
-    /// The delivery that it continues, which ends here.
-    pub of: DeliveryId,
-    /// The mailbox.
-    pub mailbox: MailboxId,
-    /// The message.
-    pub message: MessageId,
-    /// Decoded length, bytes.
-    pub length: u64,
-    /// Keyed digest of its bytes.
-    pub digest: ContentDigest,
-    /// Due for work from then.
-    pub due: Timestamp,
-    /// It is tried with nothing else in work.
-    pub alone: bool,
-    /// The old delivery is known until then.
-    pub keep: Timestamp,
-    /// Who had it replayed.
-    pub by: Operator,
-    /// Why, if they said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<Remark>,
-}
-
-/// Where a group lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GroupPlace {
-    /// The volume.
-    pub volume: u64,
-    /// Offset of its clear header, bytes.
-    pub offset: u64,
-}
-
-/// Set aside at acceptance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Aside {
-    /// Dead or held.
-    pub kind: SetAsideKind,
-    /// Why.
-    pub reason: Reason,
-    /// Its payload is kept until then; without limit when held.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keep: Option<Timestamp>,
-}
-
-/// How a lease came back without a result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Release {
-    /// The worker gave it back.
-    Returned,
-    /// It was dropped.
-    Dropped,
-    /// The run before stopped in order with it in hand.
-    Stopped,
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::fault::FaultCode;
-
-    fn mailbox() -> MailboxId {
-        MailboxId::new("X26ABC1").expect("a mailbox id")
-    }
-
-    /// The text of a record is a format that auditors read: it changes only with `VERSION`.
-    #[test]
-    fn events_read_as_version_1_says() {
-        let id = DeliveryId(7);
-        let reason = Reason::new(FaultCode::MsgBadEncoding, "not gzip");
-        let accepted = Acceptance {
-            mailbox: mailbox(),
-            message: MessageId::new("M1").expect("a message id"),
-            workflow: WorkflowId::new("W").expect("a workflow id"),
-            from: None,
-            kind: MessageKind::Data,
-            length: 5,
-            digest: ContentDigest("ab".into()),
-            local_id: None,
-            location: Location::Parts { parts: 2, life: 0 },
-            due: Timestamp(9),
-            continues: Some(id),
-            aside: None,
-        };
-        let table = [
-            (Event::Stopped, r#"{"e":"stopped"}"#),
-            (
-                Event::Replayed(Box::new(Replay {
-                    of: id,
-                    mailbox: mailbox(),
-                    message: MessageId::new("M1").expect("a message id"),
-                    length: 5,
-                    digest: ContentDigest("ab".into()),
-                    due: Timestamp(9),
-                    alone: false,
-                    keep: Timestamp(10),
-                    by: Operator(1000),
-                    why: None,
-                })),
-                r#"{"e":"replayed","of":7,"mailbox":"X26ABC1","message":"M1","length":5,"digest":"ab","due":9,"alone":false,"keep":10,"by":1000}"#,
-            ),
-            (
-                Event::OperatorDiscarded {
-                    id,
-                    keep: Timestamp(9),
-                    by: Operator(1000),
-                    why: Remark::new("sent again").expect("a remark"),
-                },
-                r#"{"e":"operator-discarded","id":7,"keep":9,"by":1000,"why":"sent again"}"#,
-            ),
-            (
-                Event::Moved {
-                    ids: vec![id],
-                    from: GroupPlace { volume: 1, offset: 2 },
-                    to: GroupPlace { volume: 3, offset: 0 },
-                },
-                r#"{"e":"moved","ids":[7],"from":{"volume":1,"offset":2},"to":{"volume":3,"offset":0}}"#,
-            ),
-            (Event::Working { ids: vec![id], alone: true }, r#"{"e":"working","ids":[7],"alone":true}"#),
-            (
-                Event::Retry { id, due: Timestamp(9), reason },
-                r#"{"e":"retry","id":7,"due":9,"reason":{"code":"MSG-BAD-ENCODING","detail":"not gzip"}}"#,
-            ),
-            (
-                Event::Accepted(Box::new(accepted)),
-                r#"{"e":"accepted","mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"continues":7}"#,
-            ),
-        ];
-        for (event, text) in table {
-            assert_eq!(serde_json::to_string(&event).expect("encodes"), text);
-            assert_eq!(serde_json::from_str::<Event>(text).expect("decodes"), event);
-        }
-    }
-
-    #[test]
-    fn an_event_with_a_member_we_do_not_know_is_not_read() {
-        assert!(serde_json::from_str::<Event>(r#"{"e":"listed","mailbox":"X26ABC1","more":1}"#).is_err());
-        assert!(serde_json::from_str::<Event>(r#"{"e":"something-new"}"#).is_err());
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@
 //!   not open, and names the file and the offset.
 //! - A segment that reached its size is closed: beside it goes a [`checkpoint`] of the index when enough was written
 //!   since the last one, the ids it accepted ([`seen`]), and in small steps its compressed form ([`compress`]).
+//! - [`search`] finds records while others are written; [`verify`] checks them all.
 //! - The chain shows accidents and later edits. It does not hold against root on the running machine, who can write
 //!   a new chain; the head noted elsewhere, given to [`verify`], shows a tail that was cut off.
 
@@ -15,6 +16,7 @@ pub mod checkpoint;
 pub mod compress;
 pub mod event;
 pub mod record;
+pub mod search;
 pub mod seen;
 pub mod segment;
 mod tail;
@@ -131,6 +133,7 @@ impl Journal {
                     link: head.hash,
                     run: number,
                     wall: now,
+                    time: now,
                     boot: run.boot.clone(),
                 };
                 let (name, file, link) = create(disk.as_ref(), directory, &header)?;
@@ -219,13 +222,15 @@ impl Journal {
         self.settled = self.head.sequence;
     }
 
-    /// Closes the open segment and makes the next one. Everything must be synced. Durable on return.
-    pub fn roll(&mut self, now: Timestamp) -> Result<Name, Halt> {
+    /// Closes the open segment and makes the next one, at this time by the wall clock and by the store's own.
+    /// Everything must be synced. Durable on return.
+    pub fn roll(&mut self, wall: Timestamp, time: Timestamp) -> Result<Name, Halt> {
         let header = Header {
             first: self.next_sequence(),
             link: self.head.hash,
             run: self.run.number,
-            wall: now,
+            wall,
+            time,
             boot: self.run.boot.clone(),
         };
         let (name, file, link) = create(self.disk.as_ref(), &self.directory, &header)?;

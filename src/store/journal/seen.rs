@@ -10,7 +10,7 @@
 //!      9       8  name of the key, eight hex digits
 //!     17       8  first sequence of the segment
 //!     25       8  last sequence of the segment
-//!     33       8  when it was closed: wall clock, milliseconds, signed
+//!     33       8  when it was closed: the store's own time, milliseconds, signed
 //!     41       8  number of entries
 //!     49          entries of 49 bytes, by fingerprint, each once:
 //!                   16  fingerprint: the keyed digest of mailbox, a zero byte and message id, cut to 16 bytes
@@ -99,22 +99,22 @@ impl Seen {
             let path = seen.path(name.first);
             match Closed::load(seen.disk.as_ref(), &path, &seen.key) {
                 Ok(closed) => seen.closed.push(closed),
-                Err(error) if !seen.was_closed_before(oldest, names.get(place + 1))? => {
-                    seen.make_again(name, oldest, &error)?;
-                }
-                // The journal is kept for years: all of it would be read at each start.
-                Err(_) => {}
+                Err(error) => match seen.closed_at(names.get(place + 1))? {
+                    // The journal is kept for years: all of it would be read at each start.
+                    Some(at) if at < oldest => {}
+                    at => seen.make_again(name, at.unwrap_or(oldest), &error)?,
+                },
             }
         }
         Ok(seen)
     }
 
     /// A segment was closed when its `successor` was made, as that one's header says.
-    fn was_closed_before(&self, oldest: Timestamp, successor: Option<&Name>) -> Result<bool, Halt> {
-        let Some(name) = successor else { return Ok(false) };
+    fn closed_at(&self, successor: Option<&Name>) -> Result<Option<Timestamp>, Halt> {
+        let Some(name) = successor else { return Ok(None) };
         let reader = Reader::open(self.disk.as_ref(), &self.directory, name)
             .map_err(|trouble| at(name, &self.directory, &trouble))?;
-        Ok(reader.header().wall < oldest)
+        Ok(Some(reader.header().time))
     }
 
     /// The fingerprint of a message.
@@ -178,19 +178,16 @@ impl Seen {
         None
     }
 
-    fn make_again(&mut self, name: &Name, oldest: Timestamp, why: &io::Error) -> Result<(), Halt> {
+    fn make_again(&mut self, name: &Name, closed_at: Timestamp, why: &io::Error) -> Result<(), Halt> {
         let mut reader = Reader::open(self.disk.as_ref(), &self.directory, name)
             .map_err(|trouble| at(name, &self.directory, &trouble))?;
-        let (mut entries, mut last) = (HashMap::new(), (name.first, reader.header().wall));
+        let (mut entries, mut last) = (HashMap::new(), name.first);
         while let Some(record) = reader.read().map_err(|trouble| at(name, &self.directory, &trouble))? {
-            last = (record.frame.sequence, record.frame.wall);
+            last = record.frame.sequence;
             entries.extend(self.entry(record.frame.sequence, &record.event));
         }
-        if last.1 < oldest {
-            return Ok(());
-        }
         tracing::info!(segment = name.first, reason = %why, "seen messages gathered again from the journal");
-        self.write(name.first, last.0, last.1, entries)
+        self.write(name.first, last, closed_at, entries)
     }
 
     fn write(

@@ -8,9 +8,10 @@
 //!     17      32  link: hash of the last record of the segment before; zeros in the first
 //!     49       4  run that made it
 //!     53       8  wall clock, milliseconds since 1970, signed
-//!     61      36  boot id of the machine, padded with zeros
-//!     97       4  CRC32C of all before
-//!    101          records, see `record`
+//!     61       8  the store's own time, in the same form
+//!     69      36  boot id of the machine, padded with zeros
+//!    105       4  CRC32C of all before
+//!    109          records, see `record`
 //! ```
 //!
 //! Named by its first sequence in twenty digits: `00000000000000000001.log`, and `….log.gz` once compressed.
@@ -25,7 +26,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::disk::{Disk, DiskFile};
 
 /// Length of the header.
-pub const HEADER: usize = 101;
+pub const HEADER: usize = 109;
 
 const MAGIC: &[u8; 8] = b"MESHDJNL";
 
@@ -40,6 +41,8 @@ pub struct Header {
     pub run: u32,
     /// When.
     pub wall: Timestamp,
+    /// The same by the store's own time, which no setting of the clock moves: ends of retention are in it.
+    pub time: Timestamp,
     /// On which boot of the machine: at most 36 bytes.
     pub boot: String,
 }
@@ -53,6 +56,7 @@ impl Header {
         bytes.extend(self.link);
         bytes.extend(self.run.to_be_bytes());
         bytes.extend(self.wall.0.to_be_bytes());
+        bytes.extend(self.time.0.to_be_bytes());
         bytes.extend(self.boot.bytes().chain(std::iter::repeat(0)).take(36));
         bytes.extend(crc32c::crc32c(&bytes).to_be_bytes());
         bytes
@@ -74,7 +78,8 @@ impl Header {
             link,
             run: u32::from_be_bytes([body[49], body[50], body[51], body[52]]),
             wall: Timestamp(i64::from_be_bytes(array(53))),
-            boot: String::from_utf8_lossy(&body[61..97]).trim_end_matches('\0').to_owned(),
+            time: Timestamp(i64::from_be_bytes(array(61))),
+            boot: String::from_utf8_lossy(&body[69..105]).trim_end_matches('\0').to_owned(),
         })
     }
 }
@@ -146,6 +151,19 @@ pub struct Record {
     pub offset: u64,
 }
 
+/// One whole record, not yet parsed.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// What surrounds it.
+    pub frame: Frame,
+    /// Its hash.
+    pub hash: Hash,
+    /// Where it begins in the (uncompressed) segment.
+    pub offset: u64,
+    /// What happened, as JSON.
+    pub body: &'a [u8],
+}
+
 /// Reads one segment, checking the chain as it goes.
 pub struct Reader {
     header: Header,
@@ -182,6 +200,13 @@ impl Reader {
 
     /// The next record; `None` at a clean end.
     pub fn read(&mut self) -> Result<Option<Record>, Trouble> {
+        let Some(Raw { frame, hash, offset, body }) = self.raw()? else { return Ok(None) };
+        let event = serde_json::from_slice(body).map_err(|_| Trouble::Bad { offset, what: "body" })?;
+        Ok(Some(Record { frame, event, hash, offset }))
+    }
+
+    /// The same, without parsing what happened.
+    pub fn raw(&mut self) -> Result<Option<Raw<'_>>, Trouble> {
         let offset = self.offset;
         let bad = |what| Trouble::Bad { offset, what };
         let torn = |what| Trouble::Torn { offset, what };
@@ -204,12 +229,11 @@ impl Reader {
         if frame.link != self.link {
             return Err(bad("link"));
         }
-        let event = serde_json::from_slice(body).map_err(|_| bad("body"))?;
-        let record = Record { frame, event, hash: record::sha256(&self.buffer), offset: self.offset };
+        let hash = record::sha256(&self.buffer);
         self.offset += (PREFIX + length) as u64;
         self.sequence += 1;
-        self.link = record.hash;
-        Ok(Some(record))
+        self.link = hash;
+        Ok(Some(Raw { frame, hash, offset, body }))
     }
 
     /// Where the next record begins.

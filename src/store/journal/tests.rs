@@ -1,3 +1,5 @@
+mod mutations;
+
 use super::*;
 use crate::domain::time::Timestamp;
 use crate::store::disk::Simulated;
@@ -7,7 +9,7 @@ use crate::store::journal::verify::{Broken, verify};
 
 const STAMP: Stamp = Stamp { wall: Timestamp(1_767_605_412_000), monotonic_ms: 5 };
 
-fn directory() -> &'static Path {
+pub(super) fn directory() -> &'static Path {
     Path::new("/journal")
 }
 
@@ -33,19 +35,19 @@ fn written(disk: &Simulated) -> Journal {
     let (mut journal, _) = open(disk);
     commit(&mut journal, &[step(1), step(2)]);
     commit(&mut journal, &[step(3), step(4)]);
-    journal.roll(STAMP.wall).expect("rolls");
+    journal.roll(STAMP.wall, STAMP.wall).expect("rolls");
     commit(&mut journal, &[step(5), step(6)]);
     journal
 }
 
-fn bytes(disk: &Simulated, path: &Path) -> Vec<u8> {
+pub(super) fn bytes(disk: &Simulated, path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut reader = FileReader { file: disk.read(path).expect("is there"), at: 0 };
     io::Read::read_to_end(&mut reader, &mut bytes).expect("reads");
     bytes
 }
 
-fn replace(disk: &Simulated, path: &Path, bytes: &[u8]) {
+pub(super) fn replace(disk: &Simulated, path: &Path, bytes: &[u8]) {
     disk.remove(Step::TailCut, path).expect("removes");
     let mut file = disk.create(Step::TailCut, path).expect("creates");
     file.append(Step::TailCut, bytes).expect("writes");
@@ -59,6 +61,13 @@ fn first_segment() -> PathBuf {
 
 fn last_segment() -> PathBuf {
     Name { first: 5, compressed: false }.path(directory())
+}
+
+pub(super) fn compress_all(disk: &Simulated, journal: &Journal) {
+    let mut compressor = Compressor::new(Arc::new(disk.clone()), directory(), journal.open_from()).expect("looks");
+    while compressor.is_busy() {
+        compressor.step().expect("compresses");
+    }
 }
 
 fn read_all(disk: &Simulated) -> Vec<Event> {
@@ -139,7 +148,7 @@ fn no_flipped_bit_in_a_closed_segment_goes_unseen() {
 fn a_removed_or_swapped_or_spliced_segment_is_found() {
     let disk = Simulated::new(1);
     let mut journal = written(&disk);
-    journal.roll(STAMP.wall).expect("rolls");
+    journal.roll(STAMP.wall, STAMP.wall).expect("rolls");
     commit(&mut journal, &[step(7)]);
     let middle = bytes(&disk, &last_segment());
 
@@ -149,7 +158,7 @@ fn a_removed_or_swapped_or_spliced_segment_is_found() {
     let other = Simulated::new(1);
     let (mut elsewhere, _) = open(&other);
     commit(&mut elsewhere, &[step(9), step(9), step(9), step(9)]);
-    elsewhere.roll(STAMP.wall).expect("rolls");
+    elsewhere.roll(STAMP.wall, STAMP.wall).expect("rolls");
     commit(&mut elsewhere, &[step(9), step(9)]);
     replace(&disk, &last_segment(), &bytes(&other, &last_segment()));
     assert!(matches!(verify(&disk, directory(), None), Err(Broken::Segment { .. })), "spliced");
@@ -191,10 +200,7 @@ fn a_segment_of_a_newer_version_is_refused() {
 fn compressed_segments_read_as_plain_ones() {
     let disk = Simulated::new(1);
     let journal = written(&disk);
-    let mut compressor = Compressor::new(Arc::new(disk.clone()), directory(), journal.open_from()).expect("looks");
-    while compressor.is_busy() {
-        compressor.step().expect("compresses");
-    }
+    compress_all(&disk, &journal);
     assert_eq!(disk.entry(&first_segment()).expect("looks"), None);
     assert_eq!(read_all(&disk), (1..=6).map(step).collect::<Vec<_>>());
     verify(&disk, directory(), Some(journal.head())).expect("verifies");

@@ -1,10 +1,12 @@
 //! Checks the whole chain, without the store: what `verify` on the command line does.
 //!
 //! Finds edits, deletions, swaps, splices and damage by the chain itself, and a cut tail or a chain written anew by
-//! comparing with a head noted elsewhere. Changes nothing.
+//! comparing with a head noted elsewhere. Segments may be missing at the beginning only as far as the journal itself says
+//! that they ended their retention. Changes nothing.
 
 use std::path::Path;
 
+use super::event::Event;
 use super::segment::{Name, Reader, Trouble};
 use super::{Head, segments};
 use crate::ports::disk::Disk;
@@ -45,6 +47,12 @@ pub enum Broken {
         /// The noted sequence.
         noted: u64,
     },
+    /// Segments are missing at the beginning, and no record says that they ended their retention.
+    #[error("the journal begins at record {first}, and no record in it says that what came before was removed")]
+    Beginning {
+        /// Where it begins.
+        first: u64,
+    },
     /// The journal begins after the head noted elsewhere, so nothing can be said about it.
     #[error("record {noted} has ended its retention: note a later head")]
     Gone {
@@ -62,6 +70,7 @@ pub fn verify(disk: &dyn Disk, directory: &Path, against: Option<Head>) -> Resul
     let first = names.first().map_or(1, |name| name.first);
     let mut head = Head { sequence: first - 1, ..Head::default() };
     let mut met = against.is_none();
+    let mut is_begun = first == 1;
     for (place, name) in names.iter().enumerate() {
         let broken = |trouble: Trouble| broken(directory, name, trouble);
         let mut reader = Reader::open(disk, directory, name).map_err(broken)?;
@@ -77,7 +86,12 @@ pub fn verify(disk: &dyn Disk, directory: &Path, against: Option<Head>) -> Resul
         while let Some(record) = reader.read().map_err(broken)? {
             head = Head { sequence: record.frame.sequence, hash: record.hash };
             met = met || meets(against, head)?;
+            // Written before the segment went, so it is never missing.
+            is_begun |= matches!(record.event, Event::SegmentRemoved { next, .. } if next == first);
         }
+    }
+    if !is_begun {
+        return Err(Broken::Beginning { first });
     }
     match against {
         Some(noted) if !met && noted.sequence > head.sequence => {

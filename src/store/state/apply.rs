@@ -4,8 +4,9 @@ use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, Publication};
+use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
-use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
+use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
 use crate::store::journal::event::{Acceptance, Event, Replay};
 
@@ -76,7 +77,7 @@ impl State {
                 self.note_staged(*id, was_staged, row.is_staged());
                 self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
             }
-            Event::Delivered { id, outputs, keep } => {
+            Event::Delivered { id, outputs, keep, .. } => {
                 let counters = self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Ended { how: Ending::Delivered, keep: *keep }
@@ -90,31 +91,33 @@ impl State {
                 })?;
                 counters.discarded_total += 1;
             }
-            Event::Retry { id, due, .. } => {
+            Event::Retry { id, due, reason, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     delivery.attempts += 1;
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
-            Event::Deferred { id, due, outputs, .. } => {
+            Event::Deferred { id, due, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Queued { due: *due }
                 })?;
+                self.note_reason(index, *id, reason)?;
             }
             Event::Released { id, due, .. } => {
                 let alone = matches!(self.expect(index, *id)?.place, Place::Working { alone: true });
                 let back = if alone { Place::Suspect } else { Place::Queued { due: *due } };
                 self.change(index, *id, |_| back)?;
             }
-            Event::Held { id, reason, outputs } => {
+            Event::Held { id, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
                     Place::Aside { kind: SetAsideKind::Held, reason: reason.clone(), since: wall, keep: None }
                 })?;
             }
-            Event::Dead { id, cause, reason, keep } => {
+            Event::Dead { id, cause, reason, keep, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     let kind = SetAsideKind::Dead(*cause);
@@ -149,6 +152,11 @@ impl State {
             Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
             Event::Handshake { mailbox } => self.counters(mailbox).handshake_at = Some(wall),
             Event::Listed { mailbox } => self.counters(mailbox).listed_at = Some(wall),
+            Event::MailboxSuspended { mailbox, by, why } => {
+                let suspension = MailboxSuspension { since: wall, by: *by, why: why.clone() };
+                self.counters(mailbox).suspended = Some(suspension);
+            }
+            Event::MailboxResumed { mailbox, .. } => self.counters(mailbox).suspended = None,
             Event::Started { .. }
             | Event::Abandoned { .. }
             | Event::TailCut { .. }
@@ -161,6 +169,7 @@ impl State {
             | Event::BackupBegun { .. }
             | Event::BackupEnded { .. }
             | Event::Restored { .. }
+            | Event::AuditRead { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())
@@ -211,7 +220,9 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        self.enter(Row { delivery, place, acknowledged: false, as_served })
+        let row = Row { delivery, place, since: accepted.due, acknowledged: false, as_served, last: None };
+        self.note_waiting(&row, false);
+        self.enter(row)
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -236,7 +247,10 @@ impl State {
             outputs: Vec::new(),
             ..before
         };
-        self.enter(Row { delivery, place: waiting(replay.due, replay.alone), acknowledged, as_served: false })
+        let place = waiting(replay.due, replay.alone);
+        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false, last: None };
+        self.note_waiting(&row, false);
+        self.enter(row)
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
@@ -277,10 +291,11 @@ impl State {
     ) -> Result<&mut MailboxOccupancy, IndexError> {
         let mut row = self.expect(index, id)?;
         self.leave(&row);
-        let was_staged = row.is_staged();
+        let (was_staged, was_waiting) = (row.is_staged(), row.is_waiting());
         let [inferred, republished] = UNSEEN.map(|how| published(&row.delivery, how));
         row.place = to(&mut row.delivery);
         self.note_staged(id, was_staged, row.is_staged());
+        self.note_waiting(&row, was_waiting);
         let counters = self.counters(&row.delivery.mailbox);
         let [inferred_now, republished_now] = UNSEEN.map(|how| published(&row.delivery, how));
         counters.inferred_total += inferred_now.saturating_sub(inferred);
@@ -290,9 +305,23 @@ impl State {
         Ok(self.counters(&mailbox))
     }
 
+    fn note_reason(&mut self, index: &dyn Index, id: DeliveryId, reason: &Reason) -> Result<(), IndexError> {
+        let row = Row { last: Some(reason.clone()), ..self.expect(index, id)? };
+        self.put(keys::delivery(kind::DELIVERY, id), &row)
+    }
+
     fn note_staged(&mut self, id: DeliveryId, was: bool, is: bool) {
         let key = keys::delivery(kind::STAGED, id);
         match (was, is) {
+            (false, true) => self.set(key),
+            (true, false) => self.remove(key),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn note_waiting(&mut self, row: &Row, was: bool) {
+        let key = keys::waiting(&row.delivery.mailbox, row.delivery.id);
+        match (was, row.is_waiting()) {
             (false, true) => self.set(key),
             (true, false) => self.remove(key),
             (true, true) | (false, false) => {}

@@ -19,13 +19,19 @@ impl State {
         let mut counted: BTreeMap<MailboxId, MailboxOccupancy> = BTreeMap::new();
         let mut volumes: BTreeMap<u64, Tally> = BTreeMap::new();
         let mut expected = [0u64; PLACES.len()];
-        let (mut working, mut suspects, mut refused, mut staged) = (0, 0, 0, 0);
+        let (mut working, mut suspects, mut refused, mut staged, mut waiting) = (0, 0, 0, 0, 0);
         for_each(index, kind::DELIVERY, |key, value| {
             let row: Row = keys::decode(value)?;
             if row.is_staged() {
                 staged += 1;
                 if index.get(&keys::delivery(kind::STAGED, row.delivery.id))?.is_none() {
                     return Err(differs("what is staged"));
+                }
+            }
+            if row.is_waiting() {
+                waiting += 1;
+                if index.get(&keys::waiting(&row.delivery.mailbox, row.delivery.id))?.is_none() {
+                    return Err(differs("what waits, in order"));
                 }
             }
             let bytes = row.bytes();
@@ -80,7 +86,9 @@ impl State {
         })?;
         // A refusal has a row among those that may go, too.
         expected[4] += refused;
-        for (kind, expected) in PLACES.into_iter().zip(expected).chain([(kind::STAGED, staged)]) {
+        for (kind, expected) in
+            PLACES.into_iter().zip(expected).chain([(kind::STAGED, staged), (kind::WAITING, waiting)])
+        {
             let mut found = 0;
             for_each(index, kind, |_, _| {
                 found += 1;

@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) meta: Meta,
     mailboxes: BTreeMap<MailboxId, MailboxOccupancy>,
     dirty: BTreeSet<MailboxId>,
+    /// Mailboxes whose deliveries are handled in the order of their acceptance.
+    strict: BTreeSet<MailboxId>,
     pending: Batch,
     /// All volumes: some thousands at most, since each has 64 MiB or ten minutes.
     volumes: BTreeMap<u64, VolumeRow>,
@@ -56,6 +58,30 @@ impl State {
             Ok(())
         })?;
         Ok(Some(state))
+    }
+
+    /// The deliveries of these mailboxes are handled in the order of acceptance. What is due next depends on it.
+    pub(crate) fn keep_order(&mut self, strict: BTreeSet<MailboxId>) {
+        self.strict = strict;
+        self.dirty.extend(self.mailboxes.keys().cloned());
+    }
+
+    /// Whether a mailbox's deliveries are handled in the order of acceptance.
+    pub(crate) fn is_strict(&self, mailbox: &MailboxId) -> bool {
+        self.strict.contains(mailbox)
+    }
+
+    /// Whether an operator has a mailbox rest.
+    pub(crate) fn is_suspended(&self, mailbox: &MailboxId) -> bool {
+        self.mailboxes.get(mailbox).is_some_and(|counters| counters.suspended.is_some())
+    }
+
+    /// The first accepted of a mailbox's deliveries that wait, are in work or are suspects.
+    pub(crate) fn first_waiting(&self, index: &dyn Index, mailbox: &MailboxId) -> Result<Option<Row>, IndexError> {
+        let prefix = keys::mailbox(kind::WAITING, mailbox);
+        let first = self.scan(index, &prefix, &keys::after(&prefix), Order::Ascending, 1)?;
+        let Some(id) = first.first().and_then(|(key, _)| keys::number_of(key)) else { return Ok(None) };
+        self.expect(index, DeliveryId(id)).map(Some)
     }
 
     /// The changes since the last call, as one batch that says it contains the journal up to `head`.
@@ -153,6 +179,9 @@ impl State {
     }
 
     fn next_due(&self, index: &dyn Index, mailbox: &MailboxId) -> Result<Option<Timestamp>, IndexError> {
+        if self.is_strict(mailbox) {
+            return Ok(self.first_waiting(index, mailbox)?.and_then(|row| row.due()));
+        }
         let prefix = keys::mailbox(kind::QUEUE, mailbox);
         let first = self.scan(index, &prefix, &keys::after(&prefix), Order::Ascending, 1)?;
         Ok(first.first().and_then(|(key, _)| keys::due_of(key)))

@@ -17,10 +17,14 @@ pub(crate) struct Row {
     pub(crate) delivery: Delivery,
     /// Where it stands.
     pub(crate) place: Place,
+    /// When it was accepted or replayed, in the store's own time.
+    pub(crate) since: Timestamp,
     /// MESH heard that we keep it.
     pub(crate) acknowledged: bool,
     /// Its bytes are as MESH served them, since they did not decode: dead at its acceptance.
     pub(crate) as_served: bool,
+    /// How it failed or why it was deferred, the last time.
+    pub(crate) last: Option<Reason>,
 }
 
 impl Row {
@@ -47,6 +51,22 @@ impl Row {
     /// Decoded bytes of its payload, while it has it.
     pub(crate) fn bytes(&self) -> u64 {
         self.payload().map_or(0, |_| self.delivery.length)
+    }
+
+    /// Until when it waits for work, if it does.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        match self.place {
+            Place::Queued { due } => Some(due),
+            Place::Working { .. } | Place::Suspect | Place::Aside { .. } | Place::Ended { .. } => None,
+        }
+    }
+
+    /// Whether it has not come to an end and needs no person.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match self.place {
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => true,
+            Place::Aside { .. } | Place::Ended { .. } => false,
+        }
     }
 
     /// Whether files in staging folders are still needed for it.

@@ -25,7 +25,7 @@ impl Committer {
         acted
     }
 
-    fn replayed(&mut self, delivery: DeliveryId) -> DeliveryId {
+    pub(super) fn replayed(&mut self, delivery: DeliveryId) -> DeliveryId {
         match self.act(delivery, REPLAY, None) {
             Ok(Acted::ReplayedAs(id)) => id,
             other => panic!("{other:?}"),

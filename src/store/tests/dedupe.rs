@@ -87,7 +87,7 @@ fn the_same_id_in_another_mailbox_is_another_message() {
 fn bad_mail_is_a_dead_letter_from_the_start() {
     let mut store = Machine::new().open();
     let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
-    let incoming = Incoming { envelope: envelope("M1"), body, verdict: Some(because()) };
+    let incoming = Incoming { envelope: envelope("M1"), body, verdict: Some(because()), arrival: Arrival::default() };
     assert!(matches!(store.one(Command::Accept(Box::new(incoming))), Answer::Accepted(Acceptance::New(_))));
     assert_eq!(store.counters().dead.messages, 1);
     assert!(store.lease(1, false).is_empty());

@@ -3,11 +3,14 @@
 mod acts;
 mod compact;
 mod dedupe;
+mod order;
+mod queue;
 mod recover;
 mod retain;
 mod run;
 mod staged;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -18,6 +21,7 @@ use super::disk::Simulated;
 use super::index::memory::Memory;
 use super::spool::{Spool, SpoolSettings};
 use super::*;
+use crate::domain::course::Arrival;
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
@@ -42,8 +46,8 @@ impl HandClock {
         clocks.1 += wait;
     }
 
-    fn step(&self, wait: Duration) {
-        self.0.lock().unwrap().0 += wait.as_millis() as i64;
+    fn step(&self, milliseconds: i64) {
+        self.0.lock().unwrap().0 += milliseconds;
     }
 }
 
@@ -63,6 +67,7 @@ struct Machine {
     index: Memory,
     clock: Arc<HandClock>,
     segment_bytes: u64,
+    strict: BTreeSet<MailboxId>,
     boot: &'static str,
     key: &'static [u8],
     identity: age::x25519::Identity,
@@ -75,6 +80,7 @@ impl Machine {
             index: Memory::default(),
             clock: Arc::new(HandClock(Mutex::new((1_767_605_412_000, HOUR)))),
             segment_bytes: 1 << 20,
+            strict: BTreeSet::new(),
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
             identity: age::x25519::Identity::generate(),
@@ -101,6 +107,7 @@ impl Machine {
             settings: StoreSettings {
                 directory: "/state".into(),
                 segment_bytes: self.segment_bytes,
+                strict: self.strict.clone(),
                 checkpoint_rows: 10,
                 retention: Retention::default(),
                 head_interval: MINUTE,
@@ -184,7 +191,7 @@ fn message(id: &str) -> MessageId {
 
 fn accepting(id: &str, bytes: &'static str) -> Command {
     let body = IncomingBody::Small(Bytes::from_static(bytes.as_bytes()));
-    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: None }))
+    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: None, arrival: Arrival::default() }))
 }
 
 fn delivered() -> Settlement {
@@ -230,7 +237,7 @@ fn machine_used(machine: &Machine) -> u64 {
     space.bytes - space.free_bytes
 }
 
-/// Long enough for the clocks to be believed.
+/// Some hours, in which what is due by itself is done.
 fn settle_down(machine: &Machine, store: &mut Committer) {
     store.commit(Vec::new()).unwrap();
     machine.clock.pass(2 * HOUR);
@@ -239,5 +246,10 @@ fn settle_down(machine: &Machine, store: &mut Committer) {
 
 fn dead_on_arrival(id: &str) -> Command {
     let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
-    Command::Accept(Box::new(Incoming { envelope: envelope(id), body, verdict: Some(because()) }))
+    Command::Accept(Box::new(Incoming {
+        envelope: envelope(id),
+        body,
+        verdict: Some(because()),
+        arrival: Arrival::default(),
+    }))
 }

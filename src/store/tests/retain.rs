@@ -5,6 +5,9 @@ use crate::store::disk::Side;
 use crate::store::journal::checkpoint;
 use crate::store::journal::event::Event;
 
+const HOUR_MS: i64 = 3_600_000;
+const YEAR_MS: i64 = 366 * 24 * HOUR_MS;
+
 /// Brings in some of a message's two chunks.
 fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
     let mut intake = spool.intake(&Envelope { chunks: 2, ..envelope(id) }).unwrap();
@@ -20,7 +23,7 @@ fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
 fn accept_large(store: &mut Committer, spool: &Spool, id: &str) {
     let envelope = Envelope { chunks: 2, ..envelope(id) };
     let body = IncomingBody::Large(take_in_chunks(spool, id, 2).finish().unwrap());
-    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None })));
+    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None, arrival: Arrival::default() })));
 }
 
 #[test]
@@ -156,18 +159,80 @@ fn held_mail_never_goes_by_itself() {
 
 #[test]
 fn a_jump_of_the_wall_clock_neither_purges_nor_hurries_nor_delays() {
+    for jump in [HOUR_MS, -HOUR_MS, YEAR_MS, -YEAR_MS] {
+        let machine = Machine::new();
+        let mut store = machine.open();
+        let id = store.new_delivery("M1", "bytes");
+        store.acknowledge(id);
+        store.settle_all(&delivered());
+        store.new_delivery("M2", "bytes");
+        store.settle_all(&dead());
+        store.new_delivery("M3", "bytes");
+        store.settle_all(&Settlement::Retry { after: MINUTE, reason: because() });
+        machine.clock.step(jump);
+        assert!(store.lease(1, false).is_empty(), "hurried by {jump}");
+        machine.clock.pass(MINUTE);
+        let leases = store.lease(1, false);
+        assert!(leases.first().is_some_and(|lease| lease.age < HOUR), "delayed or aged by {jump}: {leases:?}");
+        drop(leases);
+        // It may stand for days before anybody mends it, and over restarts.
+        for _ in 0..2 {
+            machine.clock.pass(2 * DAY);
+            settle_down(&machine, &mut store);
+            store.one(Command::Note(crate::ports::store::Note::Stopped));
+            drop(store);
+            store = machine.open();
+        }
+        settle_down(&machine, &mut store);
+        let counters = store.counters();
+        assert_eq!((counters.retained.messages, counters.dead.messages), (1, 1), "purged by {jump}");
+        assert_eq!(store.known("M1"), Known::Presented, "forgotten by {jump}");
+        machine.clock.pass(3 * DAY);
+        settle_down(&machine, &mut store);
+        assert_eq!(store.counters().retained.messages, 0, "kept too long by {jump}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_wrong_at_starts_costs_a_day_of_retention_at_most() {
     let machine = Machine::new();
     let mut store = machine.open();
-    store.new_delivery("M1", "bytes");
+    let id = store.new_delivery("M1", "bytes");
+    store.acknowledge(id);
     store.settle_all(&delivered());
-    store.new_delivery("M2", "bytes");
-    store.settle_all(&Settlement::Retry { after: MINUTE, reason: because() });
-    machine.clock.step(400 * DAY);
-    assert!(store.lease(1, false).is_empty(), "hurried");
-    machine.clock.pass(30 * MINUTE);
-    store.commit(Vec::new()).unwrap();
-    assert_eq!(store.counters().retained.messages, 1, "purged by a jump");
-    assert_eq!(store.lease(1, false).len(), 1, "delayed");
+    drop(store);
+    machine.clock.step(YEAR_MS);
+    // The same wrong clock does not count again at each start.
+    for _ in 0..10 {
+        let mut store = machine.open();
+        store.commit(Vec::new()).unwrap();
+        assert_eq!(store.counters().retained.messages, 1);
+    }
+    machine.clock.step(-YEAR_MS);
+    let mut store = machine.open();
+    for (days, kept) in [(5, 1), (1, 0)] {
+        machine.clock.pass(days * DAY);
+        settle_down(&machine, &mut store);
+        assert_eq!(store.counters().retained.messages, kept, "seven days, less the one that was believed");
+    }
+}
+
+/// Evidence goes by its own time, too.
+#[test]
+fn a_jump_of_the_wall_clock_removes_no_journal_segment() {
+    let mut machine = Machine::new();
+    machine.segment_bytes = 2000;
+    let mut store = machine.open();
+    let journal = std::path::Path::new("/state/journal");
+    let oldest = || crate::store::journal::segments(&machine.disk, journal).unwrap()[0].first;
+    for jump in [0, 9 * YEAR_MS] {
+        machine.clock.step(jump);
+        for _ in 0..60 {
+            machine.clock.pass(HOUR);
+            store.one(Command::Note(crate::ports::store::Note::ClockStep { milliseconds: jump }));
+        }
+    }
+    assert_eq!(oldest(), 1);
 }
 
 #[test]
@@ -302,7 +367,12 @@ fn chunks_of_messages_that_mesh_keeps_no_longer_go_and_what_a_record_names_stays
     machine.disk.stop_at(Step::JournalWrite, 1, Side::Before);
     let body =
         IncomingBody::Large(spool.intake(&Envelope { chunks: 2, ..envelope("WHOLE") }).unwrap().finish().unwrap());
-    let accept = Incoming { envelope: Envelope { chunks: 2, ..envelope("WHOLE") }, body, verdict: None };
+    let accept = Incoming {
+        envelope: Envelope { chunks: 2, ..envelope("WHOLE") },
+        body,
+        verdict: None,
+        arrival: Arrival::default(),
+    };
     store.commit(vec![Command::Accept(Box::new(accept))]).unwrap_err();
     drop(store);
     machine.disk.crash();

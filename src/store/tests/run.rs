@@ -8,7 +8,7 @@ async fn a_message_goes_from_accepted_to_delivered() {
     let machine = Machine::new();
     let (store, thread) = open(machine.parts()).unwrap();
     let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
-    let incoming = Incoming { envelope: envelope("M1"), body, verdict: None };
+    let incoming = Incoming { envelope: envelope("M1"), body, verdict: None, arrival: Arrival::default() };
     let acceptance = store.accept(incoming).await.unwrap();
     store.acknowledged(acceptance.proof().unwrap()).await.unwrap();
     let wish = LeaseWish { mailbox: mailbox(), count: 5, bytes: 1, suspects: false };
@@ -28,7 +28,10 @@ async fn a_dropped_lease_is_released_and_counted() {
     let machine = Machine::new();
     let (store, thread) = open(machine.parts()).unwrap();
     let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
-    store.accept(Incoming { envelope: envelope("M1"), body, verdict: None }).await.unwrap();
+    store
+        .accept(Incoming { envelope: envelope("M1"), body, verdict: None, arrival: Arrival::default() })
+        .await
+        .unwrap();
     let wish = LeaseWish { mailbox: mailbox(), count: 5, bytes: 1, suspects: false };
     drop(store.lease(wish.clone()).await.unwrap());
     assert_eq!(store.lease(wish).await.unwrap().len(), 1);

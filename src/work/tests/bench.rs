@@ -167,7 +167,7 @@ pub(super) fn pipelines_under(root: &Path, small: &str) -> Pipelines {
         (PathBuf::from(name), text)
     });
     let mailbox = |id: &str| {
-        let outputs = MailboxOutputs { output: root.join(id), group: None, mode: 0o640 };
+        let outputs = MailboxOutputs { output: root.join(id), group: None, mode: 0o640, waiting: None };
         (MailboxId::new(id).expect("letters and digits"), outputs)
     };
     let mailboxes: BTreeMap<_, _> = ["MB1", "MB2"].into_iter().map(mailbox).collect();

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, of, output, pipelines_under, staged};
 use super::fakes::{Loaded, delivery};
+use crate::domain::course::Handling;
 use crate::domain::digest::DigestKey;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
@@ -38,6 +39,23 @@ async fn every_delivery_is_staged_journalled_published_and_settled_in_this_order
         ]
     );
     assert_eq!(bench.words(), ["d1 delivered", "d2 delivered"]);
+}
+
+#[tokio::test]
+async fn a_settlement_says_which_pipeline_did_what() {
+    let bench = Bench::new();
+    bench.store.queue(of("DROP", 1));
+    bench.store.queue(of("GO", 2));
+    bench.store.queue(of("NO_PIPELINE_TAKES_THIS", 3));
+    bench.run_until_settled(3).await.expect("no halt");
+    let [Some(dropped), Some(gone), None] = &bench.store.handled()[..] else {
+        panic!("what no pipeline takes was handled by none: {:?}", bench.store.handled());
+    };
+    let names = |handling: &Handling| handling.stages.iter().map(|stage| stage.0.to_string()).collect::<Vec<_>>();
+    assert_eq!((dropped.pipeline.as_str(), names(dropped)), ("drop", vec!["discard".to_owned()]));
+    assert_eq!((dropped.file.len(), dropped.staging, dropped.publishing), (12, None, None));
+    assert_eq!((gone.pipeline.as_str(), names(gone)), ("go", vec![]));
+    assert!(gone.staging.is_some() && gone.publishing.is_some(), "{gone:?}");
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ impl Scene {
         let bench = Bench::new();
         let mailbox = (
             MailboxId::new("MB1").expect("letters"),
-            MailboxOutputs { output: "/srv".into(), group: None, mode: 0o640 },
+            MailboxOutputs { output: "/srv".into(), group: None, mode: 0o640, waiting: None },
         );
         let files = [(PathBuf::from("letters.toml"), pipeline.to_owned())];
         let compiled = Pipelines::compile(&files, &BTreeMap::from([mailbox])).expect("no findings");

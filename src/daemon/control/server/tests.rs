@@ -3,11 +3,12 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::daemon::control::client::{AskError, ask, pin};
-use crate::domain::ids::{DeliveryId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Acted, Extent, Halt, NotAllowed, Pin, SetAside};
+use crate::ports::store::{Acted, Extent, Halt, NotAllowed, Pin, Queued, SetAside};
+use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
 struct Parrot;
@@ -35,6 +36,10 @@ impl Operations for Parrot {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
     }
 
+    fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
+        Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {
         Box::pin(async move { Ok(Ok(Acted::ReplayedAs(DeliveryId(order.by.0.into())))) })
     }
@@ -49,6 +54,22 @@ impl Operations for Parrot {
 
     fn backup_ended(&self, ended: Extent, by: Operator) -> Told<'_, ()> {
         Box::pin(async move { if ended == extent(by.0) { Ok(()) } else { Err(Halt("another backup".into())) } })
+    }
+
+    fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move { Ok(Err(Unreadable(format!("traced {wanted}")))) })
+    }
+
+    fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>> {
+        Box::pin(async move { Ok(Err(Unreadable(format!("{by} read {wanted}")))) })
+    }
+
+    fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, _: Remark) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
+    }
+
+    fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
+        Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
     }
 
     fn journal_head(&self) -> Told<'_, String> {
@@ -173,6 +194,52 @@ async fn a_pipeline_is_resumed_in_the_name_of_who_asks_and_only_by_who_may_act()
     assert_eq!(answer(&request, Ok(Operator(1001)), &Parrot).await, Ok(Answer::Resumed(false)));
     let looks = Refusal::MayOnlyLook { group: None };
     assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+}
+
+fn asking(ask: Ask) -> Vec<u8> {
+    serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON")
+}
+
+#[tokio::test]
+async fn whoever_looks_may_trace_one_message_and_only_who_acts_may_read_the_rest_of_the_journal() {
+    let looks = || Err(Refusal::MayOnlyLook { group: None });
+    let one = Search { delivery: Some(DeliveryId(7)), ..Search::default() };
+    let traced = Refusal::Unreadable(Unreadable("traced delivery d7, from record 1".into()));
+    assert_eq!(answer(&asking(Ask::Trace(Box::new(one.clone()))), looks(), &Parrot).await, Err(traced));
+    let all = asking(Ask::Trace(Box::default()));
+    assert_eq!(answer(&all, Ok(Operator(1000)), &Parrot).await, Err(Refusal::TooWide));
+    let audit = asking(Ask::Audit(Box::new(one)));
+    assert_eq!(answer(&audit, looks(), &Parrot).await, Err(Refusal::MayOnlyLook { group: None }));
+    let smith = Search { kinds: vec!["dead".into(), "SMITH".into()], ..Search::default() };
+    let not_ours = answer(&asking(Ask::Audit(Box::new(smith))), Ok(Operator(1000)), &Parrot).await;
+    assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "its words would go to the journal");
+    let read = Refusal::Unreadable(Unreadable("user 1000 read delivery d7, from record 1".into()));
+    assert_eq!(answer(&audit, Ok(Operator(1000)), &Parrot).await, Err(read));
+}
+
+#[test]
+fn a_search_that_goes_on_fits_into_a_request() {
+    let longest = Search {
+        message: MessageId::new("m".repeat(100)).ok(),
+        mailbox: MailboxId::new("m".repeat(100)).ok(),
+        lives: (0..200).map(|n| DeliveryId(u64::MAX - n)).collect(),
+        ..Search::default()
+    };
+    assert!(asking(Ask::Audit(Box::new(longest))).len() < LONGEST_REQUEST as usize);
+}
+
+#[tokio::test]
+async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let mailbox = MailboxId::new("OF1000").expect("an id");
+    let why = Remark::new("INC0012345").expect("a remark");
+    let suspend = Ask::SuspendMailbox { mailbox: mailbox.clone(), why };
+    let resume = Ask::ResumeMailbox { mailbox, why: None };
+    for (ask, done) in [(suspend, Answer::MailboxSuspended(true)), (resume, Answer::MailboxResumed(true))] {
+        let request = serde_json::to_vec(&Request { version: VERSION, ask }).expect("JSON");
+        assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
+        let looks = Refusal::MayOnlyLook { group: None };
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn lease(envelope: &Envelope, length: u64, location: &Location) -> Lease {
         continues: None,
         outputs: Vec::new(),
     };
-    Lease::attest(delivery, DroppedLeases::default())
+    Lease::attest(delivery, Duration::ZERO, DroppedLeases::default())
 }
 
 #[test]

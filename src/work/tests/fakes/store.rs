@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
 
-use super::{Calls, FakeClock, lock};
+use super::{Calls, FakeClock, START, lock};
+use crate::domain::course::Handling;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
@@ -15,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Pin, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,7 @@ enum Place {
 struct Shelf {
     rows: BTreeMap<DeliveryId, (Delivery, Place)>,
     settled: Vec<(DeliveryId, Settlement)>,
+    handled: Vec<Option<Box<Handling>>>,
     sequence: u64,
     halts_on_staged: bool,
 }
@@ -65,6 +67,11 @@ impl FakeStore {
     /// Every settlement, in order.
     pub(in crate::work::tests) fn settled(&self) -> Vec<(DeliveryId, Settlement)> {
         lock(&self.shelf).settled.clone()
+    }
+
+    /// What each settlement says was done.
+    pub(in crate::work::tests) fn handled(&self) -> Vec<Option<Box<Handling>>> {
+        lock(&self.shelf).handled.clone()
     }
 
     pub(in crate::work::tests) fn delivery(&self, id: u64) -> Delivery {
@@ -140,7 +147,8 @@ impl Store for FakeStore {
             let (delivery, place) = shelf.rows.get_mut(&id).expect("it is due");
             delivery.starts += 1;
             *place = Place::Working { alone: wish.suspects };
-            leases.push(Lease::attest(delivery.clone(), self.dropped.clone()));
+            let age = START.since(delivery.accepted_at);
+            leases.push(Lease::attest(delivery.clone(), age, self.dropped.clone()));
         }
         if !leases.is_empty() {
             let ids: Vec<String> = leases.iter().map(|lease| lease.delivery.id.to_string()).collect();
@@ -162,7 +170,7 @@ impl Store for FakeStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> Reply<()> {
-        let id = lease.redeem().id;
+        let (id, handling) = lease.redeem();
         self.calls.add(format!("settle {id}"));
         let mut shelf = lock(&self.shelf);
         let now = self.clock.wall();
@@ -187,6 +195,7 @@ impl Store for FakeStore {
             Settlement::Discarded(_) | Settlement::Retry { .. } | Settlement::Release | Settlement::Dead { .. } => {}
         }
         shelf.settled.push((id, settlement));
+        shelf.handled.push(handling);
         self.commit(&mut shelf);
         done(())
     }
@@ -222,6 +231,9 @@ impl Store for FakeStore {
         not_here()
     }
     fn pin(&self, _: Operator) -> Reply<Pin> {
+        not_here()
+    }
+    fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
         not_here()
     }
     fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {

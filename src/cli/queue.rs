@@ -1,0 +1,121 @@
+//! `meshd queue`
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use super::message::mailbox;
+use super::{Context, Failure};
+use crate::daemon::{Answer, Ask, LARGEST_PAGE, SystemClock, ask};
+use crate::domain::ids::MailboxId;
+use crate::domain::time::Timestamp;
+use crate::ports::clock::Clock as _;
+use crate::ports::store::{QueuePlace, Queued, Wait};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Queue {
+    /// List what waits for work and what is in work
+    List(List),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Mailbox by mailbox, oldest first, with what is in work.
+
+Examples:
+  meshd queue list
+  meshd queue list --mailbox X26ABC1 --count 200 --json
+  meshd queue list --after X26ABC1:d4711")]
+pub(super) struct List {
+    /// Only in this mailbox
+    #[arg(long, value_name = "MAILBOX", value_parser = mailbox)]
+    mailbox: Option<MailboxId>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=LARGEST_PAGE as i64))]
+    count: u16,
+    /// Only those behind this place, as the page before shows it
+    #[arg(long, value_name = "PLACE")]
+    after: Option<QueuePlace>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Queue {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let count = usize::from(self.count);
+        let socket = context.load()?.config.control.socket;
+        let Answer::Queue(page) = ask(&socket, Ask::Queue { mailbox: self.mailbox, after: self.after, count })? else {
+            return Err(anyhow!("the daemon answered another question").into());
+        };
+        if self.json {
+            return context.out.json(&page);
+        }
+        if page.is_empty() {
+            return context.out.good("nothing waits");
+        }
+        let now = SystemClock::default().wall();
+        context.out.line(row(HEADINGS))?;
+        for queued in &page {
+            context.out.line(line(queued, now))?;
+        }
+        match page.last() {
+            Some(Queued { delivery, .. }) if page.len() == count => {
+                let last = QueuePlace { mailbox: delivery.mailbox.clone(), delivery: delivery.id };
+                context.out.line(format_args!("there may be more: --after {last}"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+const HEADINGS: [&str; 9] =
+    ["DELIVERY", "MAILBOX", "AGE", "DUE", "TRIES", "BYTES", "WORKFLOW", "MESSAGE", "LAST REASON"];
+
+fn line(queued: &Queued, now: Timestamp) -> String {
+    let Queued { delivery, wait, last, .. } = queued;
+    let due = match wait {
+        Wait::Due(due) if *due <= now => "now".to_owned(),
+        Wait::Due(due) => due.to_string(),
+        Wait::InWork => "in work".to_owned(),
+        Wait::Alone => "alone, before others".to_owned(),
+    };
+    row([
+        &delivery.id.to_string(),
+        delivery.mailbox.as_str(),
+        &age(now.since(delivery.accepted_at)),
+        &due,
+        &delivery.attempts.to_string(),
+        &delivery.length.to_string(),
+        delivery.workflow.as_str(),
+        delivery.message_id.as_str(),
+        &last.as_ref().map(|reason| format!("{}: {}", reason.code, reason.detail)).unwrap_or_default(),
+    ])
+}
+
+/// In the largest unit of which there is one, since it is compared at a glance.
+fn age(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 86_400, seconds / 3_600, seconds / 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, _) => format!("{hours} h"),
+        (days, _, _) => format!("{days} d"),
+    }
+}
+
+fn row([delivery, mailbox, age, due, tries, bytes, workflow, message, last]: [&str; 9]) -> String {
+    let line = format!(
+        "{delivery:<9} {mailbox:<16} {age:>6} {due:<24} {tries:>5} {bytes:>12} {workflow:<20} {message:<28} {last}"
+    );
+    line.trim_end().to_owned()
+}

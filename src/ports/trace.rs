@@ -1,0 +1,115 @@
+//! Looking things up in the journal: the question, and the answer.
+//!
+//! Neither holds patient data (I8): ids of MESH and our own, numbers of users, times and codes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
+use crate::domain::time::Timestamp;
+
+/// Which records are wanted. What is left out does not matter; all that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Search {
+    /// Records about the message of this delivery: of all its lives, before and after.
+    pub delivery: Option<DeliveryId>,
+    /// Records about this message: of all its lives.
+    pub message: Option<MessageId>,
+    /// Records that name this mailbox; with a message or a delivery, only that mailbox's.
+    pub mailbox: Option<MailboxId>,
+    /// Records of what was done by hand by someone, or by the daemon itself.
+    pub by: Option<By>,
+    /// Written then or later.
+    pub since: Option<Timestamp>,
+    /// Written before.
+    pub until: Option<Timestamp>,
+    /// Of one of these kinds, by the word in the member `e`. Empty: of any.
+    pub kinds: Vec<String>,
+    /// From this sequence on.
+    pub from: u64,
+    /// Up to this sequence.
+    pub to: Option<u64>,
+    /// Lives of the message that earlier pages met. A page says them; whoever asks first leaves them out.
+    pub lives: Vec<DeliveryId>,
+}
+
+/// Who did something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// The daemon, by itself.
+    Daemon,
+    /// Someone, by hand.
+    Operator(Operator),
+}
+
+impl Search {
+    /// It asks for one message, and not for whatever is in the journal.
+    pub fn is_about_a_message(&self) -> bool {
+        self.delivery.is_some() || self.message.is_some()
+    }
+}
+
+impl fmt::Display for Search {
+    /// In words, for the record of whoever reads the journal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        words.extend(self.delivery.map(|delivery| format!("delivery {delivery}")));
+        words.extend(self.message.as_ref().map(|message| format!("message {message}")));
+        words.extend(self.mailbox.as_ref().map(|mailbox| format!("mailbox {mailbox}")));
+        words.extend(self.by.map(|by| format!("by {by}")));
+        words.extend(self.since.map(|since| format!("since {since}")));
+        words.extend(self.until.map(|until| format!("until {until}")));
+        if !self.kinds.is_empty() {
+            words.push(format!("kinds {}", self.kinds.join(" ")));
+        }
+        words.push(format!("from record {}", self.from.max(1)));
+        words.extend(self.to.map(|to| format!("to record {to}")));
+        f.write_str(&words.join(", "))
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Daemon => f.write_str("the daemon"),
+            Self::Operator(operator) => operator.fmt(f),
+        }
+    }
+}
+
+/// What was found, and how to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Page {
+    /// The records, in the journal's order.
+    pub records: Vec<FoundRecord>,
+    /// What to ask for the rest; `None` if the end was reached.
+    pub rest: Option<Box<Search>>,
+}
+
+/// One record, whole: with its body, and what the one before it says of itself, its hash can be checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundRecord {
+    /// Its place.
+    pub sequence: u64,
+    /// When it was written, by the wall clock.
+    pub wall: Timestamp,
+    /// The same by the machine's monotonic clock, milliseconds.
+    pub monotonic_ms: u64,
+    /// Which opening of the store wrote it.
+    pub run: u32,
+    /// On which boot of the machine.
+    pub boot: String,
+    /// Its hash, lower-case hex.
+    pub hash: String,
+    /// What happened, as JSON.
+    pub body: String,
+}
+
+/// The journal does not read there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("the journal does not read: {0}")]
+pub struct Unreadable(pub String);

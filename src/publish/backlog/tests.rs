@@ -1,0 +1,130 @@
+//! A consumer that takes nothing, then some, on a simulated disk and a clock moved by hand.
+
+use super::*;
+use crate::domain::step::Step;
+use crate::ports::outputs::{Outputs as _, PublishJob};
+use crate::publish::testing::{Mail, World, mail, report};
+use crate::store::disk::Simulated;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Wall and monotonic time together.
+struct HandClock(Mutex<Duration>);
+
+impl Clock for HandClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp(0).plus(self.monotonic())
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().expect("unpoisoned")
+    }
+}
+
+struct House {
+    world: World,
+    clock: Arc<HandClock>,
+    publisher: Publisher,
+    plan: OutputPlan,
+}
+
+impl House {
+    fn new(most: Unconsumed) -> Self {
+        let world = World::new(Arc::new(Simulated::new(1)), Path::new("/base"));
+        let oldest = world.disk.entry(Path::new("/base")).expect("it reads").expect("it is there").modified;
+        let clock = Arc::new(HandClock(Mutex::new(oldest.since(Timestamp(0)))));
+        let backlogs = Backlogs::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let plan = world.mesh();
+        backlogs.change(vec![(plan.clone(), most)]);
+        let publisher = world.publisher().with_backlogs(backlogs);
+        Self { world, clock, publisher, plan }
+    }
+
+    fn pass(&self, time: Duration) {
+        *self.clock.0.lock().expect("unpoisoned") += time;
+    }
+
+    /// Stages and publishes these in one batch; says of each whether it came out, or the code why not.
+    fn bring(&self, mails: &[Mail]) -> Vec<&'static str> {
+        let job = |mail| {
+            let Mail { delivery, opened } = mail;
+            StageJob { plan: &self.plan, delivery, opened }
+        };
+        let staged = self.publisher.stage(&mails.iter().map(job).collect::<Vec<_>>());
+        let publish = |result: Result<_, Fault>| match result {
+            Ok(set) => {
+                self.publisher.publish(&[PublishJob { plan: &self.plan, set: &set, resumed: false }]);
+                "out"
+            }
+            Err(fault) => fault.code.as_str(),
+        };
+        staged.into_iter().map(publish).collect()
+    }
+
+    /// A consumer takes the files of these.
+    fn take(&self, names: &[&str]) {
+        for name in names.iter().flat_map(|name| [format!("{name}.dat"), format!("{name}.ctl")]) {
+            self.world.disk.remove(Step::StageSweep, &self.plan.folder.join(name)).expect("it goes");
+        }
+    }
+
+    fn told(&self) -> Option<FaultCode> {
+        self.publisher.is_consumed(&self.plan).err().map(|fault| fault.code)
+    }
+}
+
+#[test]
+fn a_folder_takes_as_many_files_as_may_lie_there_and_more_when_a_quarter_was_taken() {
+    let house = House::new(Unconsumed { files: Some(8), age: None });
+    let four = ["M1", "M2", "M3", "M4"].map(|name| mail(name, b"bytes"));
+    assert_eq!(house.bring(&four), ["out"; 4]);
+    assert_eq!(house.told(), None, "it is full, and nobody was turned away");
+    let fifth = [mail("M5", b"bytes"), report("M6")];
+    assert_eq!(house.bring(&fifth), ["OUT-BACKLOG"; 2]);
+    assert_eq!(house.told(), Some(FaultCode::OutBacklog));
+
+    house.take(&["M1"]);
+    assert_eq!(house.bring(&fifth), ["OUT-BACKLOG"; 2], "it was looked at just now");
+    house.pass(LOOK_EVERY);
+    assert_eq!(house.bring(&fifth), ["out", "OUT-BACKLOG"], "a report would be the ninth file");
+}
+
+#[test]
+fn what_was_taken_is_not_enough_until_a_quarter_is_free() {
+    let house = House::new(Unconsumed { files: Some(16), age: None });
+    let eight: Vec<Mail> = (0..8).map(|number| mail(&format!("M{number}"), b"bytes")).collect();
+    assert_eq!(house.bring(&eight), ["out"; 8]);
+    let next = [mail("NEXT", b"bytes")];
+    assert_eq!(house.bring(&next), ["OUT-BACKLOG"]);
+    house.take(&["M0"]);
+    house.pass(LOOK_EVERY);
+    assert_eq!(house.bring(&next), ["OUT-BACKLOG"]);
+    house.take(&["M1"]);
+    house.pass(LOOK_EVERY);
+    assert_eq!(house.bring(&next), ["out"]);
+}
+
+#[test]
+fn a_file_that_lies_too_long_closes_the_folder_until_it_is_taken() {
+    let house = House::new(Unconsumed { files: None, age: Some(HOUR) });
+    assert_eq!(house.bring(&[mail("M1", b"bytes")]), ["out"]);
+    house.pass(2 * HOUR);
+    assert_eq!(house.told(), Some(FaultCode::OutBacklog), "told before anybody is turned away");
+    let next = [mail("M2", b"bytes")];
+    assert_eq!(house.bring(&next), ["OUT-BACKLOG"]);
+    house.take(&["M1"]);
+    house.pass(LOOK_EVERY);
+    assert_eq!(house.bring(&next), ["out"]);
+    assert_eq!(house.told(), None);
+}
+
+#[test]
+fn a_folder_without_a_limit_is_not_looked_at() {
+    let house = House::new(Unconsumed { files: Some(2), age: None });
+    let plain = house.world.plain();
+    let job = mail("M1", b"bytes");
+    for _ in 0..3 {
+        let staged = house.publisher.stage(&[StageJob { plan: &plain, delivery: &job.delivery, opened: &job.opened }]);
+        assert!(staged[0].is_ok(), "{staged:?}");
+    }
+}

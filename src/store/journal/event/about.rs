@@ -1,0 +1,85 @@
+//! What an event is about, and who did it.
+
+use super::Event;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
+
+/// What a record names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct About<'a> {
+    /// Deliveries, but for the one that the record itself begins.
+    pub deliveries: &'a [DeliveryId],
+    /// The mailbox.
+    pub mailbox: Option<&'a MailboxId>,
+    /// The message.
+    pub message: Option<&'a MessageId>,
+    /// Who did it by hand; none: the daemon by itself.
+    pub by: Option<Operator>,
+    /// It begins a delivery, whose id is its sequence.
+    pub is_beginning: bool,
+}
+
+impl Event {
+    /// What it names.
+    pub fn about(&self) -> About<'_> {
+        let of = |id| About { deliveries: std::slice::from_ref(id), ..About::default() };
+        let at = |mailbox| About { mailbox: Some(mailbox), ..About::default() };
+        match self {
+            Self::Accepted(accepted) => About {
+                deliveries: accepted.continues.as_slice(),
+                message: Some(&accepted.message),
+                is_beginning: true,
+                ..at(&accepted.mailbox)
+            },
+            Self::Replayed(replay) => About {
+                deliveries: std::slice::from_ref(&replay.of),
+                message: Some(&replay.message),
+                by: Some(replay.by),
+                is_beginning: true,
+                ..at(&replay.mailbox)
+            },
+            Self::Repeated { id, mailbox, message } | Self::Purged { id, mailbox, message, .. } => {
+                About { mailbox: Some(mailbox), message: Some(message), ..of(id) }
+            }
+            Self::Refused { mailbox, message, .. }
+            | Self::Forgotten { mailbox, message }
+            | Self::Abandoned { mailbox, message } => About { message: Some(message), ..at(mailbox) },
+            Self::Acknowledged { id }
+            | Self::Suspect { id, .. }
+            | Self::Staged { id, .. }
+            | Self::Delivered { id, .. }
+            | Self::Discarded { id, .. }
+            | Self::Retry { id, .. }
+            | Self::Deferred { id, .. }
+            | Self::Released { id, .. }
+            | Self::Held { id, .. }
+            | Self::Dead { id, .. }
+            | Self::PartsRemoved { id }
+            | Self::Alarmed { id, .. } => of(id),
+            Self::OperatorReleased { id, by, .. }
+            | Self::OperatorHeld { id, by, .. }
+            | Self::OperatorDiscarded { id, by, .. } => About { by: Some(*by), ..of(id) },
+            Self::Working { ids, .. } | Self::Moved { ids, .. } => About { deliveries: ids, ..About::default() },
+            Self::HandshakeTried { mailbox } | Self::Handshake { mailbox } | Self::Listed { mailbox } => at(mailbox),
+            Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
+                About { by: Some(*by), ..at(mailbox) }
+            }
+            Self::Resumed { by, .. }
+            | Self::AuditRead { by, .. }
+            | Self::BackupBegun { by }
+            | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
+            Self::Run { .. }
+            | Self::Started { .. }
+            | Self::Stopping
+            | Self::Stopped
+            | Self::VolumeRemoved { .. }
+            | Self::TailCut { .. }
+            | Self::Rebuilt { .. }
+            | Self::SegmentRemoved { .. }
+            | Self::ClockStep { .. }
+            | Self::Configured { .. }
+            | Self::Restored { .. }
+            | Self::Suspended { .. } => About::default(),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use super::*;
+use crate::domain::course::Arrival;
+use crate::domain::digest::ContentDigest;
+use crate::domain::envelope::MessageKind;
+use crate::domain::ids::WorkflowId;
+use crate::ports::store::Location;
+
+fn mailbox() -> MailboxId {
+    MailboxId::new("X26ABC1").expect("a mailbox id")
+}
+
+/// The text of a record is a format that auditors read: it changes only with `VERSION`.
+#[test]
+fn events_read_as_version_1_says() {
+    let id = DeliveryId(7);
+    let reason = Reason::new(FaultCode::MsgBadEncoding, "not gzip");
+    let accepted = Acceptance {
+        mailbox: mailbox(),
+        message: MessageId::new("M1").expect("a message id"),
+        workflow: WorkflowId::new("W").expect("a workflow id"),
+        from: None,
+        kind: MessageKind::Data,
+        length: 5,
+        digest: ContentDigest("ab".into()),
+        local_id: None,
+        location: Location::Parts { parts: 2, life: 0 },
+        due: Timestamp(9),
+        continues: Some(id),
+        aside: None,
+        arrival: Arrival { listed: Timestamp(4), waited: 1, took: 2, wire: 3, chunks: 2, tries: 1 },
+    };
+    let table = [
+        (Event::Stopped, r#"{"e":"stopped"}"#),
+        (
+            Event::MailboxSuspended {
+                mailbox: mailbox(),
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            },
+            r#"{"e":"mailbox-suspended","mailbox":"X26ABC1","by":1000,"why":"INC0012345"}"#,
+        ),
+        (
+            Event::MailboxResumed { mailbox: mailbox(), by: Operator(1000), why: None },
+            r#"{"e":"mailbox-resumed","mailbox":"X26ABC1","by":1000}"#,
+        ),
+        (
+            Event::Replayed(Box::new(Replay {
+                of: id,
+                mailbox: mailbox(),
+                message: MessageId::new("M1").expect("a message id"),
+                length: 5,
+                digest: ContentDigest("ab".into()),
+                due: Timestamp(9),
+                alone: false,
+                keep: Timestamp(10),
+                by: Operator(1000),
+                why: None,
+            })),
+            r#"{"e":"replayed","of":7,"mailbox":"X26ABC1","message":"M1","length":5,"digest":"ab","due":9,"alone":false,"keep":10,"by":1000}"#,
+        ),
+        (
+            Event::OperatorDiscarded {
+                id,
+                keep: Timestamp(9),
+                by: Operator(1000),
+                why: Remark::new("sent again").expect("a remark"),
+            },
+            r#"{"e":"operator-discarded","id":7,"keep":9,"by":1000,"why":"sent again"}"#,
+        ),
+        (
+            Event::Moved {
+                ids: vec![id],
+                from: GroupPlace { volume: 1, offset: 2 },
+                to: GroupPlace { volume: 3, offset: 0 },
+            },
+            r#"{"e":"moved","ids":[7],"from":{"volume":1,"offset":2},"to":{"volume":3,"offset":0}}"#,
+        ),
+        (Event::Working { ids: vec![id], alone: true }, r#"{"e":"working","ids":[7],"alone":true}"#),
+        (
+            Event::Retry { id, due: Timestamp(9), reason, handling: None },
+            r#"{"e":"retry","id":7,"due":9,"reason":{"code":"MSG-BAD-ENCODING","detail":"not gzip"}}"#,
+        ),
+        (
+            Event::Accepted(Box::new(accepted)),
+            r#"{"e":"accepted","mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"continues":7,"arrival":{"listed":4,"waited":1,"took":2,"wire":3,"chunks":2}}"#,
+        ),
+    ];
+    for (event, text) in table {
+        assert_eq!(serde_json::to_string(&event).expect("encodes"), text);
+        assert_eq!(serde_json::from_str::<Event>(text).expect("decodes"), event);
+    }
+}
+
+#[test]
+fn an_event_with_a_member_we_do_not_know_is_not_read() {
+    assert!(serde_json::from_str::<Event>(r#"{"e":"listed","mailbox":"X26ABC1","more":1}"#).is_err());
+    assert!(serde_json::from_str::<Event>(r#"{"e":"something-new"}"#).is_err());
+}
+
+#[test]
+fn the_kinds_are_all_there_are() {
+    let unknown = serde_json::from_str::<Event>(r#"{"e":"?"}"#).expect_err("there is no such kind").to_string();
+    let expected = KINDS.map(|kind| format!("`{kind}`")).join(", ");
+    assert!(unknown.contains(&format!("expected one of {expected} at")), "{unknown}");
+}
