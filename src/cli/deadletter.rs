@@ -1,21 +1,27 @@
 //! `meshd deadletter`
 
 mod acts;
+mod groups;
+mod which;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
+use self::which::Which;
+use super::message::standing;
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
 use crate::deadletter::Reasons;
 use crate::domain::ids::DeliveryId;
-use crate::domain::settlement::DeathCause;
-use crate::ports::store::{SetAside, SetAsideKind};
+use crate::ports::store::{FoundAside, Selection};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Deadletter {
     /// List dead and held mail, newest first
     List(List),
+    /// Show which dead and held mail failed alike, most first
+    Groups(groups::Groups),
     /// Show one delivery
     Show(Show),
     /// Have deliveries handled anew
@@ -32,6 +38,7 @@ pub(super) enum Deadletter {
 #[command(after_help = "\
 Examples:
   meshd deadletter list
+  meshd deadletter list --code MSG-NO-ROUTE --workflow DEMO_TINY --since 2026-01-05
   meshd deadletter list --count 200 --before d4711 --json")]
 pub(super) struct List {
     /// At most so many
@@ -40,6 +47,8 @@ pub(super) struct List {
     /// Only older ones than this: the last of the page before
     #[arg(long, value_name = "DELIVERY")]
     before: Option<DeliveryId>,
+    #[command(flatten)]
+    which: Which,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -62,6 +71,7 @@ impl Deadletter {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context),
+            Self::Groups(groups) => groups.run(context),
             Self::Show(show) => show.run(context),
             Self::Replay(replay) => replay.run(context),
             Self::Release(release) => release.run(context),
@@ -73,8 +83,18 @@ impl Deadletter {
 
 impl List {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let count = usize::from(self.count);
-        let page = set_aside(context, Ask::SetAside { before: self.before, only: None, count })?;
+        let wanted = usize::from(self.count);
+        let selection = Selection::from(self.which);
+        let (mut page, mut before) = (Vec::new(), self.before);
+        loop {
+            let (selection, count) = (Box::new(selection.clone()), wanted - page.len());
+            let found = set_aside(context, Ask::SetAside { before, only: None, selection, count })?;
+            page.extend(found.page);
+            before = found.rest;
+            if before.is_none() || page.len() >= wanted {
+                break;
+            }
+        }
         if self.json {
             return context.out.json(&page);
         }
@@ -87,31 +107,31 @@ impl List {
                 &delivery.id.to_string(),
                 &aside.since.to_string(),
                 delivery.mailbox.as_str(),
-                kind(aside.kind),
+                aside.kind.as_str(),
                 aside.reason.code.as_str(),
                 delivery.message_id.as_str(),
             ]))?;
         }
-        match page.last() {
-            None => context.out.good("nothing is dead or held"),
-            Some(last) if page.len() == count => {
-                context.out.line(format_args!("there may be more: --before {}", last.delivery.id))
-            }
-            Some(_) => Ok(()),
+        match before {
+            Some(before) => context.out.line(format_args!("there may be more: --before {before}")),
+            None if page.is_empty() && selection == Selection::default() => context.out.good("nothing is dead or held"),
+            None if page.is_empty() => context.out.good("nothing of that kind is dead or held"),
+            None => Ok(()),
         }
     }
 }
 
 impl Show {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let page = set_aside(context, Ask::SetAside { before: None, only: Some(self.delivery), count: 1 })?;
-        let aside = page.first().ok_or_else(|| anyhow!("{} is neither dead nor held", self.delivery))?;
+        let only = Some(self.delivery);
+        let found = set_aside(context, Ask::SetAside { before: None, only, selection: Box::default(), count: 1 })?;
+        let Some(aside) = found.page.first() else { return self.tell_standing(context) };
         if self.json {
             return context.out.json(aside);
         }
         let delivery = &aside.delivery;
         context.out.line(format_args!("delivery    {}", delivery.id))?;
-        context.out.line(format_args!("state       {} since {}", kind(aside.kind), aside.since))?;
+        context.out.line(format_args!("state       {} since {}", aside.kind.as_str(), aside.since))?;
         let entry = Reasons::carried().context("read the reasons")?.of(aside.reason.code);
         context.out.line(format_args!("reason      {}: {}", aside.reason.code, aside.reason.detail))?;
         context.out.line(format_args!("meaning     {}", entry.meaning))?;
@@ -135,7 +155,20 @@ impl Show {
     }
 }
 
-fn set_aside(context: &Context, question: Ask) -> Result<Vec<SetAside>, Failure> {
+impl Show {
+    /// What became of a delivery that is neither dead nor held.
+    fn tell_standing(&self, context: &mut Context) -> Result<(), Failure> {
+        let socket = context.load()?.config.control.socket;
+        let standing = standing(&socket, self.delivery)?;
+        let standing = standing.ok_or_else(|| anyhow!("{}: never heard of here", self.delivery))?;
+        if self.json {
+            return context.out.json(&json!({ "delivery": self.delivery, "standing": standing }));
+        }
+        context.out.line(format_args!("{} is neither dead nor held; its message now: {standing}", self.delivery))
+    }
+}
+
+fn set_aside(context: &Context, question: Ask) -> Result<FoundAside, Failure> {
     let loaded = context.load()?;
     let Answer::SetAside(page) = ask(&loaded.config.control.socket, question)? else {
         return Err(anyhow!("the daemon answered another question").into());
@@ -145,13 +178,4 @@ fn set_aside(context: &Context, question: Ask) -> Result<Vec<SetAside>, Failure>
 
 fn row([delivery, since, mailbox, state, reason, message]: [&str; 6]) -> String {
     format!("{delivery:<9} {since:<24} {mailbox:<16} {state:<16} {reason:<18} {message}")
-}
-
-fn kind(kind: SetAsideKind) -> &'static str {
-    match kind {
-        SetAsideKind::Dead(DeathCause::Permanent) => "dead, permanent",
-        SetAsideKind::Dead(DeathCause::Exhausted) => "dead, exhausted",
-        SetAsideKind::Dead(DeathCause::Poison) => "dead, poison",
-        SetAsideKind::Held => "held",
-    }
 }

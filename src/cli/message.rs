@@ -5,6 +5,7 @@ mod story;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow};
@@ -18,7 +19,7 @@ use super::{Context, Failure};
 use crate::daemon::Ask;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
-use crate::ports::trace::Search;
+use crate::ports::trace::{FoundRecord, Search};
 use crate::store::journal::event::Event;
 
 #[derive(Debug, Subcommand)]
@@ -90,8 +91,7 @@ impl Show {
         let mut standing = Standing::default();
         let mut names = BTreeSet::new();
         for_each_record(&socket, wanted, Ask::Trace, |record| {
-            let event: Event = serde_json::from_str(&record.body)
-                .with_context(|| format!("read record {}: it was written by another version", record.sequence))?;
+            let event = event(&record)?;
             let about = event.about();
             if let (Some(mailbox), Some(message)) = (about.mailbox, about.message) {
                 names.insert((mailbox.clone(), message.clone()));
@@ -130,6 +130,22 @@ impl Show {
         let began = lines.first().map(|line| line.at).unwrap_or_default();
         lines.iter().try_for_each(|line| context.out.line(text(line, began)))
     }
+}
+
+/// Where the message of a delivery stands, in words; `None` if the journal knows of no such delivery.
+pub(super) fn standing(socket: &Path, delivery: DeliveryId) -> Result<Option<String>, Failure> {
+    let mut standing = None;
+    for_each_record(socket, Search { delivery: Some(delivery), ..Search::default() }, Ask::Trace, |record| {
+        let event = event(&record)?;
+        standing.get_or_insert_with(Standing::default).after(record.sequence, record.wall, &event);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(standing.map(|standing| standing.to_string()))
+}
+
+fn event(record: &FoundRecord) -> Result<Event, Failure> {
+    let event = serde_json::from_str(&record.body);
+    Ok(event.with_context(|| format!("read record {}: it was written by another version", record.sequence))?)
 }
 
 fn text(line: &Line, began: Timestamp) -> String {

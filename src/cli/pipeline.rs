@@ -12,7 +12,7 @@ use crate::domain::ids::{DeliveryId, Name};
 use crate::domain::operator::Remark;
 use crate::domain::settlement::Reason;
 use crate::ports::operations::PipelineStatus;
-use crate::ports::store::{Act, SetAsideKind};
+use crate::ports::store::{Act, AsideState, Selection};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Pipeline {
@@ -113,11 +113,11 @@ impl Resume {
 fn release(socket: &Path, reason: &Reason, why: Option<&Remark>) -> Result<usize, Failure> {
     let (mut released, mut before) = (0, None);
     loop {
-        let page = Ask::SetAside { before, only: None, count: LARGEST_PAGE };
-        let Answer::SetAside(page) = ask(socket, page)? else { return Err(other_answer()) };
-        let Some(last) = page.last() else { return Ok(released) };
-        before = Some(last.delivery.id);
-        let held = page.iter().filter(|aside| aside.kind == SetAsideKind::Held && aside.reason == *reason);
+        let selection =
+            Box::new(Selection { state: Some(AsideState::Held), code: Some(reason.code), ..Selection::default() });
+        let page = Ask::SetAside { before, only: None, selection, count: LARGEST_PAGE };
+        let Answer::SetAside(found) = ask(socket, page)? else { return Err(other_answer()) };
+        let held = found.page.iter().filter(|aside| aside.reason == *reason);
         let held: Vec<DeliveryId> = held.map(|aside| aside.delivery.id).collect();
         for deliveries in held.chunks(MOST_ACTS) {
             let act = Act::Release { force: false };
@@ -126,6 +126,8 @@ fn release(socket: &Path, reason: &Reason, why: Option<&Remark>) -> Result<usize
             // What was refused is at work or ended: someone else was faster.
             released += outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
         }
+        let Some(rest) = found.rest else { return Ok(released) };
+        before = Some(rest);
     }
 }
 

@@ -9,6 +9,7 @@ use super::archive::Archive;
 use super::health::{Looked, is_ready};
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -17,7 +18,7 @@ use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
 use crate::ports::store::{
-    Acted, Extent, NotAllowed, Note, Order, Pin, QueuePage, Queued, SetAside, SetAsidePage, Store,
+    Acted, Extent, FoundAside, FoundGroups, NotAllowed, Note, Order, Pin, QueuePage, Queued, SetAsidePage, Store,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -117,8 +118,12 @@ impl Operations for Desk {
         }
     }
 
-    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, FoundAside> {
         self.store.set_aside(page)
+    }
+
+    fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups> {
+        self.store.groups(after)
     }
 
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {

@@ -67,6 +67,11 @@ impl Hasher {
         self.0.update(bytes);
     }
 
+    /// The first 64 bits of the SHA-256 of what was seen, to tell our own words apart.
+    pub(super) fn short(self) -> u64 {
+        self.0.finish().as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
     /// SHA-256 of what was seen, in lower-case hex.
     ///
     /// Only for what the operator's own output files say: a clear digest of small content can be guessed back.

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod envelope;
 pub mod fault;
 pub mod finding;
+pub mod fingerprint;
 pub mod ids;
 pub mod operator;
 pub mod output;

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::obstacles::Obstacle;
 use super::store::{
-    Acted, Extent, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued, SetAside, SetAsidePage,
+    Acted, Extent, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued,
+    SetAsidePage,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -25,7 +27,9 @@ pub trait Operations: Send + Sync {
     /// How it is.
     fn status(&self) -> Status;
     /// Deliveries that a person must look at.
-    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>>;
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, FoundAside>;
+    /// Failures that are alike, in the order of their fingerprints, after one.
+    fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups>;
     /// What waits for work, and what is in work.
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>>;
     /// Does something with one delivery, or says why not; the journal says who did it.

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Order, Pin, QueuePage,
-    Queued, Refusal, SetAside, SetAsidePage,
+    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
+    Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -35,6 +36,8 @@ pub enum Command {
     Note(Note),
     /// What was set aside?
     SetAside(SetAsidePage),
+    /// What of it is alike, after this group?
+    Groups(Option<Fingerprint>),
     /// What waits for work?
     Queue(QueuePage),
     /// An operator wants something done.
@@ -55,7 +58,9 @@ pub enum Answer {
     /// To [`Command::Lease`].
     Leases(Vec<Lease>),
     /// To [`Command::SetAside`].
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    /// To [`Command::Groups`].
+    Groups(FoundGroups),
     /// To [`Command::Queue`].
     Queue(Vec<Queued>),
     /// To [`Command::Act`].
@@ -80,7 +85,8 @@ pub(super) enum Planned {
     Known(MailboxId, Vec<(MessageId, Standing)>),
     /// Deliveries, and how long we have had them.
     Leases(Vec<(Delivery, Duration)>),
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    Groups(FoundGroups),
     Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     Pinned,

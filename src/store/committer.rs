@@ -314,6 +314,7 @@ impl Planned {
                 deliveries.into_iter().map(|(delivery, age)| Lease::attest(delivery, age, dropped.clone())).collect(),
             ),
             Self::SetAside(page) => Answer::SetAside(page),
+            Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Pinned => Answer::Pinned(pin()),

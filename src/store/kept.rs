@@ -13,13 +13,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Answer, Command};
 use super::thread::Request;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin,
-    QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
+    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -103,8 +104,12 @@ impl Store for Kept {
         self.ask(Command::Note(note), done)
     }
 
-    fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>> {
+    fn set_aside(&self, page: SetAsidePage) -> Reply<FoundAside> {
         self.ask(Command::SetAside(page), |answer| if let Answer::SetAside(page) = answer { Some(page) } else { None })
+    }
+
+    fn groups(&self, after: Option<Fingerprint>) -> Reply<FoundGroups> {
+        self.ask(Command::Groups(after), |answer| if let Answer::Groups(groups) = answer { Some(groups) } else { None })
     }
 
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>> {

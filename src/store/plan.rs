@@ -17,9 +17,7 @@ use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::settlement::Settlement;
 use crate::ports::spool::{Spool as _, SpoolError};
-use crate::ports::store::{
-    Delivery, Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal, SetAside, SetAsidePage,
-};
+use crate::ports::store::{Delivery, Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal};
 
 /// No lease, page or answer holds more rows: one batch of the index must stay below 256 KB.
 pub(super) const MOST_ROWS: usize = 256;
@@ -112,7 +110,8 @@ impl Committer {
                 }
             }
             Command::Note(note) => self.done(moment, &noted(note)),
-            Command::SetAside(page) => Ok(Planned::SetAside(self.set_aside(&page)?)),
+            Command::SetAside(page) => Ok(Planned::SetAside(self.state.set_aside(self.index.as_ref(), &page)?)),
+            Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Pin(by) => {
@@ -343,26 +342,6 @@ impl Committer {
             Settlement::Held { reason, outputs } => Event::Held { id, reason, outputs, handling },
             Settlement::Dead { cause, reason } => Event::Dead { id, cause, reason, keep: dead, handling },
         }
-    }
-
-    fn set_aside(&self, page: &SetAsidePage) -> Result<Vec<SetAside>, Stop> {
-        let ids = match (page.only, page.before) {
-            (Some(only), _) => vec![only],
-            (None, before) => {
-                let to = before.map_or(vec![kind::ASIDE + 1], |before| keys::delivery(kind::ASIDE, before));
-                let count = page.count.min(MOST_ROWS);
-                let keys = self.state.scan(self.index.as_ref(), &[kind::ASIDE], &to, Order::Descending, count)?;
-                keys.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId).collect()
-            }
-        };
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            let row = self.state.row(self.index.as_ref(), id)?;
-            if let Some(Row { delivery, place: Place::Aside { kind, reason, since, .. }, .. }) = row {
-                found.push(SetAside { delivery, kind, reason, since });
-            }
-        }
-        Ok(found)
     }
 
     fn row(&self, id: DeliveryId) -> Result<Row, Stop> {

@@ -1,7 +1,7 @@
 //! Conservation: after every test the journal is read by other code than the store's, and must tell of lives that may
 //! be lived, each message's with one end; and of every message that the far side heard acknowledged (I1, I4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
@@ -22,7 +22,7 @@ pub(crate) fn lives(state: &Path) -> Result<BTreeMap<DeliveryId, Life>, String> 
     if !journal.exists() {
         return Ok(BTreeMap::new());
     }
-    match Model::read(&Real::new(), &journal, None) {
+    match Model::read(&Real::new(), &journal, BTreeSet::new()) {
         Ok(model) => each_message_ends_once(model.lives),
         // The last write of a daemon that was killed may be cut off; the next start would cut it away.
         Err(problem) if ["bad frame", "bad length", "bad checksum"].iter().any(|torn| problem.contains(torn)) => {

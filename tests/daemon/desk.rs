@@ -45,6 +45,15 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
     let shown = house.meshd(&["deadletter", "show", &dead[0], "--json"]).expect_done();
     let shown: Value = serde_json::from_str(&shown).expect("JSON");
     assert_eq!(shown["reason"]["code"], "MSG-NO-ROUTE");
+    let groups = house.meshd(&["deadletter", "groups", "--json"]).expect_done();
+    let groups: Value = serde_json::from_str(&groups).expect("JSON");
+    assert_eq!((groups.as_array().map(Vec::len), groups[0]["count"].as_u64()), (Some(1), Some(4)), "{groups}");
+    let group = groups[0]["fingerprint"].as_str().expect("a fingerprint");
+    for (filter, count) in [(["--group", group], 4), (["--code", "MSG-GONE"], 0), (["--cause", "permanent"], 4)] {
+        let listed = house.meshd(&[&["deadletter", "list", "--json"][..], &filter[..]].concat()).expect_done();
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        assert_eq!(listed.as_array().map(Vec::len), Some(count), "{filter:?}");
+    }
     let held = house.meshd(&["deadletter", "hold", &dead[3], "--reason", "INC0012345"]).expect_done();
     assert_eq!(held, format!("{} is held\n", dead[3]));
     daemon.stop_in_order();
@@ -64,6 +73,12 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
     daemon.wait_for("what was put back to work to come out", PATIENCE, || house.published().len() == 3);
     assert_eq!(set_aside(&house), Vec::<String>::new());
 
+    for (delivery, standing) in [(&dead[0], format!("{new}: delivered")), (&dead[2], "discarded by user".to_owned())] {
+        let shown = house.meshd(&["deadletter", "show", delivery]).expect_done();
+        assert!(shown.contains("neither dead nor held") && shown.contains(&standing), "{shown}");
+    }
+    let unheard = house.meshd(&["deadletter", "show", "d999999"]);
+    assert!(unheard.code == Some(1) && unheard.stderr.contains("never heard of"), "{unheard:?}");
     let refused = house.meshd(&["deadletter", "replay", &dead[0]]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains(&format!("it was replayed as {new}")), "{}", refused.stderr);

@@ -12,7 +12,7 @@ use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
 use meshd::ports::store::{
     Acceptance, Act, Acted, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Order, QueuePage, Refusal,
-    SetAsidePage,
+    Selection, SetAsidePage,
 };
 use meshd::store::command::{Answer, Command};
 
@@ -61,8 +61,11 @@ impl World {
             }
             21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
+            22 => (
+                Command::SetAside(SetAsidePage { before: None, only: None, selection: Selection::default(), count: 3 }),
+                Intent::Other,
+            ),
             23 => (Command::Queue(QueuePage { mailbox: Some(mailbox), after: None, count: 3 }), Intent::Other),
-            22 => (Command::SetAside(SetAsidePage { before: None, only: None, count: 3 }), Intent::Other),
             _ => {
                 let of_it = self.offered.iter().filter(|(owner, ..)| *owner == mailbox);
                 let ids: Vec<_> = of_it.map(|(_, id, _)| id.clone()).take(5).collect();

@@ -49,7 +49,6 @@ pub(crate) struct Life {
 /// The whole journal.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    strict: Option<MailboxId>,
     pub(crate) lives: BTreeMap<DeliveryId, Life>,
     pub(crate) refused: BTreeMap<(MailboxId, MessageId), u32>,
     pub(crate) totals: BTreeMap<MailboxId, MailboxOccupancy>,
@@ -57,14 +56,15 @@ pub(crate) struct Model {
     pub(crate) moves: u64,
     /// What operators did.
     pub(crate) acts: u64,
+    /// Mailboxes whose deliveries are handled in the order of acceptance.
+    strict: BTreeSet<MailboxId>,
     /// Mailboxes that operators have rest.
     pub(crate) suspended: BTreeSet<MailboxId>,
 }
 
 impl Model {
-    /// Reads the journal in `directory` from its first record.
-    /// `strict` is the mailbox whose deliveries are handled in the order of acceptance, if there is one.
-    pub(crate) fn read(disk: &dyn Disk, directory: &Path, strict: Option<MailboxId>) -> Result<Self, String> {
+    /// Reads the journal in `directory` from its first record; these mailboxes keep the order of acceptance.
+    pub(crate) fn read(disk: &dyn Disk, directory: &Path, strict: BTreeSet<MailboxId>) -> Result<Self, String> {
         let mut model = Self { strict, ..Self::default() };
         let first = segments(disk, directory).map_err(|halt| halt.0)?.first().map_or(1, |name| name.first);
         assert_eq!(first, 1, "the simulation keeps its whole journal");
@@ -287,9 +287,7 @@ impl Model {
             |life: &Life| WORKING.contains(&life.stands) || matches!(life.stands, Stands::Queued | Stands::Suspect);
         let before = self.lives.range(..id).find(|(_, life)| life.accepted.mailbox == mailbox && waits(life));
         match before {
-            Some((before, _)) if Some(&mailbox) == self.strict.as_ref() => {
-                Err(format!("{id} was worked on before {before}"))
-            }
+            Some((before, _)) if self.strict.contains(&mailbox) => Err(format!("{id} was worked on before {before}")),
             Some(_) | None => Ok(()),
         }
     }

@@ -271,8 +271,8 @@ impl World {
     /// Compares the store with its journal, and both with what was promised.
     fn check(&mut self) -> Model {
         let directory = Path::new("/state/journal");
-        let model =
-            Model::read(&self.disk, directory, Some(strict())).unwrap_or_else(|problem| panic!("journal: {problem}"));
+        let model = Model::read(&self.disk, directory, [strict()].into())
+            .unwrap_or_else(|problem| panic!("journal: {problem}"));
         self.oracle.check(&model);
         if self.dice.once_in(3) && !self.oracle.heads.is_empty() {
             let head = *self.dice.pick(&self.oracle.heads);
@@ -331,7 +331,7 @@ impl World {
                 self.settle_now(lease, Settlement::Delivered(Vec::new()));
             }
         }
-        let model = Model::read(&self.disk, Path::new("/state/journal"), Some(strict())).expect("the journal reads");
+        let model = Model::read(&self.disk, Path::new("/state/journal"), [strict()].into()).expect("the journal reads");
         for (id, life) in &model.lives {
             let ended = !matches!(life.stands, Stands::Queued | Stands::Working { .. } | Stands::Suspect);
             assert!(ended, "{id} did not come to an end: {:?}", life.story);

@@ -191,10 +191,11 @@ async fn answer(
     let halted = |halt: crate::ports::store::Halt| Refusal::Halted(halt.to_string());
     match request.ask {
         Ask::Status => Ok(Answer::Status(Box::new(operations.status()))),
-        Ask::SetAside { before, only, count } => {
-            let page = SetAsidePage { before, only, count: count.min(LARGEST_PAGE) };
+        Ask::SetAside { before, only, selection, count } => {
+            let page = SetAsidePage { before, only, selection: *selection, count: count.min(LARGEST_PAGE) };
             operations.set_aside(page).await.map(Answer::SetAside).map_err(halted)
         }
+        Ask::Groups { after } => operations.groups(after).await.map(Answer::Groups).map_err(halted),
         Ask::Queue { mailbox, after, count } => {
             let page = QueuePage { mailbox, after, count: count.min(LARGEST_PAGE) };
             operations.queue(page).await.map(Answer::Queue).map_err(halted)

@@ -5,10 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::operator::Remark;
 use crate::ports::operations::Status;
-use crate::ports::store::{Act, Acted, Extent, NotAllowed, QueuePlace, Queued, SetAside};
+use crate::ports::store::{Act, Acted, Extent, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
@@ -49,8 +50,16 @@ pub enum Ask {
         before: Option<DeliveryId>,
         /// Only this one.
         only: Option<DeliveryId>,
+        /// Only what this takes.
+        #[serde(default)]
+        selection: Box<Selection>,
         /// At most so many; never more than [`LARGEST_PAGE`].
         count: usize,
+    },
+    /// Which failures are alike?
+    Groups {
+        /// After this group.
+        after: Option<Fingerprint>,
     },
     /// What waits for work?
     Queue {
@@ -120,7 +129,9 @@ pub enum Answer {
     /// To [`Ask::Status`].
     Status(Box<Status>),
     /// To [`Ask::SetAside`].
-    SetAside(Vec<SetAside>),
+    SetAside(FoundAside),
+    /// To [`Ask::Groups`].
+    Groups(FoundGroups),
     /// To [`Ask::Queue`].
     Queue(Vec<Queued>),
     /// To [`Ask::JournalHead`].

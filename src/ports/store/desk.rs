@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::FaultCode;
-use crate::domain::ids::DeliveryId;
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::ids::{DeliveryId, MailboxId, WorkflowId};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
@@ -17,8 +18,54 @@ pub struct SetAsidePage {
     pub before: Option<DeliveryId>,
     /// Only this one.
     pub only: Option<DeliveryId>,
+    /// Only what this takes.
+    pub selection: Selection,
     /// At most so many.
     pub count: usize,
+}
+
+/// Which set-aside deliveries are meant. What is left out does not matter; all that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selection {
+    /// In this mailbox.
+    pub mailbox: Option<MailboxId>,
+    /// Dead or held.
+    pub state: Option<AsideState>,
+    /// Dead of this cause.
+    pub cause: Option<DeathCause>,
+    /// Set aside with this code.
+    pub code: Option<FaultCode>,
+    /// Of this workflow.
+    pub workflow: Option<WorkflowId>,
+    /// Sent by this mailbox.
+    pub from: Option<MailboxId>,
+    /// Set aside then or later.
+    pub since: Option<Timestamp>,
+    /// Set aside before.
+    pub until: Option<Timestamp>,
+    /// Of this group of failures that are alike.
+    pub group: Option<Fingerprint>,
+}
+
+/// The two states, without a cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AsideState {
+    /// A dead letter.
+    Dead,
+    /// Waiting for a person.
+    Held,
+}
+
+/// What was found, and how to go on. A page may hold fewer than asked for, or none, although there are more: no question
+/// looks at more than a bounded number of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundAside {
+    /// The deliveries, newest first.
+    pub page: Vec<SetAside>,
+    /// Older ones than this were not looked at; `None` if the end was reached.
+    pub rest: Option<DeliveryId>,
 }
 
 /// A delivery that a person must look at.
@@ -32,6 +79,38 @@ pub struct SetAside {
     pub reason: Reason,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// Failures that are alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureGroup {
+    /// Its name.
+    pub fingerprint: Fingerprint,
+    /// Dead, with the cause, or held.
+    pub kind: SetAsideKind,
+    /// Why.
+    pub code: FaultCode,
+    /// Why, in words, with a `#` for each number and id.
+    pub detail: String,
+    /// Deliveries in it.
+    pub count: u64,
+    /// When the first was set aside; it may be gone.
+    pub first_seen: Timestamp,
+    /// When the last was set aside; it may be gone.
+    pub last_seen: Timestamp,
+    /// The first of its mailboxes.
+    pub mailbox: MailboxId,
+    /// In how many mailboxes they are.
+    pub mailboxes: u64,
+}
+
+/// What was found, and how to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundGroups {
+    /// The groups, in the order of their fingerprints.
+    pub page: Vec<FailureGroup>,
+    /// There may be more after this one; `None` if the end was reached.
+    pub rest: Option<Fingerprint>,
 }
 
 /// What an operator wants done with one delivery. Which act is allowed when: see `store::acts`.
@@ -140,4 +219,32 @@ pub enum SetAsideKind {
     Dead(DeathCause),
     /// Waiting for a person.
     Held,
+}
+
+impl SetAsideKind {
+    /// The words for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dead(DeathCause::Permanent) => "dead, permanent",
+            Self::Dead(DeathCause::Exhausted) => "dead, exhausted",
+            Self::Dead(DeathCause::Poison) => "dead, poison",
+            Self::Held => "held",
+        }
+    }
+
+    /// Without its cause.
+    pub fn state(self) -> AsideState {
+        match self {
+            Self::Dead(_) => AsideState::Dead,
+            Self::Held => AsideState::Held,
+        }
+    }
+
+    /// Of what it died.
+    pub fn cause(self) -> Option<DeathCause> {
+        match self {
+            Self::Dead(cause) => Some(cause),
+            Self::Held => None,
+        }
+    }
 }

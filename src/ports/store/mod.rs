@@ -14,12 +14,16 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refusal};
-pub use self::desk::{Act, Acted, NotAllowed, Order, SetAside, SetAsideKind, SetAsidePage};
+pub use self::desk::{
+    Act, Acted, AsideState, FailureGroup, FoundAside, FoundGroups, NotAllowed, Order, Selection, SetAside,
+    SetAsideKind, SetAsidePage,
+};
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
 pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
@@ -54,8 +58,10 @@ pub trait Store: Send + Sync {
     fn settle(&self, lease: Lease, settlement: Settlement) -> Reply<()>;
     /// Notes what the daemon itself did: start, stop, handshake, configuration, clock step. Durable on reply.
     fn note(&self, note: Note) -> Reply<()>;
-    /// Deliveries that a person must look at, newest first, after `page.after`.
-    fn set_aside(&self, page: SetAsidePage) -> Reply<Vec<SetAside>>;
+    /// Deliveries that a person must look at, newest first.
+    fn set_aside(&self, page: SetAsidePage) -> Reply<FoundAside>;
+    /// Failures that are alike, in the order of their fingerprints, after one.
+    fn groups(&self, after: Option<Fingerprint>) -> Reply<FoundGroups>;
     /// What waits for work, and what is in work. Changes nothing.
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.

@@ -23,6 +23,7 @@ impl Clock for HandClock {
 
 struct House {
     world: World,
+    disk: Simulated,
     clock: Arc<HandClock>,
     publisher: Publisher,
     plan: OutputPlan,
@@ -30,14 +31,15 @@ struct House {
 
 impl House {
     fn new(most: Unconsumed) -> Self {
-        let world = World::new(Arc::new(Simulated::new(1)), Path::new("/base"));
-        let oldest = world.disk.entry(Path::new("/base")).expect("it reads").expect("it is there").modified;
-        let clock = Arc::new(HandClock(Mutex::new(oldest.since(Timestamp(0)))));
+        let disk = Simulated::new(1);
+        disk.date(Timestamp(0));
+        let world = World::new(Arc::new(disk.clone()), Path::new("/base"));
+        let clock = Arc::new(HandClock(Mutex::new(Duration::ZERO)));
         let backlogs = Backlogs::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let plan = world.mesh();
         backlogs.change(vec![(plan.clone(), most)]);
         let publisher = world.publisher().with_backlogs(backlogs);
-        Self { world, clock, publisher, plan }
+        Self { world, disk, clock, publisher, plan }
     }
 
     fn pass(&self, time: Duration) {
@@ -46,11 +48,9 @@ impl House {
 
     /// Stages and publishes these in one batch; says of each whether it came out, or the code why not.
     fn bring(&self, mails: &[Mail]) -> Vec<&'static str> {
-        let job = |mail| {
-            let Mail { delivery, opened } = mail;
-            StageJob { plan: &self.plan, delivery, opened }
-        };
-        let staged = self.publisher.stage(&mails.iter().map(job).collect::<Vec<_>>());
+        let plan = &self.plan;
+        let jobs = mails.iter().map(|Mail { delivery, opened }| StageJob { plan, delivery, opened });
+        let staged = self.publisher.stage(&jobs.collect::<Vec<_>>());
         let publish = |result: Result<_, Fault>| match result {
             Ok(set) => {
                 self.publisher.publish(&[PublishJob { plan: &self.plan, set: &set, resumed: false }]);
@@ -114,7 +114,9 @@ fn a_file_that_lies_too_long_closes_the_folder_until_it_is_taken() {
     assert_eq!(house.bring(&next), ["OUT-BACKLOG"]);
     house.take(&["M1"]);
     house.pass(LOOK_EVERY);
+    house.disk.date(house.clock.wall());
     assert_eq!(house.bring(&next), ["out"]);
+    house.pass(LOOK_EVERY);
     assert_eq!(house.told(), None);
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, ready};
 
 use super::{Log, Stage, mailbox};
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
@@ -13,8 +14,8 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, NotAllowed,
-    Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish,
+    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -145,7 +146,11 @@ impl Store for FakeStore {
     fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
         not_for_pollers()
     }
-    fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
+    fn groups(&self, _: Option<Fingerprint>) -> Reply<FoundGroups> {
+        not_for_pollers()
+    }
+
+    fn set_aside(&self, _: SetAsidePage) -> Reply<FoundAside> {
         not_for_pollers()
     }
 

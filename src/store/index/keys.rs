@@ -5,9 +5,10 @@
 //!
 //! | Kind | Then | Value |
 //! |---|---|---|
-//! | `A` | delivery | empty: set aside, dead or held |
+//! | `A` | delivery | set aside, dead or held: what lists of it choose by |
 //! | `C` | mailbox text | its counters |
 //! | `D` | delivery | the delivery's row |
+//! | `E` | fingerprint, mailbox text | how many failures are alike |
 //! | `G` | volume, offset | the live deliveries of a group |
 //! | `M` | – | the position in the journal, and what is counted once |
 //! | `O` | mailbox, delivery | empty: waits for work, is in work or a suspect; so these are in order of acceptance |
@@ -22,9 +23,10 @@
 //!
 //! Values are postcard behind one version byte, [`VERSION`].
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::IndexError;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
 
@@ -45,6 +47,8 @@ pub mod kind {
     pub const COUNTERS: u8 = b'C';
     /// Deliveries.
     pub const DELIVERY: u8 = b'D';
+    /// Failures that are alike.
+    pub const ALIKE: u8 = b'E';
     /// Groups in volumes.
     pub const GROUP: u8 = b'G';
     /// All that has not come to an end and needs no person, in order of acceptance.
@@ -148,6 +152,21 @@ pub fn counters(owner: &MailboxId) -> Vec<u8> {
     key
 }
 
+/// The place of the failures of a mailbox that are alike.
+pub fn alike(fingerprint: Fingerprint, owner: &MailboxId) -> Vec<u8> {
+    let mut key = numbered(kind::ALIKE, fingerprint.0);
+    key.extend(owner.as_str().as_bytes());
+    key
+}
+
+/// The fingerprint and the mailbox in the key of failures that are alike.
+pub fn alike_of(key: &[u8]) -> Result<(Fingerprint, MailboxId), IndexError> {
+    let wrong = || IndexError("the key of failures that are alike".into());
+    let (number, text) = key.get(1..).and_then(|rest| rest.split_first_chunk()).ok_or_else(wrong)?;
+    let mailbox = MailboxId::new(String::from_utf8_lossy(text)).map_err(|_| wrong())?;
+    Ok((Fingerprint(u64::from_be_bytes(*number)), mailbox))
+}
+
 /// The place of something that may go at `at`.
 pub fn purge(at: Timestamp, sequence: u64) -> Vec<u8> {
     let mut key = purge_until(at);
@@ -190,7 +209,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, IndexError> {
 }
 
 /// What was stored.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, IndexError> {
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, IndexError> {
     match bytes.split_first() {
         Some((&VERSION, rest)) => {
             postcard::from_bytes(rest).map_err(|error| IndexError(format!("decode a row: {error}")))

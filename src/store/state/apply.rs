@@ -222,7 +222,7 @@ impl State {
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
         let row = Row { delivery, place, since: accepted.due, acknowledged: false, as_served, last: None };
         self.note_waiting(&row, false);
-        self.enter(row)
+        self.enter(index, row)
     }
 
     /// The payload goes to a new delivery, which knows nothing of what was done with it before.
@@ -250,12 +250,12 @@ impl State {
         let place = waiting(replay.due, replay.alone);
         let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false, last: None };
         self.note_waiting(&row, false);
-        self.enter(row)
+        self.enter(index, row)
     }
 
     fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
-        self.leave(&row);
+        self.leave(index, &row)?;
         self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
         let Some(location) = row.payload() else { return Ok(()) };
@@ -290,7 +290,7 @@ impl State {
         to: impl FnOnce(&mut Delivery) -> Place,
     ) -> Result<&mut MailboxOccupancy, IndexError> {
         let mut row = self.expect(index, id)?;
-        self.leave(&row);
+        self.leave(index, &row)?;
         let (was_staged, was_waiting) = (row.is_staged(), row.is_waiting());
         let [inferred, republished] = UNSEEN.map(|how| published(&row.delivery, how));
         row.place = to(&mut row.delivery);
@@ -301,7 +301,7 @@ impl State {
         counters.inferred_total += inferred_now.saturating_sub(inferred);
         counters.republished_total += republished_now.saturating_sub(republished);
         let mailbox = row.delivery.mailbox.clone();
-        self.enter(row)?;
+        self.enter(index, row)?;
         Ok(self.counters(&mailbox))
     }
 
@@ -328,7 +328,8 @@ impl State {
         }
     }
 
-    fn leave(&mut self, row: &Row) {
+    fn leave(&mut self, index: &dyn Index, row: &Row) -> Result<(), IndexError> {
+        self.leave_alike(index, row)?;
         let delivery = &row.delivery;
         match &row.place {
             Place::Queued { due } => self.remove(keys::queued(&delivery.mailbox, *due, delivery.id)),
@@ -352,9 +353,11 @@ impl State {
         let amount = self.amount(row);
         amount.messages = amount.messages.saturating_sub(1);
         amount.bytes = amount.bytes.saturating_sub(row.bytes());
+        Ok(())
     }
 
-    fn enter(&mut self, row: Row) -> Result<(), IndexError> {
+    fn enter(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
+        self.join_alike(index, &row)?;
         let delivery = &row.delivery;
         let expiring = Expiring::Delivery(delivery.id);
         match &row.place {
@@ -369,7 +372,7 @@ impl State {
                 self.meta.suspects += 1;
             }
             Place::Aside { keep, .. } => {
-                self.set(keys::delivery(kind::ASIDE, delivery.id));
+                self.note_aside(&row)?;
                 if let Some(keep) = keep {
                     self.put(keys::purge(*keep, delivery.id.0), &expiring)?;
                 }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::alike::AlikeRow;
+use super::aside::AsideRow;
 use super::{Index, IndexError, Place, Row, State, VolumeRow, for_each, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId};
 use crate::ports::store::{Amount, Location, MailboxOccupancy};
@@ -18,6 +20,7 @@ impl State {
     pub(crate) fn audit(&self, index: &dyn Index) -> Result<(), IndexError> {
         let mut counted: BTreeMap<MailboxId, MailboxOccupancy> = BTreeMap::new();
         let mut volumes: BTreeMap<u64, Tally> = BTreeMap::new();
+        let mut alike: BTreeMap<Vec<u8>, AlikeRow> = BTreeMap::new();
         let mut expected = [0u64; PLACES.len()];
         let (mut working, mut suspects, mut refused, mut staged, mut waiting) = (0, 0, 0, 0, 0);
         for_each(index, kind::DELIVERY, |key, value| {
@@ -37,6 +40,15 @@ impl State {
             let bytes = row.bytes();
             if let Some(Location::Group { volume, .. }) = row.payload() {
                 volumes.entry(*volume).or_default().count(row.delivery.id);
+            }
+            if let Some(aside) = AsideRow::of(&row) {
+                let kept = index.get(&keys::delivery(kind::ASIDE, row.delivery.id))?;
+                if kept != Some(keys::encode(&aside)?) {
+                    return Err(differs("what is set aside"));
+                }
+            }
+            if let Some((key, one)) = AlikeRow::of(&row) {
+                alike.entry(key).and_modify(|others| others.add(&one)).or_insert(one);
             }
             let Row { delivery, place, .. } = row;
             if keys::number_of(key) != Some(delivery.id.0) {
@@ -98,6 +110,7 @@ impl State {
                 return Err(differs("the rows of one kind"));
             }
         }
+        audit_alike(index, alike)?;
         self.audit_volumes(index, volumes)?;
         self.compare(counted, (working, suspects, refused))
     }
@@ -146,6 +159,22 @@ impl State {
             counted.is_empty() && (working, suspects, refused) == (self.meta.working, self.meta.suspects, refusals);
         if agrees { Ok(()) } else { Err(differs("a count")) }
     }
+}
+
+/// `counted` is what the deliveries' rows say. Members that are gone may have been the first or the last of a group.
+fn audit_alike(index: &dyn Index, mut counted: BTreeMap<Vec<u8>, AlikeRow>) -> Result<(), IndexError> {
+    for_each(index, kind::ALIKE, |key, value| {
+        let kept: AlikeRow = keys::decode(value)?;
+        let counted = counted.remove(key).ok_or_else(|| differs("failures that are alike"))?;
+        let times_fit = kept.first <= counted.first && kept.last >= counted.last;
+        let (first, last) = (kept.first, kept.last);
+        if times_fit && kept == (AlikeRow { first, last, ..counted }) {
+            Ok(())
+        } else {
+            Err(differs("failures that are alike"))
+        }
+    })?;
+    if counted.is_empty() { Ok(()) } else { Err(differs("failures that are alike")) }
 }
 
 /// Deliveries, counted so that two sets of them hardly look alike.

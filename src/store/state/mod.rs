@@ -4,7 +4,9 @@
 //! the row about the whole, and the rows changed since the last batch, which reads see before those of the index.
 //! It decides nothing; a record that does not fit what the index says means that the index is wrong.
 
+mod alike;
 mod apply;
+mod aside;
 mod audit;
 mod row;
 mod volumes;

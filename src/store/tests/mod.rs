@@ -3,6 +3,7 @@
 mod acts;
 mod compact;
 mod dedupe;
+mod desk;
 mod order;
 mod queue;
 mod recover;
@@ -28,7 +29,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
 use crate::domain::settlement::{DeathCause, Reason, Settlement};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{
-    Acceptance, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Refusal, SetAside,
+    Acceptance, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish, MailboxOccupancy, Refusal, Selection, SetAside,
     SetAsidePage,
 };
 
@@ -93,7 +94,9 @@ impl Machine {
         let identity = &self.identity;
         let spool = SpoolSettings {
             directory: "/state/spool".into(),
-            recipients: [(mailbox(), vec![identity.to_public().to_string()])].into(),
+            recipients: ["X26ABC1", "X26ABC2"]
+                .map(|id| (MailboxId::new(id).unwrap(), vec![identity.to_public().to_string()]))
+                .into(),
             identities: vec![identity.to_string()],
             volume_bytes: 1 << 20,
             volume_age: MINUTE,
@@ -171,9 +174,9 @@ impl Committer {
     }
 
     fn set_aside_now(&mut self) -> Vec<SetAside> {
-        let page = SetAsidePage { before: None, only: None, count: 10 };
+        let page = SetAsidePage { before: None, only: None, selection: Selection::default(), count: 10 };
         let Answer::SetAside(found) = self.one(Command::SetAside(page)) else { panic!() };
-        found
+        found.page
     }
 
     fn counters(&mut self) -> MailboxOccupancy {

@@ -3,11 +3,12 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::daemon::control::client::{AskError, ask, pin};
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Acted, Extent, Halt, NotAllowed, Pin, Queued, SetAside};
+use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -32,8 +33,12 @@ impl Operations for Parrot {
         }
     }
 
-    fn set_aside(&self, page: SetAsidePage) -> Told<'_, Vec<SetAside>> {
+    fn set_aside(&self, page: SetAsidePage) -> Told<'_, FoundAside> {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups> {
+        Box::pin(async move { Ok(FoundGroups { page: Vec::new(), rest: after }) })
     }
 
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
@@ -118,7 +123,8 @@ fn a_question_gets_its_answer() {
 
 #[test]
 fn a_page_is_never_larger_than_the_largest() {
-    let question = Ask::SetAside { before: Some(DeliveryId(9)), only: None, count: usize::MAX };
+    let question =
+        Ask::SetAside { before: Some(DeliveryId(9)), only: None, selection: Box::default(), count: usize::MAX };
     let error = while_served(|path| ask(path, question)).expect_err("the parrot has halted");
     assert!(error.to_string().contains("count: 200"), "{error}");
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{Calls, FakeClock, START, lock};
 use crate::domain::course::Handling;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
@@ -15,8 +16,8 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Delivery, DroppedLeases, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAside, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, Known, Lease,
+    LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -236,7 +237,10 @@ impl Store for FakeStore {
     fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
         not_here()
     }
-    fn set_aside(&self, _: SetAsidePage) -> Reply<Vec<SetAside>> {
+    fn groups(&self, _: Option<Fingerprint>) -> Reply<FoundGroups> {
+        not_here()
+    }
+    fn set_aside(&self, _: SetAsidePage) -> Reply<FoundAside> {
         not_here()
     }
     fn barrier(&self) -> Reply<()> {
