@@ -16,6 +16,7 @@ mod online;
 mod place;
 mod reload;
 mod rest;
+mod rotation;
 mod trace;
 
 use std::fs;

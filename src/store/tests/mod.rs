@@ -4,6 +4,7 @@ mod acts;
 mod compact;
 mod dedupe;
 mod desk;
+mod epoch;
 mod order;
 mod queue;
 mod recover;
@@ -72,6 +73,7 @@ struct Machine {
     boot: &'static str,
     key: &'static [u8],
     identity: age::x25519::Identity,
+    state: &'static str,
 }
 
 impl Machine {
@@ -85,6 +87,7 @@ impl Machine {
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
             identity: age::x25519::Identity::generate(),
+            state: "/state",
         }
     }
 
@@ -93,7 +96,7 @@ impl Machine {
         let key = DigestKey::new(self.key);
         let identity = &self.identity;
         let spool = SpoolSettings {
-            directory: "/state/spool".into(),
+            directory: PathBuf::from(self.state).join("spool"),
             recipients: ["X26ABC1", "X26ABC2"]
                 .map(|id| (MailboxId::new(id).unwrap(), vec![identity.to_public().to_string()]))
                 .into(),
@@ -108,7 +111,7 @@ impl Machine {
             key,
             index: Box::new(self.index.clone()),
             settings: StoreSettings {
-                directory: "/state".into(),
+                directory: self.state.into(),
                 segment_bytes: self.segment_bytes,
                 strict: self.strict.clone(),
                 checkpoint_rows: 10,
