@@ -101,12 +101,12 @@ fn marker(house: &House, mailbox: &str) -> (PathBuf, PathBuf) {
 
 fn unmount(house: &House, mailbox: &str) {
     let (marker, away) = marker(house, mailbox);
-    fs::rename(marker, away).expect("the folder is ours");
+    rustix::fs::rename(marker, away).expect("the folder is ours");
 }
 
 fn mount(house: &House, mailbox: &str) {
     let (marker, away) = marker(house, mailbox);
-    fs::rename(away, marker).expect("the folder is ours");
+    rustix::fs::rename(away, marker).expect("the folder is ours");
 }
 
 /// Each delivery set aside, with its reason.
@@ -219,7 +219,7 @@ fn a_restored_state_holds_what_was_not_settled_and_publishes_nothing_twice() {
     daemon.stop_in_order();
     house.meshd(&["journal", "verify"]).expect_done();
     // What the original took in after the backup is in neither journal alone.
-    fs::rename(house.state(), house.path("before")).expect("the folder is ours");
+    rustix::fs::rename(house.state(), house.path("before")).expect("the folder is ours");
 }
 
 #[test]
@@ -241,8 +241,8 @@ fn a_later_journal_says_what_was_settled_and_the_rest_goes_on() {
     daemon.stop_in_order();
     house.meshd(&["journal", "verify"]).expect_done();
     // The restored journal knows all that either daemon acknowledged: the house looks at the end.
-    fs::rename(house.state(), house.path("before")).expect("the folder is ours");
-    fs::rename(house.path("restored"), house.state()).expect("the folder is ours");
+    rustix::fs::rename(house.state(), house.path("before")).expect("the folder is ours");
+    rustix::fs::rename(house.path("restored"), house.state()).expect("the folder is ours");
 }
 
 #[test]

@@ -12,12 +12,12 @@ fn mail_sealed_for_the_old_identity_comes_out_under_the_new_one() {
     let house = House::new();
     house.set_up();
     let marker = (house.output().join(".meshd-output"), house.output().join("away"));
-    fs::rename(&marker.0, &marker.1).expect("the folder is ours");
+    rustix::fs::rename(&marker.0, &marker.1).expect("the folder is ours");
     house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
     let daemon = house.start();
     house.wait_until_all_acknowledged(PATIENCE);
     daemon.stop_in_order();
-    fs::rename(&marker.1, &marker.0).expect("the folder is ours");
+    rustix::fs::rename(&marker.1, &marker.0).expect("the folder is ours");
 
     let text = |name: &str| fs::read_to_string(house.path(name)).expect("it is ours");
     let new = house.path("new").display().to_string();
