@@ -21,7 +21,7 @@ use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
 use crate::ports::store::{
-    Acted, FoundAside, FoundGroups, NotAllowed, Note, Order, QueuePage, Queued, SetAsidePage, Store,
+    Acted, Extent, FoundAside, FoundGroups, NotAllowed, Note, Order, Pin, QueuePage, Queued, SetAsidePage, Store,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -170,6 +170,20 @@ impl Operations for Desk {
 
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool> {
         Box::pin(self.monitors.accept(of, by, why))
+    }
+
+    fn pin(&self, by: Operator) -> Told<'_, Pin> {
+        let reply = self.store.pin(by);
+        Box::pin(async move {
+            let pin = reply.await?;
+            tracing::info!(user = by.0, head = pin.extent.head, "a backup begins: nothing leaves the spool meanwhile");
+            Ok(pin)
+        })
+    }
+
+    fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()> {
+        tracing::info!(user = by.0, head = extent.head, "a backup is whole");
+        self.store.note(Note::BackupEnded { sequence: extent.sequence, by })
     }
 
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {

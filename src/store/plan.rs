@@ -114,6 +114,10 @@ impl Committer {
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
+            Command::Pin(by) => {
+                self.record(moment, &Event::BackupBegun { by })?;
+                Ok(Planned::Pinned)
+            }
             Command::Barrier => Ok(Planned::Done),
         }
     }
@@ -370,6 +374,7 @@ fn noted(note: Note) -> Event {
         Note::Configured { sha256 } => Event::Configured { sha256 },
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
+        Note::BackupEnded { sequence, by } => Event::BackupEnded { sequence, by },
         Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },

@@ -87,6 +87,9 @@ impl Standing {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::BackupBegun { .. }
+            | Event::BackupEnded { .. }
+            | Event::Restored { .. }
             | Event::AuditRead { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }

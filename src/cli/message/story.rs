@@ -131,6 +131,9 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::Configured { .. }
         | Event::Suspended { .. }
         | Event::Resumed { .. }
+        | Event::BackupBegun { .. }
+        | Event::BackupEnded { .. }
+        | Event::Restored { .. }
         | Event::AuditRead { .. }
         | Event::MailboxSuspended { .. }
         | Event::MailboxResumed { .. }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::wire::{Answer, Ask, LONGEST_RESPONSE, Refusal, Request, Response, VERSION};
+use crate::ports::store::Extent;
 
 /// The daemon answers from memory or one index page.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,9 +40,38 @@ pub enum AskError {
 
 /// Asks one question over the socket at `path`.
 pub fn ask(path: &Path, question: Ask) -> Result<Answer, AskError> {
-    let stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
-    let response = exchange(stream, question).map_err(|error| failed(path, error))?;
+    let mut stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
+    let response = exchange(&mut stream, question).map_err(|error| failed(path, error))?;
     Ok(response.result?)
+}
+
+/// Asks the daemon to keep everything in place for a backup, until what is returned is dropped.
+pub fn pin(path: &Path) -> Result<(Extent, Held), AskError> {
+    let mut stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
+    let response = exchange(&mut stream, Ask::Pin).map_err(|error| failed(path, error))?;
+    let Answer::Pinned(extent) = response.result? else {
+        return Err(failed(path, io::ErrorKind::InvalidData.into()));
+    };
+    Ok((extent, Held { stream, path: path.to_path_buf() }))
+}
+
+/// A connection that keeps a daemon's state in place.
+#[derive(Debug)]
+pub struct Held {
+    stream: UnixStream,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Everything is copied. An error says that the daemon ended meanwhile: what was copied may not fit together.
+    pub fn whole(mut self) -> Result<(), AskError> {
+        let response = exchange(&mut self.stream, Ask::BackupWhole).map_err(|error| failed(&self.path, error))?;
+        if response.result? == Answer::BackupNoted {
+            Ok(())
+        } else {
+            Err(failed(&self.path, io::ErrorKind::InvalidData.into()))
+        }
+    }
 }
 
 fn refused(path: &Path, error: io::Error) -> AskError {
@@ -64,7 +94,7 @@ fn failed(path: &Path, error: io::Error) -> AskError {
     }
 }
 
-fn exchange(mut stream: UnixStream, question: Ask) -> io::Result<Response> {
+fn exchange(stream: &mut UnixStream, question: Ask) -> io::Result<Response> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(&Request { version: VERSION, ask: question })?;

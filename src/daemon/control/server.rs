@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ use super::wire::{
 };
 use crate::domain::operator::Operator;
 use crate::ports::operations::Operations;
-use crate::ports::store::{Act, Order, QueuePage, SetAsidePage};
+use crate::ports::store::{Act, Order, Pin, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
 
@@ -89,9 +90,18 @@ impl Control {
             match accepted {
                 Ok((stream, _)) => {
                     let (operations, groups) = (Arc::clone(&operations), Arc::clone(&self.groups));
+                    let stop = stop.clone();
                     connections.spawn(async move {
                         let answered = timeout(PATIENCE, converse(stream, &groups, &*operations)).await;
-                        if let Ok(Err(error)) = answered {
+                        let ended = match answered {
+                            Ok(Ok(Some(backup))) => tokio::select! {
+                                () = stop.cancelled() => Ok(()),
+                                ended = backup.last(&*operations) => ended,
+                            },
+                            Ok(Err(error)) => Err(error),
+                            Ok(Ok(None)) | Err(_) => Ok(()),
+                        };
+                        if let Err(error) = ended {
                             tracing::debug!(%error, "a control connection broke off");
                         }
                         drop(permit);
@@ -110,31 +120,69 @@ impl Control {
     }
 }
 
-async fn converse(stream: UnixStream, groups: &Groups, operations: &dyn Operations) -> io::Result<()> {
+/// A backup that someone makes over this connection.
+struct Backup {
+    pin: Pin,
+    by: Operator,
+    reading: BufReader<Take<OwnedReadHalf>>,
+    writing: OwnedWriteHalf,
+}
+
+impl Backup {
+    /// Lasts until whoever makes it says that it is whole, or is gone; it may take hours.
+    async fn last(mut self, operations: &dyn Operations) -> io::Result<()> {
+        self.reading.get_mut().set_limit(LONGEST_REQUEST);
+        let mut line = Vec::new();
+        self.reading.read_until(b'\n', &mut line).await?;
+        let Ok(Request { version: VERSION, ask: Ask::BackupWhole }) = serde_json::from_slice(&line) else {
+            tracing::warn!(user = self.by.0, "a backup was given up");
+            return Ok(());
+        };
+        let noted = operations.backup_ended(self.pin.extent.clone(), self.by).await;
+        let result = noted.map(|()| Answer::BackupNoted).map_err(|halt| Refusal::Halted(halt.to_string()));
+        respond(&mut self.writing, result).await
+    }
+}
+
+/// Answers one request. A backup that it began is returned.
+async fn converse(stream: UnixStream, groups: &Groups, operations: &dyn Operations) -> io::Result<Option<Backup>> {
     let peer = stream.peer_cred()?;
     let asker = Asker { user: peer.uid(), group: peer.gid() };
     let (reading, mut writing) = stream.into_split();
     let mut line = Vec::new();
-    BufReader::new(reading.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
+    let mut reading = BufReader::new(reading.take(LONGEST_REQUEST));
+    reading.read_until(b'\n', &mut line).await?;
+    let mut pinned = None;
     let result = match groups.may(asker, rustix::process::geteuid().as_raw()) {
         May::Nothing => Err(Refusal::NotPermitted),
-        May::Look => answer(&line, Err(Refusal::MayOnlyLook { group: groups.operate.clone() }), operations).await,
-        May::Act => answer(&line, Ok(Operator(asker.user)), operations).await,
+        May::Look => {
+            answer(&line, Err(Refusal::MayOnlyLook { group: groups.operate.clone() }), operations, &mut pinned).await
+        }
+        May::Act => answer(&line, Ok(Operator(asker.user)), operations, &mut pinned).await,
     };
     if let Err(refusal @ (Refusal::NotPermitted | Refusal::MayOnlyLook { .. })) = &result {
         tracing::warn!(user = asker.user, %refusal, "refused a user on the control socket");
     }
-    let mut response = serde_json::to_vec(&Response { version: VERSION, result })?;
-    response.push(b'\n');
-    writing.write_all(&response).await?;
-    writing.shutdown().await
+    respond(&mut writing, result).await?;
+    if let Some((pin, by)) = pinned {
+        return Ok(Some(Backup { pin, by, reading, writing }));
+    }
+    writing.shutdown().await?;
+    Ok(None)
 }
 
-/// `operator` is who asks, or why they may not act.
+async fn respond(writing: &mut OwnedWriteHalf, result: Result<Answer, Refusal>) -> io::Result<()> {
+    let mut response = serde_json::to_vec(&Response { version: VERSION, result })?;
+    response.push(b'\n');
+    writing.write_all(&response).await
+}
+
+/// `operator` is who asks, or why they may not act; what they have pinned is put into `pinned`.
 async fn answer(
     line: &[u8],
     operator: Result<Operator, Refusal>,
     operations: &dyn Operations,
+    pinned: &mut Option<(Pin, Operator)>,
 ) -> Result<Answer, Refusal> {
     let request: Request = serde_json::from_slice(line).map_err(|_| Refusal::NotUnderstood { speaks: VERSION })?;
     if request.version != VERSION {
@@ -153,6 +201,13 @@ async fn answer(
             operations.queue(page).await.map(Answer::Queue).map_err(halted)
         }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
+        Ask::Pin => {
+            let by = operator?;
+            let (pin, _) = pinned.insert((operations.pin(by).await.map_err(halted)?, by));
+            Ok(Answer::Pinned(pin.extent.clone()))
+        }
+        // It follows a pin on the same connection, and is nothing by itself.
+        Ask::BackupWhole => Err(Refusal::NotUnderstood { speaks: VERSION }),
         // What was asked for goes to the journal: no words but our own (I8).
         Ask::Trace(wanted) | Ask::Audit(wanted) if !wanted.kinds.iter().all(|kind| KINDS.contains(&kind.as_str())) => {
             Err(Refusal::NotUnderstood { speaks: VERSION })

@@ -25,7 +25,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 43] = [
+pub const KINDS: [&str; 46] = [
     "run",
     "started",
     "stopping",
@@ -64,6 +64,9 @@ pub const KINDS: [&str; 43] = [
     "configured",
     "suspended",
     "resumed",
+    "backup-begun",
+    "backup-ended",
+    "restored",
     "audit-read",
     "mailbox-suspended",
     "mailbox-resumed",
@@ -379,6 +382,25 @@ pub enum Event {
         /// Why, in their words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<Remark>,
+    },
+    /// A backup begins, of everything up to the commit that this record belongs to.
+    BackupBegun {
+        /// Who makes it.
+        by: Operator,
+    },
+    /// It is whole.
+    BackupEnded {
+        /// Sequence of the last record in it.
+        sequence: u64,
+        /// Who made it.
+        by: Operator,
+    },
+    /// The state was restored from a backup: a new epoch begins. Once more if a crash came before its beginning was whole.
+    Restored {
+        /// Sequence of the last record in the backup.
+        backup: u64,
+        /// A later state of the journal was taken over, so that what follows the backup counts.
+        later: bool,
     },
     /// Someone read the journal: the record is durable before they were given anything.
     AuditRead {

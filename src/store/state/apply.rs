@@ -170,6 +170,9 @@ impl State {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::BackupBegun { .. }
+            | Event::BackupEnded { .. }
+            | Event::Restored { .. }
             | Event::AuditRead { .. }
             | Event::Alarmed { .. } => {}
         }

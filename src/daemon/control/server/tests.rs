@@ -1,14 +1,15 @@
 use std::io::{Read, Write};
+use std::sync::LazyLock;
 
 use super::*;
-use crate::daemon::control::client::{AskError, ask};
+use crate::daemon::control::client::{AskError, ask, pin};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{Phase, Status, Told};
-use crate::ports::store::{Acted, FoundAside, FoundGroups, Halt, NotAllowed, Queued};
+use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -58,6 +59,14 @@ impl Operations for Parrot {
         Box::pin(async move { Ok(of.monitor.as_str() == format!("of-{}", by.0)) })
     }
 
+    fn pin(&self, by: Operator) -> Told<'_, Pin> {
+        Box::pin(async move { Ok(Pin::new(extent(by.0), Arc::clone(&PINS))) })
+    }
+
+    fn backup_ended(&self, ended: Extent, by: Operator) -> Told<'_, ()> {
+        Box::pin(async move { if ended == extent(by.0) { Ok(()) } else { Err(Halt("another backup".into())) } })
+    }
+
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {
         Box::pin(async move { Ok(Err(Unreadable(format!("traced {wanted}")))) })
     }
@@ -77,6 +86,19 @@ impl Operations for Parrot {
     fn journal_head(&self) -> Told<'_, String> {
         Box::pin(async { Ok("1:00".into()) })
     }
+}
+
+/// To one who begins no backup.
+async fn answer(line: &[u8], by: Result<Operator, Refusal>, operations: &dyn Operations) -> Result<Answer, Refusal> {
+    super::answer(line, by, operations, &mut None).await
+}
+
+/// One clone of it for each pin that lives.
+static PINS: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
+
+fn extent(user: u32) -> Extent {
+    let head = "9:00".into();
+    Extent { head, sequence: user.into(), segment: 1, segment_bytes: 2, volume: 3, volume_bytes: 4 }
 }
 
 /// Runs `ask` against a served socket.
@@ -255,4 +277,20 @@ fn a_daemon_that_listens_and_says_nothing_is_told_from_one_that_is_gone() {
     assert!(matches!(error, AskError::Silent(_)), "{error}");
     assert!(error.to_string().contains("did not answer"), "{error}");
     assert!(error.to_string().contains("within 5 s"), "{error}");
+}
+
+#[test]
+fn a_pin_lives_as_long_as_its_connection() {
+    while_served(|path| {
+        let (given, held) = pin(path).expect("it is given");
+        assert_eq!((given, Arc::strong_count(&PINS)), (extent(rustix::process::geteuid().as_raw()), 2));
+        held.whole().expect("nothing came between");
+        let (_, held) = pin(path).expect("it is given again");
+        drop(held);
+        let begun = std::time::Instant::now();
+        while Arc::strong_count(&PINS) > 1 {
+            assert!(begun.elapsed() < PATIENCE, "whoever asked is gone, and the pin is not");
+            std::thread::yield_now();
+        }
+    });
 }

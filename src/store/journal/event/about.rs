@@ -66,7 +66,10 @@ impl Event {
             Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
                 About { by: Some(*by), ..at(mailbox) }
             }
-            Self::Resumed { by, .. } | Self::AuditRead { by, .. } => About { by: Some(*by), ..About::default() },
+            Self::Resumed { by, .. }
+            | Self::AuditRead { by, .. }
+            | Self::BackupBegun { by }
+            | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Begun | Turn::Raised | Turn::Cleared | Turn::Ended, .. }
             | Self::Run { .. }
@@ -79,6 +82,7 @@ impl Event {
             | Self::SegmentRemoved { .. }
             | Self::ClockStep { .. }
             | Self::Configured { .. }
+            | Self::Restored { .. }
             | Self::Suspended { .. } => About::default(),
         }
     }

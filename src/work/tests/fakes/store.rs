@@ -10,13 +10,14 @@ use super::{Calls, FakeClock, START, lock};
 use crate::domain::course::Handling;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, Known, Lease,
-    LeaseWish, NotAllowed, Note, Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -228,6 +229,9 @@ impl Store for FakeStore {
         done(())
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_here()
+    }
+    fn pin(&self, _: Operator) -> Reply<Pin> {
         not_here()
     }
     fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
