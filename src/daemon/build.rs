@@ -145,7 +145,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         clock: Arc::clone(&clock),
         chance,
         timings: Arc::new(metrics.clone()),
-        settings: WorkSettings { workers, ..WorkSettings::default() },
+        settings: WorkSettings { workers, looks_for_patients: config.audit.patients, ..WorkSettings::default() },
     };
     Ok(House {
         clock,

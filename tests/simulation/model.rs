@@ -192,6 +192,7 @@ impl Model {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
+            | Event::Concerns { .. }
             | Event::Alarmed { .. } => Ok(()),
         }
     }

@@ -90,6 +90,7 @@ impl Standing {
             | Event::AuditRead { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
+            | Event::Concerns { .. }
             | Event::Alarmed { .. } => return,
         };
         self.text = text;

@@ -23,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) acknowledged: bool,
     /// Its bytes are as MESH served them, since they did not decode: dead at its acceptance.
     pub(crate) as_served: bool,
+    /// The journal says whom it concerns.
+    pub(crate) is_told: bool,
     /// How it failed or why it was deferred, the last time.
     pub(crate) last: Option<Reason>,
 }
