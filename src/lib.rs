@@ -75,7 +75,8 @@
 //!   nothing. It changes everything else, or nothing.
 //! - **The log has no level below debug**, and no line of another library below a warning: the trace of an HTTP library
 //!   quotes headers.
-//! - **`[features] allow` has only words with an effect**: none about synthetic NHS numbers, while nothing reads any.
+//! - **`[features] allow` has only words with an effect**: none about synthetic NHS numbers, which are looked for like
+//!   any other.
 //! - **The unit wants the mounts of its outputs and does not require them** (`systemd/output.conf`): one share that is
 //!   away must not keep all other mail from coming in.
 //! - **The outputs fence a restored state, not only its journal**: it publishes to no root before the root was adopted, and

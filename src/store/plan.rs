@@ -15,6 +15,7 @@ use super::state::{Place, RefusedRow, Row};
 use crate::domain::course::Handling;
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
 use crate::ports::spool::{Spool as _, SpoolError};
 use crate::ports::store::{Delivery, Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal};
@@ -100,9 +101,13 @@ impl Committer {
                 None => Ok(not_leased(id)),
             },
             Command::Settle(lease, settlement) => {
-                let (id, handling) = lease.redeem();
+                let (id, handling, patients) = lease.redeem();
                 match self.working(id)? {
-                    Some(_) => {
+                    Some(row) => {
+                        if let Some(patients) = patients.filter(|patients| !row.is_told && !patients.is_none()) {
+                            let event = self.concerned(id, &patients);
+                            self.record(moment, &event)?;
+                        }
                         let event = self.settled(moment, id, *settlement, handling);
                         self.done(moment, &event)
                     }
@@ -320,6 +325,11 @@ impl Committer {
         }
         let first = self.state.first_waiting(self.index.as_ref(), mailbox)?;
         Ok(first.is_none_or(|first| first.delivery.id == id))
+    }
+
+    fn concerned(&self, id: DeliveryId, found: &Patients) -> Event {
+        let patients = found.numbers.iter().map(|number| self.key.patient(number)).collect();
+        Event::Concerns { id, patients, more: found.more }
     }
 
     fn settled(

@@ -214,6 +214,7 @@ impl Nature {
             | Event::Repeated { .. }
             | Event::Forgotten { .. }
             | Event::Working { .. }
+            | Event::Concerns { .. }
             | Event::Staged { .. }
             | Event::Discarded { .. }
             | Event::Released { .. }

@@ -93,6 +93,7 @@ impl Standing {
             | Event::AuditRead { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
+            | Event::Concerns { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => return,
         };

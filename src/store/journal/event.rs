@@ -10,6 +10,7 @@ mod members;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::course::Handling;
+use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::monitor::{MonitorId, Turn};
@@ -25,7 +26,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 46] = [
+pub const KINDS: [&str; 47] = [
     "run",
     "started",
     "stopping",
@@ -37,6 +38,7 @@ pub const KINDS: [&str; 46] = [
     "forgotten",
     "working",
     "suspect",
+    "concerns",
     "staged",
     "delivered",
     "discarded",
@@ -151,6 +153,17 @@ pub enum Event {
         id: DeliveryId,
         /// It was alone, on the same boot: its own doing.
         died_alone: bool,
+    },
+    /// Whom a delivery's message may be about, by the NHS numbers in it: told once, before it is settled. A person who
+    /// puts it back to work has it told again.
+    Concerns {
+        /// Which.
+        id: DeliveryId,
+        /// The keyed digest of each number.
+        patients: Vec<ContentDigest>,
+        /// There are, or may be, more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        more: bool,
     },
     /// Outputs are whole in staging and about to be renamed.
     Staged {

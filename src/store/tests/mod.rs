@@ -2,6 +2,7 @@
 
 mod acts;
 mod compact;
+mod concerns;
 mod dedupe;
 mod desk;
 mod epoch;

@@ -48,6 +48,7 @@ impl Event {
             | Self::Abandoned { mailbox, message } => About { message: Some(message), ..at(mailbox) },
             Self::Acknowledged { id }
             | Self::Suspect { id, .. }
+            | Self::Concerns { id, .. }
             | Self::Staged { id, .. }
             | Self::Delivered { id, .. }
             | Self::Discarded { id, .. }

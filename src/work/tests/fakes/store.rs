@@ -12,6 +12,7 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
+use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
@@ -33,6 +34,7 @@ struct Shelf {
     rows: BTreeMap<DeliveryId, (Delivery, Place)>,
     settled: Vec<(DeliveryId, Settlement)>,
     handled: Vec<Option<Box<Handling>>>,
+    patients: Vec<Option<Patients>>,
     sequence: u64,
     halts_on_staged: bool,
 }
@@ -73,6 +75,11 @@ impl FakeStore {
     /// What each settlement says was done.
     pub(in crate::work::tests) fn handled(&self) -> Vec<Option<Box<Handling>>> {
         lock(&self.shelf).handled.clone()
+    }
+
+    /// Whom each settled message names.
+    pub(in crate::work::tests) fn patients(&self) -> Vec<Option<Patients>> {
+        lock(&self.shelf).patients.clone()
     }
 
     pub(in crate::work::tests) fn delivery(&self, id: u64) -> Delivery {
@@ -171,7 +178,7 @@ impl Store for FakeStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> Reply<()> {
-        let (id, handling) = lease.redeem();
+        let (id, handling, patients) = lease.redeem();
         self.calls.add(format!("settle {id}"));
         let mut shelf = lock(&self.shelf);
         let now = self.clock.wall();
@@ -197,6 +204,7 @@ impl Store for FakeStore {
         }
         shelf.settled.push((id, settlement));
         shelf.handled.push(handling);
+        shelf.patients.push(patients);
         self.commit(&mut shelf);
         done(())
     }
