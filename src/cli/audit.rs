@@ -31,6 +31,8 @@ pub(super) enum Audit {
 Asks the running daemon, which notes in the journal who read what. It takes who may act: root,
 the daemon's own user and members of control.operate_group.
 With a mailbox alone, only records that name it are found; with a message or a delivery, all.
+With NHS numbers, the records are found that connect a delivery with one of them. The numbers
+stay in this command: it needs to read keys.hmac, and asks for keyed digests.
 
 Examples:
   meshd audit find --message 20260105093012123456_0A1B2C
@@ -58,10 +60,11 @@ impl Audit {
 
 impl Find {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let socket = context.load()?.config.control.socket;
+        let loaded = context.load()?;
+        let wanted = self.filter.search(&loaded)?;
         let mut left = self.count;
         let mut last = None;
-        for_each_record(&socket, self.filter.search(), Ask::Audit, |record| {
+        for_each_record(&loaded.config.control.socket, wanted, Ask::Audit, |record| {
             context.out.line(if self.json { json_line(&record)? } else { text_line(&record) })?;
             left -= 1;
             last = Some(record.sequence);

@@ -79,6 +79,14 @@ impl Loaded {
         }
     }
 
+    /// The key of keyed digests alone.
+    pub fn digest_key(&self) -> Result<DigestKey, Finding> {
+        let secret = self.config.keys.hmac.read(credentials().as_deref());
+        let secret =
+            secret.map_err(|error| self.finding("keys.hmac", error.to_string(), "a secret that we can read"))?;
+        Ok(DigestKey::new(secret.expose_secret().as_bytes()))
+    }
+
     /// The identities in an age key file; each mailbox must be sealed for at least one, or its mail could not be read.
     fn identities(&self, file: &SecretString, findings: &mut Vec<Finding>) -> Vec<SecretString> {
         let Some(identities) = age_identities(file) else {

@@ -95,6 +95,13 @@ impl Hasher {
 #[serde(transparent)]
 pub struct ContentDigest(pub String);
 
+impl ContentDigest {
+    /// Whether it has the form of one.
+    pub fn is_sound(&self) -> bool {
+        self.0.len() == 64 && self.0.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    }
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

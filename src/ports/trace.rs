@@ -6,9 +6,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::time::Timestamp;
+
+/// People looked for at once: a request has its bounds.
+pub const MOST_PATIENTS: usize = 20;
 
 /// Which records are wanted. What is left out does not matter; all that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +32,9 @@ pub struct Search {
     pub until: Option<Timestamp>,
     /// Of one of these kinds, by the word in the member `e`. Empty: of any.
     pub kinds: Vec<String>,
+    /// Records that say that a message concerns one of these people: the keyed digests of their NHS numbers, at most
+    /// [`MOST_PATIENTS`]. Empty: of anyone.
+    pub patients: Vec<ContentDigest>,
     /// From this sequence on.
     pub from: u64,
     /// Up to this sequence.
@@ -47,6 +54,13 @@ pub enum By {
 }
 
 impl Search {
+    /// No words but our own: what is asked for goes to the journal (I8).
+    pub fn is_sound(&self, kinds: &[&str]) -> bool {
+        self.kinds.iter().all(|kind| kinds.contains(&kind.as_str()))
+            && self.patients.len() <= MOST_PATIENTS
+            && self.patients.iter().all(ContentDigest::is_sound)
+    }
+
     /// It asks for one message, and not for whatever is in the journal.
     pub fn is_about_a_message(&self) -> bool {
         self.delivery.is_some() || self.message.is_some()
@@ -66,6 +80,7 @@ impl fmt::Display for Search {
         if !self.kinds.is_empty() {
             words.push(format!("kinds {}", self.kinds.join(" ")));
         }
+        words.extend(self.patients.iter().map(|patient| format!("patient {}", patient.0)));
         words.push(format!("from record {}", self.from.max(1)));
         words.extend(self.to.map(|to| format!("to record {to}")));
         f.write_str(&words.join(", "))

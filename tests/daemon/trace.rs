@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use meshd::simulator::house::Plan;
 use meshd::simulator::mail::mixed;
+use meshd::simulator::message::Draft;
+use meshd::simulator::payload::Payload;
 use serde_json::Value;
 
 use crate::PATIENCE;
@@ -66,4 +68,42 @@ fn the_whole_story_of_a_message_is_told_and_reading_the_journal_is_journalled() 
     let stopped = house.meshd(&["message", "show", message]);
     assert_eq!(stopped.code, Some(69), "{stopped:?}");
     house.meshd(&["journal", "verify"]).expect_done();
+}
+
+#[test]
+fn messages_about_a_person_are_found_by_whoever_has_the_key_and_the_number_is_nowhere() {
+    const NUMBER: &str = "9990000018";
+    let house = House::build(Plan::default());
+    house.set_up();
+    let about = |number: u64| match number {
+        1 => "a letter about 999 000 0018, and nobody else".to_owned(),
+        _ => format!("a letter {number} about nobody"),
+    };
+    house.offer(3, |number| {
+        let mail = Draft::data("X26ABC9", "LETTERS", Payload::plain(about(number)));
+        mail.ready().expect("synthetic mail is well made")
+    });
+    let daemon = house.start();
+    daemon.wait_for("the mail to come out", PATIENCE, || house.published().len() == 3);
+    daemon.wait_for("it to be settled", PATIENCE, || found(&house, &["--kind", "delivered"]).len() == 3);
+
+    house.write("numbers", &format!("{NUMBER}\n"));
+    let numbers = house.path("numbers");
+    let of_them = ["--nhs-number-file", numbers.to_str().expect("a path of letters")];
+    let concerns = found(&house, &of_them);
+    let delivered = found(&house, &["--kind", "delivered"]);
+    assert_eq!(concerns.len(), 1, "{concerns:?}");
+    assert!(delivered.iter().any(|record| record["event"]["id"] == concerns[0]["event"]["id"]), "{concerns:?}");
+    house.write("numbers", "9990000026\n");
+    assert!(found(&house, &of_them).is_empty(), "another person");
+    house.write("numbers", &format!("{NUMBER}\n9990000019\n"));
+    let wrong = house.meshd(&[&["audit", "find"][..], &of_them].concat());
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("line 2"), "{wrong:?}");
+    assert!(!wrong.stderr.contains("9990000019"), "{wrong:?}");
+    fs::set_permissions(&numbers, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    assert_eq!(house.meshd(&[&["audit", "find"][..], &of_them].concat()).code, Some(1), "anyone may read the numbers");
+    daemon.stop_in_order();
+    for (path, bytes) in house.kept_in_clear() {
+        assert!(!bytes.windows(NUMBER.len()).any(|some| some == NUMBER.as_bytes()), "{}", path.display());
+    }
 }

@@ -51,13 +51,14 @@ enum Format {
 
 impl Export {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let socket = context.load()?.config.control.socket;
+        let loaded = context.load()?;
+        let wanted = self.filter.search(&loaded)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.out);
         let file = file.with_context(|| format!("make {}", self.out.display()))?;
         let mut writer = Writer::new(BufWriter::new(file), self.format);
         let written = || {
             writer.begin()?;
-            for_each_record(&socket, self.filter.search(), Ask::Audit, |record| {
+            for_each_record(&loaded.config.control.socket, wanted, Ask::Audit, |record| {
                 writer.add(&record)?;
                 Ok(ControlFlow::Continue(()))
             })?;

@@ -1,14 +1,23 @@
 //! Which records `meshd audit` is asked for.
 
+use std::path::PathBuf;
+
+use anyhow::anyhow;
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use secrecy::ExposeSecret as _;
+
+use super::super::Failure;
 use super::super::message::mailbox;
+use crate::config::{Loaded, SecretRef};
+use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::nhs_number::NhsNumber;
 use crate::domain::operator::Operator;
 use crate::domain::time::Timestamp;
-use crate::ports::trace::{By, Search};
+use crate::ports::trace::{By, MOST_PATIENTS, Search};
 use crate::store::journal::event::KINDS;
 
 /// All that are given must hold.
@@ -35,6 +44,9 @@ pub(super) struct Filter {
     /// Of this kind; may be given several times
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(KINDS), hide_possible_values = true)]
     kind: Vec<String>,
+    /// That say that a message concerns one of these people: a file of NHS numbers, one on a line
+    #[arg(long, value_name = "FILE")]
+    nhs_number_file: Option<PathBuf>,
     /// From this record on
     #[arg(long, value_name = "SEQUENCE", default_value_t = 1)]
     from: u64,
@@ -45,10 +57,26 @@ pub(super) struct Filter {
 
 impl Filter {
     /// As the daemon is asked.
-    pub(super) fn search(self) -> Search {
-        let Self { message, delivery, mailbox, by, since, until, kind: kinds, from, to } = self;
-        Search { delivery, message, mailbox, by, since, until, kinds, from, to, lives: Vec::new() }
+    pub(super) fn search(self, loaded: &Loaded) -> Result<Search, Failure> {
+        let Self { message, delivery, mailbox, by, since, until, kind: kinds, nhs_number_file, from, to } = self;
+        let patients = nhs_number_file.map_or(Ok(Vec::new()), |file| patients(file, loaded))?;
+        Ok(Search { delivery, message, mailbox, by, since, until, kinds, patients, from, to, lives: Vec::new() })
     }
+}
+
+/// The keyed digests under which the journal knows these people. The numbers stay here; whoever cannot read `keys.hmac`
+/// cannot ask.
+fn patients(file: PathBuf, loaded: &Loaded) -> Result<Vec<ContentDigest>, Failure> {
+    let name = file.display().to_string();
+    let text = SecretRef::File(file).read(None).map_err(anyhow::Error::from)?;
+    let numbers = NhsNumber::list(text.expose_secret()).map_err(|error| anyhow!("{name}: {error}"))?;
+    match numbers.len() {
+        1..=MOST_PATIENTS => {}
+        0 => return Err(anyhow!("{name}: expected NHS numbers, one on a line").into()),
+        many => return Err(anyhow!("{name}: {many} numbers, and at most {MOST_PATIENTS} can be looked for").into()),
+    }
+    let key = loaded.digest_key().map_err(|finding| Failure::Configuration(vec![finding]))?;
+    Ok(numbers.iter().map(|number| key.patient(number)).collect())
 }
 
 fn message(text: &str) -> Result<MessageId, String> {

@@ -208,8 +208,7 @@ async fn answer(
         }
         // It follows a pin on the same connection, and is nothing by itself.
         Ask::BackupWhole => Err(Refusal::NotUnderstood { speaks: VERSION }),
-        // What was asked for goes to the journal: no words but our own (I8).
-        Ask::Trace(wanted) | Ask::Audit(wanted) if !wanted.kinds.iter().all(|kind| KINDS.contains(&kind.as_str())) => {
+        Ask::Trace(wanted) | Ask::Audit(wanted) if !wanted.is_sound(&KINDS) => {
             Err(Refusal::NotUnderstood { speaks: VERSION })
         }
         Ask::Trace(wanted) if !wanted.is_about_a_message() => Err(Refusal::TooWide),

@@ -20,7 +20,7 @@ use std::time::Duration;
 use super::event::{About, Event};
 use super::segment::{Name, Raw, Reader, Trouble};
 use super::{Head, at, segments};
-use crate::domain::digest::hex;
+use crate::domain::digest::{ContentDigest, hex};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::ports::disk::Disk;
 use crate::ports::store::Halt;
@@ -157,7 +157,9 @@ impl Hunt {
         let Self { wanted, lives, needles } = self;
         let ids = lives.iter().map(|life| life.0.to_string());
         let mailbox = wanted.mailbox.as_ref().filter(|_| !wanted.is_about_a_message());
-        let texts = wanted.message.iter().map(ToString::to_string).chain(mailbox.map(ToString::to_string));
+        let patients = wanted.patients.iter().filter(|_| !wanted.is_about_a_message()).map(|patient| patient.0.clone());
+        let texts =
+            wanted.message.iter().map(ToString::to_string).chain(mailbox.map(ToString::to_string)).chain(patients);
         *needles = ids.chain(texts).map(String::into_bytes).collect();
     }
 
@@ -203,7 +205,13 @@ impl Hunt {
             Some(By::Daemon) => about.by.is_none(),
             Some(By::Operator(operator)) => about.by == Some(operator),
         };
-        Ok(is_about && is_in_time && is_by)
+        Ok(is_about && is_in_time && is_by && self.concerns(&event))
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        let wanted = &self.wanted.patients;
+        let names_one = |patients: &[ContentDigest]| patients.iter().any(|patient| wanted.contains(patient));
+        wanted.is_empty() || matches!(event, Event::Concerns { patients, .. } if names_one(patients))
     }
 
     fn is_of_mailbox(&self, about: About<'_>) -> bool {
