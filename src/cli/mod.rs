@@ -18,6 +18,7 @@ mod man;
 mod message;
 mod monitor;
 mod output;
+mod own_file;
 mod pages;
 mod pipeline;
 mod print;
