@@ -203,6 +203,7 @@ impl Model {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
+            | Event::Revealed { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => Ok(()),
         }

@@ -177,6 +177,7 @@ impl Nature {
             Event::Accepted(_) => nature(Class::Import, "C", "0"),
             Event::Refused { .. } => nature(Class::Import, "C", "4"),
             Event::Delivered { .. } => nature(Class::Export, "R", "0"),
+            Event::Revealed { .. } => nature(Class::Object, "R", "0"),
             Event::AuditRead { .. } => nature(Class::AuditLogUsed, "R", "0"),
             Event::Run { .. }
             | Event::Started { .. }

@@ -88,6 +88,7 @@ impl Standing {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
+            | Event::Revealed { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
             | Event::Alarmed { .. }

@@ -39,9 +39,14 @@ pub enum AskError {
 
 /// Asks one question over the socket at `path`.
 pub fn ask(path: &Path, question: Ask) -> Result<Answer, AskError> {
+    ask_for_bytes(path, question).map(|(answer, _)| answer)
+}
+
+/// The same, with what follows the answer. It may end early: the answer says how much there should be.
+pub fn ask_for_bytes(path: &Path, question: Ask) -> Result<(Answer, impl Read), AskError> {
     let stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
-    let response = exchange(stream, question).map_err(|error| failed(path, error))?;
-    Ok(response.result?)
+    let (response, rest) = exchange(stream, question).map_err(|error| failed(path, error))?;
+    Ok((response.result?, rest))
 }
 
 fn refused(path: &Path, error: io::Error) -> AskError {
@@ -64,13 +69,14 @@ fn failed(path: &Path, error: io::Error) -> AskError {
     }
 }
 
-fn exchange(mut stream: UnixStream, question: Ask) -> io::Result<Response> {
+fn exchange(mut stream: UnixStream, question: Ask) -> io::Result<(Response, impl Read)> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(&Request { version: VERSION, ask: question })?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut response = Vec::new();
-    BufReader::new(stream.take(LONGEST_RESPONSE)).read_until(b'\n', &mut response)?;
-    Ok(serde_json::from_slice(&response)?)
+    let mut reader = BufReader::new(stream);
+    (&mut reader).take(LONGEST_RESPONSE).read_until(b'\n', &mut response)?;
+    Ok((serde_json::from_slice(&response)?, reader))
 }

@@ -21,7 +21,8 @@ use super::wire::{
     Answer, Ask, LARGEST_PAGE, LONGEST_REQUEST, MOST_ACTS, Outcome, Refusal, Request, Response, VERSION,
 };
 use crate::domain::operator::Operator;
-use crate::ports::operations::Operations;
+use crate::ports::operations::{Operations, Reveal};
+use crate::ports::spool::Payload;
 use crate::ports::store::{Act, Order, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
@@ -31,6 +32,9 @@ const MOST_CONNECTIONS: usize = 16;
 
 /// A side that is slower than this, asking or reading, is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A payload goes out in pieces of this, bytes.
+const PIECE: usize = 64 * 1024;
 
 /// The bound socket.
 pub(in crate::daemon) struct Control {
@@ -89,9 +93,9 @@ impl Control {
             match accepted {
                 Ok((stream, _)) => {
                     let (operations, groups) = (Arc::clone(&operations), Arc::clone(&self.groups));
+                    let stop = stop.clone();
                     connections.spawn(async move {
-                        let answered = timeout(PATIENCE, converse(stream, &groups, &*operations)).await;
-                        if let Ok(Err(error)) = answered {
+                        if let Err(error) = serve_one(stream, &groups, &*operations, stop).await {
                             tracing::debug!(%error, "a control connection broke off");
                         }
                         drop(permit);
@@ -110,10 +114,64 @@ impl Control {
     }
 }
 
-async fn converse(stream: UnixStream, groups: &Groups, operations: &dyn Operations) -> io::Result<()> {
+/// An answer, and the payload that follows it.
+struct Given {
+    answer: Answer,
+    payload: Option<Payload>,
+}
+
+impl From<Answer> for Given {
+    fn from(answer: Answer) -> Self {
+        Self { answer, payload: None }
+    }
+}
+
+async fn serve_one(
+    mut stream: UnixStream,
+    groups: &Groups,
+    operations: &dyn Operations,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    if let Some(payload) = timeout(PATIENCE, converse(&mut stream, groups, operations)).await?? {
+        // A stop waits for no giant: whoever gets less than was said knows that it is not whole.
+        stop.run_until_cancelled(send(payload, &mut stream)).await.unwrap_or(Ok(()))?;
+    }
+    stream.shutdown().await
+}
+
+/// Sends a payload in the memory of a piece, as fast as it is read.
+async fn send(payload: Payload, stream: &mut UnixStream) -> io::Result<()> {
+    let mut reader = unblocked(move || payload.reader()).await?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count;
+        (reader, piece, count) = unblocked(move || {
+            let count = reader.read(&mut piece)?;
+            Ok((reader, piece, count))
+        })
+        .await?;
+        if count == 0 {
+            return Ok(());
+        }
+        timeout(PATIENCE, stream.write_all(&piece[..count])).await??;
+    }
+}
+
+/// Reads off the threads that serve. A payload that does not open to its end is for a person to look at.
+async fn unblocked<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).flatten();
+    read.inspect_err(|error| tracing::error!(%error, "a payload that an operator asked for does not read"))
+}
+
+/// Returns what is to follow.
+async fn converse(
+    stream: &mut UnixStream,
+    groups: &Groups,
+    operations: &dyn Operations,
+) -> io::Result<Option<Payload>> {
     let peer = stream.peer_cred()?;
     let asker = Asker { user: peer.uid(), group: peer.gid() };
-    let (reading, mut writing) = stream.into_split();
+    let (reading, mut writing) = stream.split();
     let mut line = Vec::new();
     BufReader::new(reading.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
     let result = match groups.may(asker, rustix::process::geteuid().as_raw()) {
@@ -124,10 +182,14 @@ async fn converse(stream: UnixStream, groups: &Groups, operations: &dyn Operatio
     if let Err(refusal @ (Refusal::NotPermitted | Refusal::MayOnlyLook { .. })) = &result {
         tracing::warn!(user = asker.user, %refusal, "refused a user on the control socket");
     }
+    let (result, payload) = match result {
+        Ok(Given { answer, payload }) => (Ok(answer), payload),
+        Err(refusal) => (Err(refusal), None),
+    };
     let mut response = serde_json::to_vec(&Response { version: VERSION, result })?;
     response.push(b'\n');
     writing.write_all(&response).await?;
-    writing.shutdown().await
+    Ok(payload)
 }
 
 /// `operator` is who asks, or why they may not act.
@@ -135,13 +197,13 @@ async fn answer(
     line: &[u8],
     operator: Result<Operator, Refusal>,
     operations: &dyn Operations,
-) -> Result<Answer, Refusal> {
+) -> Result<Given, Refusal> {
     let request: Request = serde_json::from_slice(line).map_err(|_| Refusal::NotUnderstood { speaks: VERSION })?;
     if request.version != VERSION {
         return Err(Refusal::NotUnderstood { speaks: VERSION });
     }
     let halted = |halt: crate::ports::store::Halt| Refusal::Halted(halt.to_string());
-    match request.ask {
+    let answer = match request.ask {
         Ask::Status => Ok(Answer::Status(Box::new(operations.status()))),
         Ask::SetAside { before, only, selection, count } => {
             let page = SetAsidePage { before, only, selection: *selection, count: count.min(LARGEST_PAGE) };
@@ -162,6 +224,13 @@ async fn answer(
         Ask::Audit(wanted) => {
             let by = operator?;
             Ok(Answer::Found(operations.audit(*wanted, by).await.map_err(halted)??))
+        }
+        Ask::Reveal { delivery, payload, why } => {
+            let wish = Reveal { delivery, payload, by: operator?, why };
+            let opened = operations.reveal(wish).await.map_err(halted)??;
+            let (envelope, length) = (Box::new(opened.envelope), opened.payload.length());
+            let payload = payload.then_some(opened.payload);
+            return Ok(Given { answer: Answer::Revealed { envelope, length }, payload });
         }
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
@@ -188,7 +257,8 @@ async fn answer(
             let outcome = |(delivery, result)| Outcome { delivery, result };
             Ok(Answer::Acted(deliveries.into_iter().zip(results).map(outcome).collect()))
         }
-    }
+    };
+    answer.map(Given::from)
 }
 
 fn is_forced(act: Act) -> bool {

@@ -114,6 +114,7 @@ impl Store for FakeStore {
             | Note::Suspended { .. }
             | Note::Resumed { .. }
             | Note::AuditRead { .. }
+            | Note::Revealed { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
             | Note::Alarmed { .. }

@@ -171,6 +171,7 @@ impl State {
             | Event::Suspended { .. }
             | Event::Resumed { .. }
             | Event::AuditRead { .. }
+            | Event::Revealed { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())
