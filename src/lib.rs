@@ -75,9 +75,14 @@
 //!   nothing. It changes everything else, or nothing.
 //! - **The log has no level below debug**, and no line of another library below a warning: the trace of an HTTP library
 //!   quotes headers.
-//! - **`[features] allow` has only words with an effect**: none about synthetic NHS numbers, while nothing reads any.
+//! - **`[features] allow` has only words with an effect**: none about synthetic NHS numbers, which are looked for like
+//!   any other.
 //! - **The unit wants the mounts of its outputs and does not require them** (`systemd/output.conf`): one share that is
 //!   away must not keep all other mail from coming in.
+//! - **The outputs fence a restored state, not only its journal**: it publishes to no root before the root was adopted, and
+//!   from then on its twin, if that still runs, publishes to it no more.
+//! - **A backup is copied by another process** than the daemon, which only keeps what is copied in place: see
+//!   [`store::backup`].
 //! - **A poll's five minutes count from its first list**, so that a long drain does not halve the rate of polls.
 
 pub mod adapters;

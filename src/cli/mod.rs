@@ -4,6 +4,7 @@
 //! colours appear on a terminal only. How a command ends is one `Exit`.
 
 mod audit;
+mod backup;
 mod check;
 mod completions;
 mod deadletter;
@@ -73,6 +74,9 @@ enum Command {
     /// Look into the spool of sealed payloads
     #[command(subcommand)]
     Spool(spool::Spool),
+    /// Back up what the daemon keeps, and restore it
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Check the journal
     #[command(subcommand)]
     Journal(journal::Journal),
@@ -160,6 +164,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Keys(keys) => keys.run(context),
         Command::Output(output) => output.run(context),
         Command::Spool(spool) => spool.run(context),
+        Command::Backup(backup) => backup.run(context),
         Command::Journal(journal) => journal.run(context),
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Message(message) => message.run(context),

@@ -27,8 +27,12 @@ Run it as the daemon's user, once for each root; run again it changes nothing.
 
 Examples:
   sudo -u meshd meshd output init
-  sudo -u meshd meshd output init /srv/mesh/X26ABC1")]
+  sudo -u meshd meshd output init /srv/mesh/X26ABC1
+  sudo -u meshd meshd output init --adopt")]
 pub(super) struct Init {
+    /// Take them from the daemon whose state this was restored from, which must have ended for good
+    #[arg(long)]
+    adopt: bool,
     /// Only these roots; without any, all that the pipelines name
     roots: Vec<PathBuf>,
 }
@@ -55,7 +59,7 @@ impl Init {
             if !wanted || done.contains(&(root.clone(), plan.layout)) {
                 continue;
             }
-            let new = NewRoot { root: &root, layout: plan.layout, group: plan.group.as_deref() };
+            let new = NewRoot { root: &root, layout: plan.layout, group: plan.group.as_deref(), adopt: self.adopt };
             let id =
                 init_root(&disk, &chance, &clock, state, new).with_context(|| format!("set up {}", root.display()))?;
             context.out.good(format_args!("{} is set up (marker {id})", root.display()))?;

@@ -222,7 +222,7 @@ fn disk() -> Arc<dyn Disk> {
     Arc::new(Real::new())
 }
 
-fn identities(file: PathBuf) -> Result<Identities, Failure> {
+pub(super) fn identities(file: PathBuf) -> Result<Identities, Failure> {
     Ok(identities_of(&SecretRef::File(file)).context("read the identity")?)
 }
 

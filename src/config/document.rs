@@ -37,6 +37,8 @@ pub(super) enum Value {
     Text(String),
     /// A whole number.
     Whole(i64),
+    /// `true` or `false`.
+    Truth(bool),
     /// Several values.
     List(Vec<Node>),
     /// Keys and values.
@@ -54,6 +56,7 @@ impl Value {
         match self {
             Self::Text(_) => "a string",
             Self::Whole(_) => "a whole number",
+            Self::Truth(_) => "true or false",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other(kind) => kind,
@@ -113,7 +116,7 @@ fn convert(value: Spanned<DeValue<'_>>, text: &str, file: &Arc<Path>) -> Node {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or(Value::Other("a number beyond 64 bits"), Value::Whole),
         DeValue::Float(_) => Value::Other("a fraction"),
-        DeValue::Boolean(_) => Value::Other("true or false"),
+        DeValue::Boolean(truth) => Value::Truth(truth),
         DeValue::Datetime(_) => Value::Other("a date"),
         DeValue::Array(items) => Value::List(items.into_iter().map(|item| convert(item, text, file)).collect()),
         DeValue::Table(table) => Value::Table(convert_table(table, text, file)),

@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::document::{Node, Place, Table, Value};
 use super::model::{
-    Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits, Log,
-    LogFormat, LogLevel, Mailbox, Mesh, Order, Pipelines, Queue, Retention, State,
+    Audit, Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits,
+    Log, LogFormat, LogLevel, Mailbox, Mesh, Order, Pipelines, Queue, Retention, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
@@ -20,6 +20,7 @@ impl Config {
         let config = Self {
             state: State::read(root.table("state")),
             journal: Journal::read(root.table("journal")),
+            audit: Audit::read(root.table("audit")),
             queue: Queue::read(root.table("queue")),
             retention: Retention::read(root.table("retention")),
             pipelines: Pipelines::read(root.table("pipelines")),
@@ -65,6 +66,14 @@ impl Journal {
         };
         keys.end();
         journal
+    }
+}
+
+impl Audit {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let audit = Self { patients: keys.or("patients", true) };
+        keys.end();
+        audit
     }
 }
 

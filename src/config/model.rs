@@ -18,6 +18,8 @@ pub struct Config {
     pub state: State,
     /// `[journal]`
     pub journal: Journal,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[queue]`
     pub queue: Queue,
     /// `[retention]`
@@ -60,6 +62,13 @@ pub struct Journal {
     pub head_interval: Period,
     /// A segment is closed at this size.
     pub segment: ByteSize,
+}
+
+/// `[audit]`: what the journal can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Keyed digests of the NHS numbers in messages go to the journal.
+    pub patients: bool,
 }
 
 /// `[queue]`: how much mail may wait inside.

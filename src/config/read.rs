@@ -99,7 +99,7 @@ impl<'a> Keys<'a> {
             notes.places.insert(name.into(), node.place.clone());
             match node.value {
                 Value::Table(written) => table = written,
-                Value::Text(_) | Value::Whole(_) | Value::List(_) | Value::Other(_) => {
+                Value::Text(_) | Value::Whole(_) | Value::Truth(_) | Value::List(_) | Value::Other(_) => {
                     notes.find_at(&node, name, format!("this is {}", node.value.kind()), "a table");
                 }
             }

@@ -91,7 +91,7 @@ impl Parts {
         for part in parents.split('.') {
             match &table.get(part)?.value {
                 Value::Table(inner) => table = inner,
-                Value::Text(_) | Value::Whole(_) | Value::List(_) | Value::Other(_) => return None,
+                Value::Text(_) | Value::Whole(_) | Value::Truth(_) | Value::List(_) | Value::Other(_) => return None,
             }
         }
         table.get(key)
@@ -102,6 +102,7 @@ fn as_json(value: &Value) -> Json {
     match value {
         Value::Text(text) => json!(text),
         Value::Whole(number) => json!(number),
+        Value::Truth(truth) => json!(truth),
         Value::List(items) => items.iter().map(|item| as_json(&item.value)).collect(),
         Value::Table(table) => table.iter().map(|(key, node)| (key.clone(), as_json(&node.value))).collect(),
         // No key takes one, so no default is one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::document::Node;
+use super::document::{Node, Value};
 use super::read::{Notes, Setting, read_text, read_whole};
 use crate::adapters::mesh::BaseUrl;
 use crate::domain::ids::MailboxId;
@@ -209,6 +209,22 @@ written_as_text! {
     String, "a string", |text| Ok::<_, String>(text.to_owned());
     MailboxId, "1 to 100 letters, digits, `_` or `-`, such as \"X26ABC1\"",
         |text| MailboxId::new(text).map_err(|_| "this is not a mailbox id");
+}
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "`true` or `false`";
+
+    fn schema() -> Json {
+        json!({ "type": "boolean" })
+    }
+
+    fn read(node: &Node, key: &str, notes: &mut Notes) -> Option<Self> {
+        let Value::Truth(truth) = node.value else {
+            notes.find(key, format!("this is {}", node.value.kind()), Self::EXPECTED);
+            return None;
+        };
+        Some(truth)
+    }
 }
 
 impl Setting for u64 {

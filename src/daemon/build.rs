@@ -150,7 +150,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         chance,
         timings: Arc::new(metrics.clone()),
         key,
-        settings: WorkSettings { workers, ..WorkSettings::default() },
+        settings: WorkSettings { workers, looks_for_patients: config.audit.patients, ..WorkSettings::default() },
     };
     Ok(House {
         clock,

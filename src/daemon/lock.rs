@@ -84,6 +84,20 @@ impl Lock {
         Ok(lock)
     }
 
+    /// Takes the lock of a state directory that is only read: the file is not changed, nor made.
+    pub fn look(directory: &Path) -> Result<Self, LockError> {
+        let path = directory.join("lock");
+        let failed = |source| LockError::Failed { path: path.clone(), source };
+        let mut file = File::open(&path).map_err(failed)?;
+        let note = read_note(&mut file).map_err(failed)?;
+        // Shared, which needs no right to write.
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(Self { file, last: LastEnd::Unknown }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held { holder: note.map(|note| note.pid), path }),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
     /// How the last run ended.
     pub fn last_end(&self) -> LastEnd {
         self.last

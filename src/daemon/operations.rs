@@ -24,7 +24,7 @@ use crate::ports::operations::{
 };
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Delivery, FoundAside, FoundGroups, Halt, NotAllowed, Note, Order, QueuePage, Queued, Selection,
+    Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Note, Order, Pin, QueuePage, Queued, Selection,
     SetAsidePage, Store,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
@@ -177,6 +177,20 @@ impl Operations for Desk {
 
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool> {
         Box::pin(self.monitors.accept(of, by, why))
+    }
+
+    fn pin(&self, by: Operator) -> Told<'_, Pin> {
+        let reply = self.store.pin(by);
+        Box::pin(async move {
+            let pin = reply.await?;
+            tracing::info!(user = by.0, head = pin.extent.head, "a backup begins: nothing leaves the spool meanwhile");
+            Ok(pin)
+        })
+    }
+
+    fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()> {
+        tracing::info!(user = by.0, head = extent.head, "a backup is whole");
+        self.store.note(Note::BackupEnded { sequence: extent.sequence, by })
     }
 
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {

@@ -119,6 +119,7 @@ impl Changed {
         let mut changed = Self::default();
         changed.restart("state", old.state == new.state);
         changed.restart("journal", old.journal == new.journal);
+        changed.restart("audit", old.audit == new.audit);
         changed.restart("queue.engine", old.queue.engine == new.queue.engine);
         changed.live("queue.limits", old.queue.limits == new.queue.limits);
         changed.live("queue.set_aside", old.queue.set_aside == new.queue.set_aside);

@@ -161,6 +161,8 @@ fault_codes! {
     SpoolUnreadable = "SPOOL-UNREADABLE",
     /// A payload that the journal says was kept, and that is not there after a crash.
     SpoolLost = "SPOOL-LOST",
+    /// The state was restored from a backup made before it was settled.
+    Restored = "RESTORED",
     /// Stable storage failed or is full.
     StoreFailed = "STORE-FAILED",
 }

@@ -101,6 +101,10 @@ steps! {
     SegmentCompress = "segment-compress",
     /// An index directory moved aside or removed. A crash leaves it for the next rebuild.
     IndexDiscard = "index-discard",
+    /// A backup written, under another name until it is whole. A crash leaves that: removed by hand, and made again.
+    BackupWrite = "backup-write",
+    /// A state directory made of a backup, and the mark of it removed. A crash leaves the mark: no daemon starts, and the restore begins anew; or the epoch does.
+    RestoreWrite = "restore-write",
     /// A payload removed at the end of its retention. A crash leaves it: removed again.
     SpoolRemove = "spool-remove",
 }

@@ -1,7 +1,7 @@
 //! What an operator may ask of the running daemon.
 //!
 //! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
-//! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes and the records that
+//! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes, a backup and the records that
 //! [`Operations::audit`] and [`Operations::reveal`] leave change anything; whoever calls them has made sure that the
 //! operator may.
 
@@ -12,7 +12,8 @@ use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::spool::Opened;
 use super::store::{
-    Acted, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, QueuePage, Queued, SetAsidePage,
+    Acted, Extent, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued,
+    SetAsidePage,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
@@ -41,6 +42,10 @@ pub trait Operations: Send + Sync {
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// Waits no longer for what a monitor missed; `false` if it has no alarm. The journal says who did it, and why.
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool>;
+    /// Notes that a backup begins, and keeps all that it copies in place while the pin lives.
+    fn pin(&self, by: Operator) -> Told<'_, Pin>;
+    /// Notes that the backup of what `extent` names is whole.
+    fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()>;
     /// What the journal has of one message: a page of it.
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
     /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.

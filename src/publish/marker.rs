@@ -14,6 +14,16 @@
 //! {"version":1,"outputs":{"/srv/mesh/X26ABC1":{"id":"0b9c8f4e-…","making":false}}}
 //! ```
 //!
+//! After a restore two members more may stand beside `id`: `"restored":true` until the root is adopted, and `"former"`,
+//! the ids that it carried before.
+//!
+//! # Restored state
+//!
+//! A state directory made of a backup may have a twin that still runs, and both would publish to the same roots. So a
+//! restored record counts as none until the operator *adopts* the root, which then carries a new marker: from that moment
+//! the root is another's to the twin, which waits. What was staged under a former marker is still in the same folder, so
+//! it is finished as if under the new one.
+//!
 //! # Guarantees
 //!
 //! [`init_root`] records, then marks, then says so: a crash at any step is finished by running it again.
@@ -82,6 +92,12 @@ pub enum MarkerError {
         /// The root.
         root: PathBuf,
     },
+    /// The record comes from a backup: another daemon may publish to the root.
+    #[error("{root} was set up by a daemon whose state this was restored from: end that daemon for good, then run `meshd output init --adopt`", root = .root.display())]
+    Restored {
+        /// The root.
+        root: PathBuf,
+    },
     /// A marker or record that cannot be understood.
     #[error("{path} cannot be understood: {why}", path = .path.display())]
     Format {
@@ -120,6 +136,21 @@ struct Record {
 struct Entry {
     id: String,
     making: bool,
+    /// From a backup, and not adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
+    /// What the marker said before the root was adopted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<String>,
+}
+
+/// How a root is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recorded {
+    /// The id in its marker.
+    pub(super) id: String,
+    /// The ids that it had before.
+    pub(super) former: Vec<String>,
 }
 
 /// A root to set up.
@@ -131,6 +162,8 @@ pub struct NewRoot<'a> {
     pub layout: Layout,
     /// Owning group of what is made; the process's own when absent.
     pub group: Option<&'a str>,
+    /// Take it from the daemon whose state this was restored from.
+    pub adopt: bool,
 }
 
 /// Sets up an output root: its folders, its record, its marker. Durable on return, which is the marker's id.
@@ -156,6 +189,17 @@ pub fn init_root(
         None => None,
     };
     let id = match (record.outputs.get(&key).cloned(), &marked) {
+        (Some(entry), Some(id)) if entry.restored && entry.id == *id => {
+            if !new.adopt {
+                return Err(MarkerError::Restored { root: root.to_owned() });
+            }
+            let adopted = Entry::adopted(entry, chance.uuid());
+            adopt(disk, clock, state_directory, &mut record, (&place, new), adopted)?
+        }
+        // A crash came between the record and the marker.
+        (Some(entry), Some(id)) if entry.making && entry.former.last() == Some(id) => {
+            adopt(disk, clock, state_directory, &mut record, (&place, new), entry)?
+        }
         (Some(entry), Some(id)) if entry.id == *id => entry.id,
         (_, Some(_)) => return Err(MarkerError::AnotherMarker { root: root.to_owned() }),
         (Some(entry), None) if entry.making => entry.id,
@@ -164,21 +208,69 @@ pub fn init_root(
     };
     make_folders(disk, &place, new)?;
     if marked.is_none() {
-        record.outputs.insert(key.clone(), Entry { id: id.clone(), making: true });
+        record.outputs.insert(key.clone(), Entry::new(id.clone()));
         write_record(disk, state_directory, &record)?;
-        write_marker(disk, root, &id, clock, new.group)?;
+        write_marker(disk, root, &id, clock, new.group, |from, to| {
+            disk.rename_no_replace(Step::MarkerWrite, from, to)
+        })?;
     }
-    if record.outputs.get(&key).is_some_and(|entry| entry.making) {
-        record.outputs.insert(key.clone(), Entry { id: id.clone(), making: false });
+    if let Some(entry) = record.outputs.get_mut(&key).filter(|entry| entry.making) {
+        entry.making = false;
         write_record(disk, state_directory, &record)?;
     }
     Ok(id)
 }
 
-/// The id recorded for `root`, a canonical path; `None` for one that is not set up, or not to its end.
-pub(super) fn recorded(disk: &dyn Disk, state_directory: &Path, root: &Path) -> Result<Option<String>, MarkerError> {
+/// Records the new id, then puts it into the marker in the place of the former one.
+fn adopt(
+    disk: &dyn Disk,
+    clock: &dyn Clock,
+    state_directory: &Path,
+    record: &mut Record,
+    (place, new): (&Place, NewRoot<'_>),
+    entry: Entry,
+) -> Result<String, MarkerError> {
+    let id = entry.id.clone();
+    record.outputs.insert(root::text(&place.root), entry);
+    write_record(disk, state_directory, record)?;
+    write_marker(disk, &place.root, &id, clock, new.group, |from, to| disk.rename(Step::MarkerWrite, from, to))?;
+    Ok(id)
+}
+
+/// Says of every recorded root that it has to be adopted before it is used. Durable on return.
+pub fn mark_restored(disk: &dyn Disk, state_directory: &Path) -> Result<(), MarkerError> {
     let mut record = read_record(disk, state_directory)?;
-    Ok(record.outputs.remove(&root::text(root)).filter(|entry| !entry.making).map(|entry| entry.id))
+    // One that was being set up carries no marker, or one that only the other daemon can tell from a stranger's.
+    record.outputs.retain(|_, entry| !entry.making);
+    if record.outputs.is_empty() {
+        return Ok(());
+    }
+    record.outputs.values_mut().for_each(|entry| entry.restored = true);
+    write_record(disk, state_directory, &record)
+}
+
+impl Entry {
+    /// Of a root that is about to carry this id.
+    fn new(id: String) -> Self {
+        Self { id, making: true, restored: false, former: Vec::new() }
+    }
+
+    /// Of one that is about to carry it in the place of the one that it has.
+    fn adopted(before: Self, id: String) -> Self {
+        let mut former = before.former;
+        former.push(before.id);
+        Self { former, ..Self::new(id) }
+    }
+}
+
+/// What is recorded for `root`, a canonical path; `None` for one that is not set up, or not to its end.
+pub(super) fn recorded(disk: &dyn Disk, state_directory: &Path, root: &Path) -> Result<Option<Recorded>, MarkerError> {
+    let mut record = read_record(disk, state_directory)?;
+    let Some(entry) = record.outputs.remove(&root::text(root)).filter(|entry| !entry.making) else { return Ok(None) };
+    if entry.restored {
+        return Err(MarkerError::Restored { root: root.to_owned() });
+    }
+    Ok(Some(Recorded { id: entry.id, former: entry.former }))
 }
 
 /// The id in the marker of `root`; `None` if there is no marker.
@@ -234,12 +326,13 @@ fn write_marker(
     id: &str,
     clock: &dyn Clock,
     group: Option<&str>,
+    rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
 ) -> Result<(), MarkerError> {
     let marker = MarkerFile { version: VERSION, id: id.to_owned(), created: clock.wall().to_string() };
     let path = root.join(MARKER);
     let temp = root.join(format!("{MARKER}.part"));
     write_whole(disk, &temp, &encode(&marker), MARKER_MODE, group)?;
-    disk.rename_no_replace(Step::MarkerWrite, &temp, &path).map_err(failed("rename to", &path))?;
+    rename(&temp, &path).map_err(failed("rename to", &path))?;
     disk.sync_folder(Step::MarkerWrite, root).map_err(failed("sync", root))
 }
 

@@ -43,7 +43,7 @@ use crate::ports::disk::Disk;
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 
 pub use backlog::Backlogs;
-pub use marker::{MARKER, MarkerError, NewRoot, RECORD, init_root};
+pub use marker::{MARKER, MarkerError, NewRoot, RECORD, init_root, mark_restored};
 pub use patient::{Patience, Patient, probe_roots};
 pub use root::{Promise, RootReport, Trial};
 pub use staging::sweep::Swept;

@@ -82,6 +82,8 @@ pub(super) fn text(canonical: &Path) -> String {
 pub(super) struct Standing {
     /// The id in its marker.
     pub(super) marker: String,
+    /// The ids that it had before it was adopted.
+    pub(super) former: Vec<String>,
     /// The files appear here, as the folder is spelled on the disk.
     pub(super) folder: PathBuf,
     /// They are made here, likewise.
@@ -137,6 +139,7 @@ impl From<MarkerError> for Trouble {
             | MarkerError::TwoSpellings { .. }
             | MarkerError::AnotherMarker { .. }
             | MarkerError::MarkerMissing { .. }
+            | MarkerError::Restored { .. }
             | MarkerError::Format { .. } => Self::away(error.to_string()),
         }
     }
@@ -149,7 +152,7 @@ pub(super) fn check(disk: &dyn Disk, state_directory: &Path, place: &Place) -> R
     let root = folder_at(disk, &place.root)?;
     match marker::found(disk, &place.root)? {
         None => return Err(Trouble::away(format!("{} has no marker: is it mounted?", place.root.display()))),
-        Some(found) if found != recorded => {
+        Some(found) if found != recorded.id => {
             return Err(Trouble::away(format!("{} carries another marker than recorded", place.root.display())));
         }
         Some(_) => {}
@@ -165,7 +168,8 @@ pub(super) fn check(disk: &dyn Disk, state_directory: &Path, place: &Place) -> R
     }
     let mount = disk.mount(&folder.path).map_err(|error| Trouble::from_io("look at the file system", &error))?;
     Ok(Standing {
-        marker: recorded,
+        marker: recorded.id,
+        former: recorded.former,
         folder: folder.path,
         staging: staging.path,
         kind: mount.kind,

@@ -180,7 +180,7 @@ impl World {
     }
 
     pub(super) fn init(&self, root: &Path, layout: Layout) -> Result<String, super::MarkerError> {
-        init_root(&*self.disk, &*self.chance, &Noon, &self.state(), NewRoot { root, layout, group: None })
+        init_root(&*self.disk, &*self.chance, &Noon, &self.state(), NewRoot { root, layout, group: None, adopt: false })
     }
 
     pub(super) fn state(&self) -> PathBuf {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Order, QueuePage, Queued, Refusal, SetAsidePage,
+    Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -41,6 +42,8 @@ pub enum Command {
     Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
+    /// A backup begins.
+    Pin(Operator),
     /// Is everything before this durable?
     Barrier,
 }
@@ -62,6 +65,8 @@ pub enum Answer {
     Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
+    /// To [`Command::Pin`].
+    Pinned(Pin),
     /// To every other.
     Done,
     /// This one command was not carried out, and left nothing behind; the store goes on.
@@ -84,6 +89,7 @@ pub(super) enum Planned {
     Groups(FoundGroups),
     Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
+    Pinned,
     Done,
     Declined(String),
 }

@@ -36,7 +36,7 @@ use crate::domain::digest::DigestKey;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::disk::Disk;
-use crate::ports::store::{Acceptance, Accepted, DroppedLeases, Halt, Known, Lease, Occupancy};
+use crate::ports::store::{Acceptance, Accepted, DroppedLeases, Extent, Halt, Known, Lease, Occupancy, Pin};
 use tokio::sync::watch;
 
 /// No commit takes more commands; a batch of the index must stay below half of sled's segment of 512 KiB.
@@ -90,6 +90,8 @@ pub struct Committer {
     pub(super) occupancy: watch::Sender<Arc<Occupancy>>,
     pub(super) index_synced: Option<Duration>,
     pub(super) halted: Option<Halt>,
+    /// One clone of it for each backup under way.
+    pub(super) pins: Arc<()>,
 }
 
 /// The moment of one commit.
@@ -112,7 +114,8 @@ impl Committer {
             return Err(halt.clone());
         }
         let planned = self.try_commit(commands).map_err(|stop| self.halt(stop))?;
-        Ok(planned.into_iter().map(|planned| planned.answer(&self.dropped)).collect())
+        let pin = || Pin::new(self.extent(), Arc::clone(&self.pins));
+        Ok(planned.into_iter().map(|planned| planned.answer(&self.dropped, pin)).collect())
     }
 
     /// Makes the index durable, at an orderly end.
@@ -138,9 +141,15 @@ impl Committer {
     }
 
     fn try_commit(&mut self, commands: Vec<Command>) -> Result<Vec<Planned>, Stop> {
-        self.roll_if_full()?;
+        // What a backup copies stays as it is.
+        let is_pinned = self.is_pinned();
+        if !is_pinned {
+            self.roll_if_full()?;
+        }
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
-        self.remove_payloads(moment)?;
+        if !is_pinned {
+            self.remove_payloads(moment)?;
+        }
         self.release_dropped(moment)?;
         let is_idle = commands.is_empty();
         let placed = self.place_small(&commands)?;
@@ -148,17 +157,43 @@ impl Committer {
         for (command, placed) in commands.into_iter().zip(placed) {
             planned.push(self.plan(moment, command, placed)?);
         }
-        if is_idle {
+        if is_idle && !is_pinned {
             self.make_room(moment)?;
             self.sweep(moment)?;
         }
         self.purge(moment)?;
         self.make_durable()?;
+        if !is_pinned {
+            self.keep_up_journal()?;
+        }
+        Ok(planned)
+    }
+
+    fn keep_up_journal(&mut self) -> Result<(), Stop> {
         self.go_on_with_checkpoint()?;
         if self.compressor.is_busy() {
             self.compressor.step()?;
         }
-        Ok(planned)
+        Ok(())
+    }
+
+    /// Whether a backup is under way.
+    fn is_pinned(&self) -> bool {
+        Arc::strong_count(&self.pins) > 1
+    }
+
+    /// Everything that is durable now.
+    fn extent(&self) -> Extent {
+        let head = self.journal.head();
+        let (volume, volume_bytes) = self.appender.last_volume().unwrap_or_default();
+        Extent {
+            head: head.to_string(),
+            sequence: head.sequence,
+            segment: self.journal.open_from(),
+            segment_bytes: self.journal.length(),
+            volume,
+            volume_bytes,
+        }
     }
 
     /// Adds a record to this commit and lets it take effect in the state. Its sequence is returned.
@@ -261,7 +296,7 @@ pub(super) fn spool_failed(error: crate::ports::spool::SpoolError) -> Halt {
 
 impl Planned {
     /// The answer. Called after the syncs and nowhere else: here alone are proofs and leases made (I1).
-    fn answer(self, dropped: &DroppedLeases) -> Answer {
+    fn answer(self, dropped: &DroppedLeases, pin: impl Fn() -> Pin) -> Answer {
         match self {
             Self::Accepted { repeated, mailbox, message, delivery } => {
                 let proof = Accepted::attest(mailbox, message, delivery);
@@ -282,6 +317,7 @@ impl Planned {
             Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
+            Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,
             Self::Declined(why) => Answer::Declined(Halt(why)),
         }

@@ -15,11 +15,12 @@ use super::command::{Answer, Command};
 use super::thread::Request;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -117,6 +118,10 @@ impl Store for Kept {
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {
         self.ask(Command::Act(order), |answer| if let Answer::Acted(acted) = answer { Some(acted) } else { None })
+    }
+
+    fn pin(&self, by: Operator) -> Reply<Pin> {
+        self.ask(Command::Pin(by), |answer| if let Answer::Pinned(pin) = answer { Some(pin) } else { None })
     }
 
     fn occupancy(&self) -> Arc<Occupancy> {

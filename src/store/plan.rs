@@ -15,6 +15,7 @@ use super::state::{Place, RefusedRow, Row};
 use crate::domain::course::Handling;
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
 use crate::ports::spool::{Spool as _, SpoolError};
 use crate::ports::store::{Delivery, Incoming, IncomingBody, Known, LeaseWish, Location, Note, Refusal};
@@ -100,9 +101,13 @@ impl Committer {
                 None => Ok(not_leased(id)),
             },
             Command::Settle(lease, settlement) => {
-                let (id, handling) = lease.redeem();
+                let (id, handling, patients) = lease.redeem();
                 match self.working(id)? {
-                    Some(_) => {
+                    Some(row) => {
+                        if let Some(patients) = patients.filter(|patients| !row.is_told && !patients.is_none()) {
+                            let event = self.concerned(id, &patients);
+                            self.record(moment, &event)?;
+                        }
                         let event = self.settled(moment, id, *settlement, handling);
                         self.done(moment, &event)
                     }
@@ -114,6 +119,10 @@ impl Committer {
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
+            Command::Pin(by) => {
+                self.record(moment, &Event::BackupBegun { by })?;
+                Ok(Planned::Pinned)
+            }
             Command::Barrier => Ok(Planned::Done),
         }
     }
@@ -318,6 +327,11 @@ impl Committer {
         Ok(first.is_none_or(|first| first.delivery.id == id))
     }
 
+    fn concerned(&self, id: DeliveryId, found: &Patients) -> Event {
+        let patients = found.numbers.iter().map(|number| self.key.patient(number)).collect();
+        Event::Concerns { id, patients, more: found.more }
+    }
+
     fn settled(
         &self,
         moment: Moment,
@@ -370,6 +384,7 @@ fn noted(note: Note) -> Event {
         Note::Configured { sha256 } => Event::Configured { sha256 },
         Note::Suspended { pipeline, code } => Event::Suspended { pipeline, code },
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
+        Note::BackupEnded { sequence, by } => Event::BackupEnded { sequence, by },
         Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
         Note::Revealed { id, payload, by, why } => Event::Revealed { id, payload, by, why },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },

@@ -8,7 +8,8 @@
 //! 3. What was in work when the run before ended becomes a suspect, unless that run stopped in order. One that was in
 //!    work alone, on the same boot of the machine, in a run that the store itself did not halt, has a death of its
 //!    own; at two it is a dead letter.
-//! 4. Volumes no record names are removed: they hold only what was never acknowledged. One that holds what the journal
+//! 4. If the state was restored from a backup, a new epoch begins before anything else: see [`super::epoch`].
+//! 5. Volumes no record names are removed: they hold only what was never acknowledged. One that holds what the journal
 //!    says was accepted, and the index does not know, stays. A large message that was
 //!    taken over but never recorded is fetched again, and taken over in its place; if MESH has it no more, it goes later.
 //!
@@ -22,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::committer::{Committer, Moment, Stop, halted_mark, spool_failed};
+use super::epoch::Mark;
 use super::index::keys::{self, kind};
 use super::index::{Index, IndexError, Order};
 use super::journal::compress::Compressor;
@@ -53,6 +55,11 @@ impl Committer {
     pub fn open(parts: StoreParts) -> Result<Self, Halt> {
         let StoreParts { disk, clock, key, spool: (spool, appender), mut index, settings } = parts;
         let directory = settings.directory.join("journal");
+        let restored = Mark::read(disk.as_ref(), &settings.directory)?;
+        if restored.as_ref().is_some_and(|mark| !mark.whole) {
+            let state = settings.directory.display();
+            return Err(Halt(format!("{state} is half restored: run `meshd backup restore` again")));
+        }
         let (journal, found) = Journal::open(disk.clone(), &directory, &settings.boot, clock.wall())?;
         let (mut state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
         state.keep_order(settings.strict.clone());
@@ -70,7 +77,8 @@ impl Committer {
         let mut lost = Vec::new();
         while let Some(record) = records.read()? {
             seen.note(record.frame.sequence, &record.event);
-            if record.frame.sequence > settled {
+            // What a restored spool has not is told by where its backup ended.
+            if record.frame.sequence > settled && restored.is_none() {
                 lost.extend(lost_by(&appender, record)?);
             }
         }
@@ -100,8 +108,9 @@ impl Committer {
             occupancy,
             index_synced: None,
             halted: None,
+            pins: Arc::new(()),
         };
-        match committer.begin_run(found.tail_cut, rebuilt, lost) {
+        match committer.begin_run(found.tail_cut, rebuilt, lost, restored) {
             Ok(()) => Ok(committer),
             Err(Stop::Halt(halt)) => Err(halt),
             Err(Stop::Index(error)) => {
@@ -111,8 +120,18 @@ impl Committer {
         }
     }
 
-    fn begin_run(&mut self, tail_cut: Option<Event>, rebuilt: Option<String>, lost: Vec<Lost>) -> Result<(), Stop> {
+    fn begin_run(
+        &mut self,
+        tail_cut: Option<Event>,
+        rebuilt: Option<String>,
+        lost: Vec<Lost>,
+        restored: Option<Mark>,
+    ) -> Result<(), Stop> {
         let moment = Moment { stamp: self.time.stamp(), now: self.time.now() };
+        // Before orphans are looked for: volumes that groups go back to are none.
+        if let Some(mark) = &restored {
+            self.begin_epoch(moment, mark)?;
+        }
         self.remove_orphan_volumes()?;
         if let Some(event) = tail_cut {
             self.record(moment, &event)?;
@@ -141,10 +160,16 @@ impl Committer {
         for lost in lost {
             match lost {
                 Lost::Payload(ids) => ids.into_iter().try_for_each(|id| self.hold_lost(moment, id))?,
-                Lost::Copy { ids, from, to } => self.move_back(moment, ids, from, to)?,
+                Lost::Copy { ids, from, to } => {
+                    tracing::error!(volume = to.volume, "the disk lost a moved group that it had said was durable");
+                    self.move_back(moment, ids, from, to)?;
+                }
             }
         }
         self.make_durable()?;
+        if restored.is_some() {
+            Mark::remove(self.disk.as_ref(), &self.settings.directory)?;
+        }
         if halted.is_some() {
             self.disk
                 .remove(Step::StateDirectory, &mark)
@@ -171,7 +196,7 @@ impl Committer {
     }
 
     /// The copy is lost, but what it was made from is not.
-    fn move_back(
+    pub(super) fn move_back(
         &mut self,
         moment: Moment,
         ids: Vec<DeliveryId>,
@@ -186,7 +211,6 @@ impl Committer {
             there.extend(is_there.then_some(id));
         }
         if !there.is_empty() {
-            tracing::error!(volume = to.volume, "the disk lost a moved group that it had said was durable: moved back");
             self.record(moment, &Event::Moved { ids: there, from: to, to: from })?;
         }
         Ok(())

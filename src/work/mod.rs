@@ -16,6 +16,7 @@
 
 mod away;
 mod lanes;
+mod patients;
 mod round;
 mod scheduler;
 mod sealed;
@@ -84,6 +85,8 @@ pub struct WorkSettings {
     pub rest: Backoff,
     /// How long everything rests when our own machine is short of something.
     pub local_pause: Duration,
+    /// A message that is opened is searched for NHS numbers, whose keyed digests go to the journal.
+    pub looks_for_patients: bool,
 }
 
 impl Default for WorkSettings {
@@ -96,6 +99,7 @@ impl Default for WorkSettings {
             defer: Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(5 * 60) },
             rest: Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(5) },
             local_pause: Duration::from_secs(5),
+            looks_for_patients: true,
         }
     }
 }

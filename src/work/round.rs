@@ -10,6 +10,7 @@ use crate::domain::course::{Handling, milliseconds};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
 use crate::domain::output::{OutputPlan, OutputState, Progress};
+use crate::domain::patients::Patients;
 use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::Limits;
 use crate::ports::clock::Chance;
@@ -31,6 +32,8 @@ pub(super) struct Round {
     pub(super) opened: Option<Opened>,
     /// What its pipeline raised an alarm about.
     pub(super) alarms: Vec<FaultCode>,
+    /// Whom its message names, if it was opened.
+    pub(super) patients: Option<Patients>,
     /// Decided without any output, or before one.
     pub(super) end: Option<End>,
 }
@@ -71,6 +74,7 @@ impl Round {
             slots,
             opened: None,
             alarms: Vec::new(),
+            patients: None,
             end,
         }
     }
@@ -85,6 +89,19 @@ impl Round {
         handling.staging = self.staging.map(milliseconds);
         handling.publishing = self.publishing.map(milliseconds);
         Some(handling)
+    }
+
+    /// Whom its message names, for the journal. A payload that could not be made ready and is tried again is told of
+    /// then: more of it may be readable.
+    pub(super) fn concerned(&mut self, settlement: &Settlement) -> Option<Patients> {
+        let is_tried_again = match settlement {
+            Settlement::Retry { .. } | Settlement::Defer { .. } | Settlement::Release => true,
+            Settlement::Delivered(_) | Settlement::Discarded(_) | Settlement::Held { .. } | Settlement::Dead { .. } => {
+                false
+            }
+        };
+        let is_unready = matches!(self.end, Some(End::Fault(_)));
+        self.patients.take().filter(|_| !(is_tried_again && is_unready))
     }
 
     /// Its pipeline's alarms, for the journal.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
+use super::patients;
 use super::round::{End, Round, Slot};
 use super::sealed::{Closed, Sealed};
 use super::wave::{Standing, Waves};
@@ -19,6 +20,7 @@ use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
 use crate::domain::monitor::Sighting;
 use crate::domain::output::{Progress, Publication};
+use crate::domain::patients::Patients;
 use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::{Facts, Letter, Message, Outcome, Pipeline, Pipelines};
 use crate::ports::clock::{Chance, Clock};
@@ -104,7 +106,7 @@ impl Desk {
     /// Runs the pipeline, unless an earlier round's decision stands, and opens the payload if an output needs it.
     fn decide(&self, round: &mut Round) -> Result<(), Halt> {
         let is_begun = round.is_begun();
-        let Round { lease, pipeline, handling, limits, slots, opened, alarms, end, .. } = round;
+        let Round { lease, pipeline, handling, limits, slots, opened, alarms, patients, end, .. } = round;
         let sealed = Sealed::new(&*self.spool, lease);
         let letter: &dyn Letter = if end.is_some() { &Closed } else { &sealed };
         let mut message = Message::new(Facts::of(&lease.delivery), letter);
@@ -136,9 +138,13 @@ impl Desk {
         }
         let is_wanted = unstaged.is_some() && end.is_none();
         let changed = message.into_changed();
-        if let Some(mut letter) = sealed.end()?.filter(|_| is_wanted) {
+        if let Some(mut letter) = sealed.end()? {
             letter.payload = changed.unwrap_or(letter.payload);
-            *opened = Some(letter);
+            if self.settings.looks_for_patients {
+                let found = guarded(|| patients::named(&letter));
+                *patients = Some(found.unwrap_or(Patients { more: true, ..Patients::default() }));
+            }
+            *opened = Some(letter).filter(|_| is_wanted);
         }
         Ok(())
     }
@@ -278,6 +284,7 @@ impl Desk {
             notes.extend(round.alarms());
             let settlement = self.verdict(&round, &mut notes);
             round.lease.handling = round.handled();
+            round.lease.patients = round.concerned(&settlement);
             let (delivery, pipeline) = (round.lease.delivery.clone(), round.pipeline);
             replies.push(self.store.settle(round.lease, settlement.clone()));
             settled.push((delivery, pipeline, settlement));

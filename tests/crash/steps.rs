@@ -33,6 +33,8 @@ enum Way {
     OrphanedVolume,
     /// The disk is near its floor, so that what was delivered goes before its time, and dead letters are moved together.
     NearTheFloor,
+    /// A backup is made, and restored.
+    Backup,
 }
 
 /// The way to each step. Without a wildcard: a new step needs one.
@@ -70,6 +72,7 @@ fn way(step: Step) -> Way {
         Step::Checkpoint | Step::SegmentCompress => Way::Flood,
         Step::SpoolRemove => Way::OrphanedVolume,
         Step::GroupMove => Way::NearTheFloor,
+        Step::BackupWrite | Step::RestoreWrite => Way::Backup,
     }
 }
 
@@ -84,6 +87,7 @@ fn also(way: Way) -> &'static [Step] {
         | Way::DamagedIndex
         | Way::Init
         | Way::Flood
+        | Way::Backup
         | Way::OrphanedVolume => &[],
     }
 }
@@ -140,23 +144,89 @@ fn at_the_very_first_start() {
 fn while_outputs_are_set_up_at_every_pass() {
     assert_eq!(way(Step::MarkerWrite), Way::Init);
     for side in SIDES {
-        let mut passes = 0;
-        loop {
+        let passes = crash_at_every_pass(Step::MarkerWrite, side, |crash_at| {
             let scene = Scene::bare(Plan::default());
             scene.house.set_up_without_output();
-            let crash_at = format!("{}:{side}:{}", Step::MarkerWrite.as_str(), passes + 1);
-            let ended = scene.house.command().args(["output", "init"]).env("MESHD_CRASH_AT", &crash_at).output();
-            if ended.expect("the program runs").status.success() {
-                break;
+            let ended = scene.house.command().args(["output", "init"]).env("MESHD_CRASH_AT", crash_at).output();
+            let is_done = ended.expect("the program runs").status.success();
+            if !is_done {
+                let again = scene.house.meshd(&["output", "init"]);
+                assert_eq!(again.code, Some(0), "{crash_at}: {}", again.stderr);
+                let checked = scene.house.meshd(&["check"]);
+                assert_eq!(checked.code, Some(0), "{crash_at}: {}", checked.stderr);
             }
-            passes += 1;
-            let again = scene.house.meshd(&["output", "init"]);
-            assert_eq!(again.code, Some(0), "{crash_at}: {}", again.stderr);
-            let checked = scene.house.meshd(&["check"]);
-            assert_eq!(checked.code, Some(0), "{crash_at}: {}", checked.stderr);
-        }
+            is_done
+        });
         assert!(passes > 1, "{} was not reached", Step::MarkerWrite.as_str());
     }
+}
+
+#[test]
+fn while_a_backup_is_made_at_every_pass() {
+    assert_eq!(way(Step::BackupWrite), Way::Backup);
+    let scene = Scene::new(Plan::default());
+    scene.offer(mixed_batch(0));
+    scene.recover(Times::Once).expect("nothing crashes yet");
+    let identity = scene.house.path("backup-identity");
+    let recipient = scene.house.meshd(&["keys", "generate", "--output", &identity.to_string_lossy()]).expect_done();
+    let (backup, part) = (scene.house.path("backup"), scene.house.path("backup.part"));
+    let daemon = scene.house.start();
+    for side in SIDES {
+        let passes = crash_at_every_pass(Step::BackupWrite, side, |crash_at| {
+            let create = ["backup", "create", "--to", &backup.to_string_lossy(), "--recipient", recipient.trim()];
+            let ended = scene.house.command().args(create).env("MESHD_CRASH_AT", crash_at).output();
+            let is_done = ended.expect("the program runs").status.success();
+            // Under its own name there is a whole one or none.
+            if backup.exists() {
+                let verify = ["backup", "verify", &backup.to_string_lossy(), "--identity", &identity.to_string_lossy()];
+                scene.house.meshd(&verify).expect_done();
+                fs::remove_file(&backup).expect("the folder is ours");
+            }
+            drop(fs::remove_file(&part));
+            is_done
+        });
+        assert!(passes > 3, "{} was not reached", Step::BackupWrite.as_str());
+    }
+    daemon.stop_in_order();
+}
+
+#[test]
+fn while_a_backup_is_restored_at_every_pass() {
+    assert_eq!(way(Step::RestoreWrite), Way::Backup);
+    let scene = Scene::new(Plan::default());
+    let identity = scene.house.path("backup-identity");
+    let recipient = scene.house.meshd(&["keys", "generate", "--output", &identity.to_string_lossy()]).expect_done();
+    let backup = scene.house.path("backup");
+    let daemon = scene.house.start();
+    let create = ["backup", "create", "--to", &backup.to_string_lossy(), "--recipient", recipient.trim()];
+    scene.house.meshd(&create).expect_done();
+    daemon.stop_in_order();
+    for side in SIDES {
+        let to = scene.house.path(&format!("restored-{side}"));
+        let (from, to_text, identity) = (backup.to_string_lossy(), to.to_string_lossy(), identity.to_string_lossy());
+        let restore = ["backup", "restore", &*from, "--to", &*to_text, "--identity", &*identity];
+        let passes = crash_at_every_pass(Step::RestoreWrite, side, |crash_at| {
+            let ended = scene.house.command().args(restore).env("MESHD_CRASH_AT", crash_at).output();
+            let is_done = ended.expect("the program runs").status.success();
+            if !is_done {
+                // Again without a crash: it begins anew, unless the crash came after its last word.
+                let again = scene.house.meshd(&restore);
+                assert!(again.code == Some(0) || again.stderr.contains("not empty"), "{crash_at}: {}", again.stderr);
+                fs::remove_dir_all(&to).expect("the folder is ours");
+            }
+            is_done
+        });
+        assert!(passes > 3, "{} was not reached", Step::RestoreWrite.as_str());
+    }
+}
+
+/// Has `run` crash at each pass of a step until it says that it came through; how often it crashed is returned.
+fn crash_at_every_pass(step: Step, side: &str, mut run: impl FnMut(&str) -> bool) -> u32 {
+    let mut passes = 0;
+    while !run(&format!("{}:{side}:{}", step.as_str(), passes + 1)) {
+        passes += 1;
+    }
+    passes
 }
 
 /// Runs every case of the steps that this way leads to, and names all that failed.
@@ -215,6 +285,7 @@ fn plan(way: Way) -> Plan {
         | Way::Restart
         | Way::LeftInStaging
         | Way::DamagedIndex
+        | Way::Backup
         | Way::Init => Plan::default(),
     }
 }
@@ -240,7 +311,7 @@ fn prepare(scene: &Scene, way: Way, seed: u64) -> Result<(), String> {
     };
     scene.offer(mixed_batch(seed));
     match way {
-        Way::Mail | Way::FirstStart | Way::Init => Ok(()),
+        Way::Mail | Way::FirstStart | Way::Init | Way::Backup => Ok(()),
         Way::OrphanedVolume => reach("group-write:after:1"),
         Way::NearTheFloor => {
             // Most of their volume is others', so much of it between them that they are in no group together.

@@ -1,6 +1,7 @@
 //! The real program against the simulated far side: what operators do, from keys to an orderly stop.
 
 mod backlog;
+mod backup;
 mod certificate;
 mod consumer;
 mod desk;
@@ -16,6 +17,7 @@ mod online;
 mod place;
 mod reload;
 mod rest;
+mod rotation;
 mod trace;
 
 use std::fs;

@@ -53,6 +53,8 @@ const OUTSIDE: &[(Step, &str)] = &[
         Step::GroupMove,
         "a sealed group, a sync and a record in the order walked for a new one; tests/simulation moves groups",
     ),
+    (Step::BackupWrite, "a copy of what is durable, elsewhere"),
+    (Step::RestoreWrite, "an operator's command before a first start, or that start's last word: both are done again"),
     (Step::SpoolRemove, "retention: long after the disposition, and the promises end with it"),
 ];
 

@@ -58,6 +58,8 @@ pub(crate) struct Model {
     pub(crate) numbers: Vec<u64>,
     /// What operators did.
     pub(crate) acts: u64,
+    /// A restored state's epoch begins: until the run does, mail is held and moved wherever it stands.
+    begins_epoch: bool,
     /// Mailboxes whose deliveries are handled in the order of acceptance.
     strict: BTreeSet<MailboxId>,
     /// Mailboxes that operators have rest.
@@ -146,6 +148,24 @@ impl Model {
                 let alone = self.life(id)?.stands == Stands::Working { alone: true };
                 self.go(id, "released", WORKING, if alone { Stands::Suspect } else { Stands::Queued })
             }
+            Event::Restored { .. } => {
+                self.begins_epoch = true;
+                Ok(())
+            }
+            Event::Run { .. } => {
+                self.begins_epoch = false;
+                Ok(())
+            }
+            Event::Held { id, .. } if self.begins_epoch => {
+                let stands = self.life(id)?.stands;
+                let may = match stands {
+                    Stands::Queued | Stands::Working { .. } | Stands::Suspect | Stands::Held | Stands::Dead(_) => true,
+                    Stands::Delivered | Stands::Discarded | Stands::GivenUp | Stands::Replayed | Stands::Purged => {
+                        false
+                    }
+                };
+                self.go(id, "held", if may { std::slice::from_ref(&stands) } else { WORKING }, Stands::Held)
+            }
             Event::Held { id, .. } => self.go(id, "held", WORKING, Stands::Held),
             Event::Dead { id, cause, .. } => self.go(id, "dead", WORKING, Stands::Dead(cause)),
             Event::Purged { id, .. } => {
@@ -188,7 +208,6 @@ impl Model {
                 Ok(())
             }
             Event::Repeated { .. }
-            | Event::Run { .. }
             | Event::Started { .. }
             | Event::Stopping
             | Event::Stopped
@@ -202,8 +221,11 @@ impl Model {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::BackupBegun { .. }
+            | Event::BackupEnded { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
+            | Event::Concerns { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => Ok(()),
         }
@@ -250,8 +272,10 @@ impl Model {
     }
 
     fn moved(&mut self, id: DeliveryId, from: GroupPlace, to: GroupPlace) -> Result<(), String> {
+        let begins_epoch = self.begins_epoch;
         let life = self.life(id)?;
-        if matches!(life.stands, Stands::Working { .. } | Stands::Replayed | Stands::Purged) {
+        let is_in_work = matches!(life.stands, Stands::Working { .. }) && !begins_epoch;
+        if is_in_work || matches!(life.stands, Stands::Replayed | Stands::Purged) {
             return Err(format!("{id} is {:?}, and was moved", life.stands));
         }
         match &mut life.location {

@@ -176,7 +176,9 @@ impl Nature {
         match event {
             Event::Accepted(_) => nature(Class::Import, "C", "0"),
             Event::Refused { .. } => nature(Class::Import, "C", "4"),
-            Event::Delivered { .. } => nature(Class::Export, "R", "0"),
+            Event::Delivered { .. } | Event::BackupBegun { .. } | Event::BackupEnded { .. } => {
+                nature(Class::Export, "R", "0")
+            }
             Event::Revealed { .. } => nature(Class::Object, "R", "0"),
             Event::AuditRead { .. } => nature(Class::AuditLogUsed, "R", "0"),
             Event::Run { .. }
@@ -191,6 +193,7 @@ impl Nature {
             | Event::Listed { .. }
             | Event::Configured { .. }
             | Event::Resumed { .. }
+            | Event::Restored { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
             | Event::Monitor { turn: Turn::Begun | Turn::Cleared | Turn::Accepted { .. } | Turn::Ended, .. } => {
@@ -212,6 +215,7 @@ impl Nature {
             | Event::Repeated { .. }
             | Event::Forgotten { .. }
             | Event::Working { .. }
+            | Event::Concerns { .. }
             | Event::Staged { .. }
             | Event::Discarded { .. }
             | Event::Released { .. }

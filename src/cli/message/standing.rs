@@ -87,10 +87,14 @@ impl Standing {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::BackupBegun { .. }
+            | Event::BackupEnded { .. }
+            | Event::Restored { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
+            | Event::Concerns { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => return,
         };

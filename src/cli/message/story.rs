@@ -119,6 +119,10 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             ids.iter().map(|id| line(at, Some(*id), text.clone())).collect()
         }
         Event::PartsRemoved { id } => one(id, "its chunks left the spool".into()),
+        Event::Concerns { id, patients, more } => {
+            let more = if *more { " or more" } else { "" };
+            one(id, format!("it names {}{more} NHS numbers", patients.len()))
+        }
         Event::Alarmed { id, pipeline, code } => one(id, format!("pipeline {pipeline} raised an alarm: {code}")),
         Event::Run { .. }
         | Event::Started { .. }
@@ -135,6 +139,9 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::Configured { .. }
         | Event::Suspended { .. }
         | Event::Resumed { .. }
+        | Event::BackupBegun { .. }
+        | Event::BackupEnded { .. }
+        | Event::Restored { .. }
         | Event::AuditRead { .. }
         | Event::MailboxSuspended { .. }
         | Event::MailboxResumed { .. }

@@ -25,6 +25,7 @@ fn compare(schema: &Json, value: &Json, path: &str, found: &mut Vec<String>) {
                 "array" => value.is_array(),
                 "string" => value.is_string(),
                 "integer" => value.is_i64(),
+                "boolean" => value.is_boolean(),
                 other => panic!("the type {other}"),
             },
             "enum" => rule.as_array().expect("a list").contains(value),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::wire::{Answer, Ask, LONGEST_RESPONSE, Refusal, Request, Response, VERSION};
+use crate::ports::store::Extent;
 
 /// The daemon answers from memory or one index page.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,9 +45,42 @@ pub fn ask(path: &Path, question: Ask) -> Result<Answer, AskError> {
 
 /// The same, with what follows the answer. It may end early: the answer says how much there should be.
 pub fn ask_for_bytes(path: &Path, question: Ask) -> Result<(Answer, impl Read), AskError> {
-    let stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
-    let (response, rest) = exchange(stream, question).map_err(|error| failed(path, error))?;
-    Ok((response.result?, rest))
+    let mut stream = connect(path)?;
+    let response = exchange(&mut stream, question).map_err(|error| failed(path, error))?;
+    Ok((response.result?, stream))
+}
+
+/// Asks the daemon to keep everything in place for a backup, until what is returned is dropped.
+pub fn pin(path: &Path) -> Result<(Extent, Held), AskError> {
+    let mut stream = connect(path)?;
+    let response = exchange(&mut stream, Ask::Pin).map_err(|error| failed(path, error))?;
+    let Answer::Pinned(extent) = response.result? else {
+        return Err(failed(path, io::ErrorKind::InvalidData.into()));
+    };
+    Ok((extent, Held { stream, path: path.to_path_buf() }))
+}
+
+/// A connection that keeps a daemon's state in place.
+#[derive(Debug)]
+pub struct Held {
+    stream: BufReader<UnixStream>,
+    path: PathBuf,
+}
+
+impl Held {
+    /// Everything is copied. An error says that the daemon ended meanwhile: what was copied may not fit together.
+    pub fn whole(mut self) -> Result<(), AskError> {
+        let response = exchange(&mut self.stream, Ask::BackupWhole).map_err(|error| failed(&self.path, error))?;
+        if response.result? == Answer::BackupNoted {
+            Ok(())
+        } else {
+            Err(failed(&self.path, io::ErrorKind::InvalidData.into()))
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<BufReader<UnixStream>, AskError> {
+    UnixStream::connect(path).map(BufReader::new).map_err(|error| refused(path, error))
 }
 
 fn refused(path: &Path, error: io::Error) -> AskError {
@@ -69,14 +103,13 @@ fn failed(path: &Path, error: io::Error) -> AskError {
     }
 }
 
-fn exchange(mut stream: UnixStream, question: Ask) -> io::Result<(Response, impl Read)> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(stream: &mut BufReader<UnixStream>, question: Ask) -> io::Result<Response> {
+    stream.get_ref().set_read_timeout(Some(PATIENCE))?;
+    stream.get_ref().set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(&Request { version: VERSION, ask: question })?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    stream.get_mut().write_all(&line)?;
     let mut response = Vec::new();
-    let mut reader = BufReader::new(stream);
-    (&mut reader).take(LONGEST_RESPONSE).read_until(b'\n', &mut response)?;
-    Ok((serde_json::from_slice(&response)?, reader))
+    stream.take(LONGEST_RESPONSE).read_until(b'\n', &mut response)?;
+    Ok(serde_json::from_slice(&response)?)
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,7 +24,7 @@ use super::wire::{
 use crate::domain::operator::Operator;
 use crate::ports::operations::{Operations, Reveal};
 use crate::ports::spool::Payload;
-use crate::ports::store::{Act, Order, QueuePage, SetAsidePage};
+use crate::ports::store::{Act, Order, Pin, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
 
@@ -114,15 +115,23 @@ impl Control {
     }
 }
 
-/// An answer, and the payload that follows it.
+/// An answer, and what outlasts it.
 struct Given {
     answer: Answer,
-    payload: Option<Payload>,
+    then: Option<Then>,
+}
+
+/// What outlasts an answer.
+enum Then {
+    /// A backup that someone makes over this connection.
+    Backup(Pin, Operator),
+    /// A payload that follows.
+    Payload(Payload),
 }
 
 impl From<Answer> for Given {
     fn from(answer: Answer) -> Self {
-        Self { answer, payload: None }
+        Self { answer, then: None }
     }
 }
 
@@ -132,11 +141,25 @@ async fn serve_one(
     operations: &dyn Operations,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    if let Some(payload) = timeout(PATIENCE, converse(&mut stream, groups, operations)).await?? {
-        // A stop waits for no giant: whoever gets less than was said knows that it is not whole.
-        stop.run_until_cancelled(send(payload, &mut stream)).await.unwrap_or(Ok(()))?;
-    }
-    stream.shutdown().await
+    let outlast = match timeout(PATIENCE, converse(&mut stream, groups, operations)).await?? {
+        None => return stream.shutdown().await,
+        Some(Then::Backup(pin, by)) => backup(pin, by, &mut stream, operations).boxed(),
+        Some(Then::Payload(payload)) => send(payload, &mut stream).boxed(),
+    };
+    // A stop waits for neither: a backup that is not noted, and a payload cut short, are known not to be whole.
+    stop.run_until_cancelled(outlast).await.unwrap_or(Ok(()))
+}
+
+/// Lasts until whoever makes it says that it is whole, or is gone; it may take hours.
+async fn backup(pin: Pin, by: Operator, stream: &mut UnixStream, operations: &dyn Operations) -> io::Result<()> {
+    let line = line(stream).await?;
+    let Ok(Request { version: VERSION, ask: Ask::BackupWhole }) = serde_json::from_slice(&line) else {
+        tracing::warn!(user = by.0, "a backup was given up");
+        return Ok(());
+    };
+    let noted = operations.backup_ended(pin.extent.clone(), by).await;
+    let result = noted.map(|()| Answer::BackupNoted).map_err(|halt| Refusal::Halted(halt.to_string()));
+    respond(stream, result).await
 }
 
 /// Sends a payload in the memory of a piece, as fast as it is read.
@@ -151,7 +174,7 @@ async fn send(payload: Payload, stream: &mut UnixStream) -> io::Result<()> {
         })
         .await?;
         if count == 0 {
-            return Ok(());
+            return stream.shutdown().await;
         }
         timeout(PATIENCE, stream.write_all(&piece[..count])).await??;
     }
@@ -163,17 +186,18 @@ async fn unblocked<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Sen
     read.inspect_err(|error| tracing::error!(%error, "a payload that an operator asked for does not read"))
 }
 
-/// Returns what is to follow.
-async fn converse(
-    stream: &mut UnixStream,
-    groups: &Groups,
-    operations: &dyn Operations,
-) -> io::Result<Option<Payload>> {
+/// One request. Whoever asks sends no more before the response: nothing is lost with the buffer.
+async fn line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(stream.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
+    Ok(line)
+}
+
+/// Answers one request, and returns what is to outlast it.
+async fn converse(stream: &mut UnixStream, groups: &Groups, operations: &dyn Operations) -> io::Result<Option<Then>> {
     let peer = stream.peer_cred()?;
     let asker = Asker { user: peer.uid(), group: peer.gid() };
-    let (reading, mut writing) = stream.split();
-    let mut line = Vec::new();
-    BufReader::new(reading.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
+    let line = line(stream).await?;
     let result = match groups.may(asker, rustix::process::geteuid().as_raw()) {
         May::Nothing => Err(Refusal::NotPermitted),
         May::Look => answer(&line, Err(Refusal::MayOnlyLook { group: groups.operate.clone() }), operations).await,
@@ -182,14 +206,18 @@ async fn converse(
     if let Err(refusal @ (Refusal::NotPermitted | Refusal::MayOnlyLook { .. })) = &result {
         tracing::warn!(user = asker.user, %refusal, "refused a user on the control socket");
     }
-    let (result, payload) = match result {
-        Ok(Given { answer, payload }) => (Ok(answer), payload),
+    let (result, then) = match result {
+        Ok(Given { answer, then }) => (Ok(answer), then),
         Err(refusal) => (Err(refusal), None),
     };
+    respond(stream, result).await?;
+    Ok(then)
+}
+
+async fn respond(stream: &mut UnixStream, result: Result<Answer, Refusal>) -> io::Result<()> {
     let mut response = serde_json::to_vec(&Response { version: VERSION, result })?;
     response.push(b'\n');
-    writing.write_all(&response).await?;
-    Ok(payload)
+    stream.write_all(&response).await
 }
 
 /// `operator` is who asks, or why they may not act.
@@ -215,6 +243,13 @@ async fn answer(
             operations.queue(page).await.map(Answer::Queue).map_err(halted)
         }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
+        Ask::Pin => {
+            let by = operator?;
+            let pin = operations.pin(by).await.map_err(halted)?;
+            return Ok(Given { answer: Answer::Pinned(pin.extent.clone()), then: Some(Then::Backup(pin, by)) });
+        }
+        // It follows a pin on the same connection, and is nothing by itself.
+        Ask::BackupWhole => Err(Refusal::NotUnderstood { speaks: VERSION }),
         // What was asked for goes to the journal: no words but our own (I8).
         Ask::Trace(wanted) | Ask::Audit(wanted) if !wanted.kinds.iter().all(|kind| KINDS.contains(&kind.as_str())) => {
             Err(Refusal::NotUnderstood { speaks: VERSION })
@@ -229,8 +264,8 @@ async fn answer(
             let wish = Reveal { delivery, payload, by: operator?, why };
             let opened = operations.reveal(wish).await.map_err(halted)??;
             let (envelope, length) = (Box::new(opened.envelope), opened.payload.length());
-            let payload = payload.then_some(opened.payload);
-            return Ok(Given { answer: Answer::Revealed { envelope, length }, payload });
+            let then = payload.then_some(Then::Payload(opened.payload));
+            return Ok(Given { answer: Answer::Revealed { envelope, length }, then });
         }
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)

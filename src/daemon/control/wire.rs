@@ -1,4 +1,4 @@
-//! The control protocol: one request and one response per connection, each one line of JSON.
+//! The control protocol: one request and one response per connection, each one line of JSON; of a backup two.
 //!
 //! A payload that was asked for follows its response, as it is, a piece at a time (I3).
 //!
@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::ports::operations::{NotRevealed, Status};
-use crate::ports::store::{Act, Acted, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
+use crate::ports::store::{Act, Acted, Extent, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
@@ -76,6 +76,11 @@ pub enum Ask {
     },
     /// Where does the journal end?
     JournalHead,
+    /// Keep everything that is durable now in place while this connection lasts: a backup begins. On the same connection
+    /// [`Ask::BackupWhole`] may follow.
+    Pin,
+    /// The backup that this connection began is whole.
+    BackupWhole,
     /// What does the journal have of one message? Whoever may look may ask.
     Trace(Box<Search>),
     /// What does the journal have of this? Whoever may act may ask, and the journal says that they did.
@@ -151,6 +156,10 @@ pub enum Answer {
     Queue(Vec<Queued>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
+    /// To [`Ask::Pin`]: what to copy.
+    Pinned(Extent),
+    /// To [`Ask::BackupWhole`]: everything was kept in place until now, and the journal says so.
+    BackupNoted,
     /// To [`Ask::Trace`] and [`Ask::Audit`].
     Found(Page),
     /// To [`Ask::Reveal`]: so many bytes follow, if they were asked for, and are whole only if they all come.

@@ -9,6 +9,7 @@ use crate::domain::course::Handling;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
 use crate::domain::output::OutputState;
+use crate::domain::patients::Patients;
 use crate::domain::time::Timestamp;
 
 /// What a worker would like to work on.
@@ -35,6 +36,8 @@ pub struct Lease {
     pub age: Duration,
     /// What was done under it, for the journal: set before it is settled.
     pub handling: Option<Box<Handling>>,
+    /// Whom its message names, if it was looked at: set before it is settled; the journal has the keyed digests.
+    pub patients: Option<Patients>,
     ticket: Option<Ticket>,
 }
 
@@ -65,15 +68,15 @@ impl Lease {
     /// Called by `store::committer` alone; `tests/architecture.rs` holds it to that.
     pub(crate) fn attest(delivery: Delivery, age: Duration, dropped: DroppedLeases) -> Self {
         let ticket = Some(Ticket { delivery: delivery.id, dropped });
-        Self { delivery, age, handling: None, ticket }
+        Self { delivery, age, handling: None, patients: None, ticket }
     }
 
     /// Ends the lease on its way to the committer, so that dropping it releases nothing.
-    pub(crate) fn redeem(mut self) -> (DeliveryId, Option<Box<Handling>>) {
+    pub(crate) fn redeem(mut self) -> (DeliveryId, Option<Box<Handling>>, Option<Patients>) {
         if let Some(ticket) = self.ticket.take() {
             std::mem::forget(ticket);
         }
-        (self.delivery.id, self.handling)
+        (self.delivery.id, self.handling, self.patients)
     }
 }
 

@@ -6,6 +6,7 @@ mod lease;
 mod monitors;
 mod note;
 mod occupancy;
+mod pin;
 mod queue;
 
 use std::collections::BTreeSet;
@@ -22,9 +23,11 @@ pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
+pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 
@@ -65,6 +68,8 @@ pub trait Store: Send + Sync {
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
+    /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.
+    fn pin(&self, by: Operator) -> Reply<Pin>;
     /// How full we are, as of the last commit. Cheap.
     fn occupancy(&self) -> Arc<Occupancy>;
     /// Resolves when the store changed since the last call on this watch: new work, or work done.

@@ -61,6 +61,13 @@ pub enum Note {
         /// Why, in their words.
         why: Option<Remark>,
     },
+    /// A backup that began is whole, and everything it copied was kept in place.
+    BackupEnded {
+        /// Sequence of the last record in it.
+        sequence: u64,
+        /// Who made it.
+        by: Operator,
+    },
     /// Someone read the journal.
     AuditRead {
         /// Who.

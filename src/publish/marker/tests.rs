@@ -29,7 +29,8 @@ fn a_new_root_has_its_folders_marker_and_record_and_keeps_them_through_a_power_c
     disk.crash();
     assert_eq!(world.names("srv/X26ABC1"), [MARKER, "FAILED", "IN", "OUT", "SENT", "TEMP"]);
     assert_eq!(found(&*world.disk, &root).unwrap(), Some(id.clone()));
-    assert_eq!(recorded(&*world.disk, &world.state(), &root).unwrap(), Some(id));
+    let recorded = recorded(&*world.disk, &world.state(), &root).unwrap();
+    assert_eq!(recorded.map(|recorded| recorded.id), Some(id));
     assert!(check(&world, Layout::MeshFolder, &root));
 }
 
@@ -72,7 +73,7 @@ fn a_crash_at_any_step_is_finished_by_running_again() {
             let (disk, world) = bare();
             let dying = Dying::new(world.disk.clone(), sides, Box::new(|_| {}));
             let root = base().join("mesh");
-            let new = NewRoot { root: &root, layout: Layout::MeshFolder, group: None };
+            let new = NewRoot { root: &root, layout: Layout::MeshFolder, group: None, adopt: false };
             let first = init_root(&dying, &*world.chance, &Noon, &world.state(), new);
             if power {
                 disk.crash();
@@ -108,7 +109,7 @@ fn a_marker_of_another_daemon_is_left_alone() {
     let marker = world.bytes("mesh/.meshd-output");
     let other = base().join("state-of-another");
     world.disk.create_folder(Step::StateDirectory, &other).unwrap();
-    let new = NewRoot { root: &root, layout: Layout::MeshFolder, group: None };
+    let new = NewRoot { root: &root, layout: Layout::MeshFolder, group: None, adopt: false };
     let error = init_root(&*world.disk, &*world.chance, &Noon, &other, new).unwrap_err();
     assert!(matches!(error, MarkerError::AnotherMarker { .. }), "{error}");
     assert_eq!(world.bytes("mesh/.meshd-output"), marker);

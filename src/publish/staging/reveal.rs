@@ -99,7 +99,7 @@ fn prepare<'a>(publisher: &Publisher, checks: &mut Checks<'_>, job: &'a PublishJ
         Ok(standing) => standing,
         Err(fault) => return Set::Ended(Published::NotNow(fault)),
     };
-    if standing.marker != job.set.marker {
+    if standing.marker != job.set.marker && !standing.former.contains(&job.set.marker) {
         return Set::Ended(not_now(job, &Trouble::away("its root carries another marker than when it was staged")));
     }
     if job.set.files.is_empty() {

@@ -8,13 +8,14 @@ use futures_util::future::{BoxFuture, ready};
 use super::{Log, Stage, mailbox};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish,
-    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -113,6 +114,7 @@ impl Store for FakeStore {
             | Note::Configured { .. }
             | Note::Suspended { .. }
             | Note::Resumed { .. }
+            | Note::BackupEnded { .. }
             | Note::AuditRead { .. }
             | Note::Revealed { .. }
             | Note::MailboxSuspended { .. }
@@ -136,6 +138,10 @@ impl Store for FakeStore {
     }
 
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_for_pollers()
+    }
+
+    fn pin(&self, _: Operator) -> Reply<Pin> {
         not_for_pollers()
     }
 

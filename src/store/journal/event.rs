@@ -10,6 +10,7 @@ mod members;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::course::Handling;
+use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::monitor::{MonitorId, Turn};
@@ -25,7 +26,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 44] = [
+pub const KINDS: [&str; 48] = [
     "run",
     "started",
     "stopping",
@@ -37,6 +38,7 @@ pub const KINDS: [&str; 44] = [
     "forgotten",
     "working",
     "suspect",
+    "concerns",
     "staged",
     "delivered",
     "discarded",
@@ -64,6 +66,9 @@ pub const KINDS: [&str; 44] = [
     "configured",
     "suspended",
     "resumed",
+    "backup-begun",
+    "backup-ended",
+    "restored",
     "audit-read",
     "revealed",
     "mailbox-suspended",
@@ -149,6 +154,17 @@ pub enum Event {
         id: DeliveryId,
         /// It was alone, on the same boot: its own doing.
         died_alone: bool,
+    },
+    /// Whom a delivery's message may be about, by the NHS numbers in it: told once, before it is settled. A person who
+    /// puts it back to work has it told again.
+    Concerns {
+        /// Which.
+        id: DeliveryId,
+        /// The keyed digest of each number.
+        patients: Vec<ContentDigest>,
+        /// There are, or may be, more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        more: bool,
     },
     /// Outputs are whole in staging and about to be renamed.
     Staged {
@@ -380,6 +396,25 @@ pub enum Event {
         /// Why, in their words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<Remark>,
+    },
+    /// A backup begins, of everything up to the commit that this record belongs to.
+    BackupBegun {
+        /// Who makes it.
+        by: Operator,
+    },
+    /// It is whole.
+    BackupEnded {
+        /// Sequence of the last record in it.
+        sequence: u64,
+        /// Who made it.
+        by: Operator,
+    },
+    /// The state was restored from a backup: a new epoch begins. Once more if a crash came before its beginning was whole.
+    Restored {
+        /// Sequence of the last record in the backup.
+        backup: u64,
+        /// A later state of the journal was taken over, so that what follows the backup counts.
+        later: bool,
     },
     /// Someone read the journal: the record is durable before they were given anything.
     AuditRead {

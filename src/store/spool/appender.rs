@@ -232,6 +232,11 @@ impl Appender {
         self.open.as_ref().map_or(self.next, |volume| volume.number)
     }
 
+    /// The last volume and its length, bytes.
+    pub fn last_volume(&self) -> Option<(u64, u64)> {
+        self.volumes.last_key_value().map(|(volume, length)| (*volume, *length))
+    }
+
     /// Every volume there is, in order.
     pub fn volumes(&self) -> Vec<u64> {
         self.volumes.keys().copied().collect()

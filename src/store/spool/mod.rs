@@ -81,6 +81,7 @@
 mod appender;
 mod cache;
 mod chunks;
+mod contents;
 mod errors;
 mod folders;
 mod group;
@@ -112,7 +113,9 @@ use crate::ports::spool::{Intake, Opened, Spool as SpoolPort, SpoolError};
 use crate::ports::store::Lease;
 
 pub use appender::{Appender, ChunkDirectory, Copied, Member, Removal};
+pub(in crate::store) use contents::contents;
 pub use reader::Reader;
+pub(in crate::store) use seal::RecipientSet;
 pub use seal::{Identities, try_keys};
 use sidecar::Form;
 

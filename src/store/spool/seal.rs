@@ -12,11 +12,20 @@ use crate::ports::spool::SpoolError;
 use crate::ports::store::Halt;
 
 /// Who can open what is sealed for one mailbox, or for several that have the same recipients.
-pub(super) struct RecipientSet(Vec<age::x25519::Recipient>);
+pub(in crate::store) struct RecipientSet(Vec<age::x25519::Recipient>);
 
 impl RecipientSet {
+    /// Reads age recipients (`age1…`). The text of a wrong one is not repeated: it may be an identity.
+    pub(in crate::store) fn parse<T: AsRef<str>>(names: &[T]) -> Result<Self, SpoolError> {
+        if names.is_empty() {
+            return Err(SpoolError::Failed(Halt("no age recipient is given".into())));
+        }
+        let parsed: Result<Vec<_>, _> = names.iter().map(|name| name.as_ref().trim().parse()).collect();
+        parsed.map(Self).map_err(|_| SpoolError::Failed(Halt("a recipient is not of the form age1…".into())))
+    }
+
     /// Begins an age file. It must be ended with [`age::stream::StreamWriter::finish`], or it is truncated.
-    pub(super) fn seal<W: Write>(&self, output: W) -> io::Result<age::stream::StreamWriter<W>> {
+    pub(in crate::store) fn seal<W: Write>(&self, output: W) -> io::Result<age::stream::StreamWriter<W>> {
         let recipients = self.0.iter().map(|recipient| recipient as &dyn age::Recipient);
         age::Encryptor::with_recipients(recipients).map_err(io::Error::other)?.wrap_output(output)
     }
@@ -70,13 +79,10 @@ impl Recipients {
 }
 
 fn parse_set(mailbox: &MailboxId, names: &[&str]) -> Result<RecipientSet, SpoolError> {
-    // The text is not repeated: someone may have put an identity there.
-    let wrong = |what: &str| SpoolError::Failed(Halt(format!("mailbox {mailbox}: {what}")));
-    if names.is_empty() {
-        return Err(wrong("no age recipient is given"));
-    }
-    let parsed: Result<Vec<_>, _> = names.iter().map(|name| name.parse()).collect();
-    parsed.map(RecipientSet).map_err(|_| wrong("a recipient is not of the form age1…"))
+    RecipientSet::parse(names).map_err(|error| match error {
+        SpoolError::Failed(Halt(what)) => SpoolError::Failed(Halt(format!("mailbox {mailbox}: {what}"))),
+        other @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_)) => other,
+    })
 }
 
 /// The private keys that open sealed files. None of them on a machine that only receives.
@@ -105,7 +111,7 @@ impl Identities {
     }
 
     /// Opens an age file. Each piece read is authentic; the end is, once a read returns 0.
-    pub(super) fn unseal<R: BufRead>(&self, input: R) -> Result<age::stream::StreamReader<R>, SpoolError> {
+    pub(in crate::store) fn unseal<R: BufRead>(&self, input: R) -> Result<age::stream::StreamReader<R>, SpoolError> {
         if self.is_empty() {
             return Err(SpoolError::Unreadable("no identity is loaded".into()));
         }

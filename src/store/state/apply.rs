@@ -127,12 +127,14 @@ impl State {
                     Place::Aside { kind, reason: reason.clone(), since: wall, keep: Some(*keep) }
                 })?;
             }
+            Event::Concerns { id, .. } => self.note_told(index, *id, true)?,
             Event::Replayed(replay) => self.replayed(index, DeliveryId(sequence), wall, replay)?,
             Event::OperatorReleased { id, due, alone, .. } => {
                 self.change(index, *id, |delivery| {
                     delivery.outputs.iter_mut().for_each(reopen);
                     waiting(*due, *alone)
                 })?;
+                self.note_told(index, *id, false)?;
             }
             Event::OperatorHeld { id, reason, .. } => {
                 self.change(index, *id, |_| Place::Aside {
@@ -170,6 +172,9 @@ impl State {
             | Event::Configured { .. }
             | Event::Suspended { .. }
             | Event::Resumed { .. }
+            | Event::BackupBegun { .. }
+            | Event::BackupEnded { .. }
+            | Event::Restored { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
             | Event::Alarmed { .. } => {}
@@ -222,8 +227,8 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        let (acknowledged, counted, last) = (false, false, None);
-        let row = Row { delivery, place, since: accepted.due, acknowledged, as_served, counted, last };
+        let (acknowledged, counted, is_told, last) = (false, false, false, None);
+        let row = Row { delivery, place, since: accepted.due, acknowledged, as_served, counted, is_told, last };
         self.note_waiting(&row, false);
         self.enter(index, row)
     }
@@ -251,7 +256,8 @@ impl State {
             ..before
         };
         let place = waiting(replay.due, replay.alone);
-        let row = Row { delivery, place, since: replay.due, acknowledged, as_served: false, counted, last: None };
+        let (as_served, is_told, last) = (false, false, None);
+        let row = Row { delivery, place, since: replay.due, acknowledged, as_served, counted, is_told, last };
         self.note_waiting(&row, false);
         self.enter(index, row)
     }
@@ -310,6 +316,11 @@ impl State {
 
     fn note_reason(&mut self, index: &dyn Index, id: DeliveryId, reason: &Reason) -> Result<(), IndexError> {
         let row = Row { last: Some(reason.clone()), ..self.expect(index, id)? };
+        self.put(keys::delivery(kind::DELIVERY, id), &row)
+    }
+
+    fn note_told(&mut self, index: &dyn Index, id: DeliveryId, is_told: bool) -> Result<(), IndexError> {
+        let row = Row { is_told, ..self.expect(index, id)? };
         self.put(keys::delivery(kind::DELIVERY, id), &row)
     }
 

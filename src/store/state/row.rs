@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub(crate) as_served: bool,
     /// Its number is counted by its pipeline's monitors, in this life or the one it was replayed from.
     pub(crate) counted: bool,
+    /// The journal says whom it concerns.
+    pub(crate) is_told: bool,
     /// How it failed or why it was deferred, the last time.
     pub(crate) last: Option<Reason>,
 }

@@ -2,8 +2,10 @@
 
 mod acts;
 mod compact;
+mod concerns;
 mod dedupe;
 mod desk;
+mod epoch;
 mod monitors;
 mod order;
 mod queue;
@@ -73,6 +75,7 @@ struct Machine {
     boot: &'static str,
     key: &'static [u8],
     identity: age::x25519::Identity,
+    state: &'static str,
 }
 
 impl Machine {
@@ -86,6 +89,7 @@ impl Machine {
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
             identity: age::x25519::Identity::generate(),
+            state: "/state",
         }
     }
 
@@ -94,7 +98,7 @@ impl Machine {
         let key = DigestKey::new(self.key);
         let identity = &self.identity;
         let spool = SpoolSettings {
-            directory: "/state/spool".into(),
+            directory: PathBuf::from(self.state).join("spool"),
             recipients: ["X26ABC1", "X26ABC2"]
                 .map(|id| (MailboxId::new(id).unwrap(), vec![identity.to_public().to_string()]))
                 .into(),
@@ -109,7 +113,7 @@ impl Machine {
             key,
             index: Box::new(self.index.clone()),
             settings: StoreSettings {
-                directory: "/state".into(),
+                directory: self.state.into(),
                 segment_bytes: self.segment_bytes,
                 strict: self.strict.clone(),
                 checkpoint_rows: 10,

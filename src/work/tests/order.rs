@@ -167,7 +167,7 @@ async fn a_message_comes_out_of_a_real_folder_once_and_waits_while_the_marker_is
     let story = async {
         bench.wait_for(|bench| bench.words().len() > 1).await;
         assert!(bench.words().iter().all(|word| word == "d1 deferred OUT-UNAVAILABLE"), "{:?}", bench.words());
-        let new = NewRoot { root: &root, layout: Layout::Folder, group: None };
+        let new = NewRoot { root: &root, layout: Layout::Folder, group: None, adopt: false };
         init_root(&*disk, &Loaded, &*bench.clock, &state, new).expect("a root");
         bench.wait_for(|bench| bench.words().contains(&"d1 delivered".to_owned())).await;
         cancel.cancel();

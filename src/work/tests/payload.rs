@@ -74,6 +74,38 @@ async fn an_alarm_about_content_is_noted_and_the_message_goes_its_way() {
 }
 
 #[tokio::test]
+async fn whom_a_message_names_is_told_with_its_settlement_from_the_payload_as_it_was_changed() {
+    let scene = Scene::new();
+    scene.work_on(of("LETTER", 1), gzip(b"about 999 000 0018")).await;
+    let found = scene.bench.store.patients().remove(0).expect("it was opened");
+    assert_eq!((found.numbers.len(), found.more), (1, false));
+    scene.work_on(of("LETTER", 2), gzip(&[b'x'; 900])).await;
+    assert!(scene.bench.store.patients().remove(1).expect("it was opened").is_none());
+}
+
+#[tokio::test]
+async fn beyond_what_is_searched_there_may_be_more() {
+    let scene = Scene::with(&PIPELINE.replace("[[stage]]\nuse = \"decompress\"\nmax_bytes = \"1KB\"\n", ""));
+    let mut payload = vec![b'x'; 1 << 20];
+    scene.work_on(of("LETTER", 1), payload.clone()).await;
+    payload.extend_from_slice(b" 9990000018");
+    scene.work_on(of("LETTER", 2), payload).await;
+    let found: Vec<_> = scene.bench.store.patients().into_iter().flatten().collect();
+    assert_eq!(
+        found.iter().map(|found| (found.numbers.len(), found.more)).collect::<Vec<_>>(),
+        [(0, false), (0, true)]
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_looked_for_where_that_is_switched_off() {
+    let mut scene = Scene::new();
+    scene.bench.settings.looks_for_patients = false;
+    scene.work_on(of("LETTER", 1), gzip(b"about 9990000018")).await;
+    assert_eq!(scene.bench.store.patients(), [None]);
+}
+
+#[tokio::test]
 async fn what_killed_the_daemon_twice_is_not_opened_for_a_choice() {
     let sealed = PIPELINE.replace("[[stage]]", "[match]\nsubject = \"x\"\n[[stage]]");
     let scene = Scene::with(&sealed);

@@ -1,7 +1,8 @@
 use std::io::{Read, Write};
+use std::sync::LazyLock;
 
 use super::*;
-use crate::daemon::control::client::{AskError, ask, ask_for_bytes};
+use crate::daemon::control::client::{AskError, ask, ask_for_bytes, pin};
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
@@ -10,7 +11,7 @@ use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{NotRevealed, Phase, Status, Told};
 use crate::ports::spool::{Opened, PayloadSource};
-use crate::ports::store::{Acted, FoundAside, FoundGroups, Halt, NotAllowed, Queued};
+use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -58,6 +59,14 @@ impl Operations for Parrot {
 
     fn accept_monitor(&self, of: MonitorId, by: Operator, _: Remark) -> Told<'_, bool> {
         Box::pin(async move { Ok(of.monitor.as_str() == format!("of-{}", by.0)) })
+    }
+
+    fn pin(&self, by: Operator) -> Told<'_, Pin> {
+        Box::pin(async move { Ok(Pin::new(extent(by.0), Arc::clone(&PINS))) })
+    }
+
+    fn backup_ended(&self, ended: Extent, by: Operator) -> Told<'_, ()> {
+        Box::pin(async move { if ended == extent(by.0) { Ok(()) } else { Err(Halt("another backup".into())) } })
     }
 
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>> {
@@ -140,6 +149,14 @@ async fn answer(
     operations: &dyn Operations,
 ) -> Result<Answer, Refusal> {
     super::answer(line, operator, operations).await.map(|given| given.answer)
+}
+
+/// One clone of it for each pin that lives.
+static PINS: LazyLock<Arc<()>> = LazyLock::new(Arc::default);
+
+fn extent(user: u32) -> Extent {
+    let head = "9:00".into();
+    Extent { head, sequence: user.into(), segment: 1, segment_bytes: 2, volume: 3, volume_bytes: 4 }
 }
 
 /// Runs `ask` against a served socket.
@@ -347,4 +364,20 @@ fn a_daemon_that_listens_and_says_nothing_is_told_from_one_that_is_gone() {
     assert!(matches!(error, AskError::Silent(_)), "{error}");
     assert!(error.to_string().contains("did not answer"), "{error}");
     assert!(error.to_string().contains("within 5 s"), "{error}");
+}
+
+#[test]
+fn a_pin_lives_as_long_as_its_connection() {
+    while_served(|path| {
+        let (given, held) = pin(path).expect("it is given");
+        assert_eq!((given, Arc::strong_count(&PINS)), (extent(rustix::process::geteuid().as_raw()), 2));
+        held.whole().expect("nothing came between");
+        let (_, held) = pin(path).expect("it is given again");
+        drop(held);
+        let begun = std::time::Instant::now();
+        while Arc::strong_count(&PINS) > 1 {
+            assert!(begun.elapsed() < PATIENCE, "whoever asked is gone, and the pin is not");
+            std::thread::yield_now();
+        }
+    });
 }

@@ -48,6 +48,7 @@ impl Event {
             | Self::Abandoned { mailbox, message } => About { message: Some(message), ..at(mailbox) },
             Self::Acknowledged { id }
             | Self::Suspect { id, .. }
+            | Self::Concerns { id, .. }
             | Self::Staged { id, .. }
             | Self::Delivered { id, .. }
             | Self::Discarded { id, .. }
@@ -67,7 +68,10 @@ impl Event {
             Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
                 About { by: Some(*by), ..at(mailbox) }
             }
-            Self::Resumed { by, .. } | Self::AuditRead { by, .. } => About { by: Some(*by), ..About::default() },
+            Self::Resumed { by, .. }
+            | Self::AuditRead { by, .. }
+            | Self::BackupBegun { by }
+            | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Begun | Turn::Raised | Turn::Cleared | Turn::Ended, .. }
             | Self::Run { .. }
@@ -80,6 +84,7 @@ impl Event {
             | Self::SegmentRemoved { .. }
             | Self::ClockStep { .. }
             | Self::Configured { .. }
+            | Self::Restored { .. }
             | Self::Suspended { .. } => About::default(),
         }
     }

@@ -84,6 +84,10 @@ fn events_read_as_version_1_says() {
             },
             r#"{"e":"moved","ids":[7],"from":{"volume":1,"offset":2},"to":{"volume":3,"offset":0}}"#,
         ),
+        (
+            Event::Concerns { id, patients: vec![ContentDigest("ab".into())], more: true },
+            r#"{"e":"concerns","id":7,"patients":["ab"],"more":true}"#,
+        ),
         (Event::Working { ids: vec![id], alone: true }, r#"{"e":"working","ids":[7],"alone":true}"#),
         (
             Event::Retry { id, due: Timestamp(9), reason, handling: None },

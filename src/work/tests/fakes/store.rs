@@ -10,13 +10,15 @@ use super::{Calls, FakeClock, START, lock};
 use crate::domain::course::Handling;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
+use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, Known, Lease,
-    LeaseWish, NotAllowed, Note, Occupancy, Order, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ struct Shelf {
     rows: BTreeMap<DeliveryId, (Delivery, Place)>,
     settled: Vec<(DeliveryId, Settlement)>,
     handled: Vec<Option<Box<Handling>>>,
+    patients: Vec<Option<Patients>>,
     sequence: u64,
     halts_on_staged: bool,
 }
@@ -72,6 +75,11 @@ impl FakeStore {
     /// What each settlement says was done.
     pub(in crate::work::tests) fn handled(&self) -> Vec<Option<Box<Handling>>> {
         lock(&self.shelf).handled.clone()
+    }
+
+    /// Whom each settled message names.
+    pub(in crate::work::tests) fn patients(&self) -> Vec<Option<Patients>> {
+        lock(&self.shelf).patients.clone()
     }
 
     pub(in crate::work::tests) fn delivery(&self, id: u64) -> Delivery {
@@ -170,7 +178,7 @@ impl Store for FakeStore {
     }
 
     fn settle(&self, lease: Lease, settlement: Settlement) -> Reply<()> {
-        let (id, handling) = lease.redeem();
+        let (id, handling, patients) = lease.redeem();
         self.calls.add(format!("settle {id}"));
         let mut shelf = lock(&self.shelf);
         let now = self.clock.wall();
@@ -196,6 +204,7 @@ impl Store for FakeStore {
         }
         shelf.settled.push((id, settlement));
         shelf.handled.push(handling);
+        shelf.patients.push(patients);
         self.commit(&mut shelf);
         done(())
     }
@@ -228,6 +237,9 @@ impl Store for FakeStore {
         done(())
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_here()
+    }
+    fn pin(&self, _: Operator) -> Reply<Pin> {
         not_here()
     }
     fn queue(&self, _: QueuePage) -> Reply<Vec<Queued>> {
