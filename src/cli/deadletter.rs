@@ -2,17 +2,15 @@
 
 mod acts;
 mod groups;
+mod show;
 mod which;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
 use self::which::Which;
-use super::message::standing;
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
-use crate::deadletter::Reasons;
 use crate::domain::ids::DeliveryId;
 use crate::ports::store::{FoundAside, Selection};
 
@@ -23,7 +21,7 @@ pub(super) enum Deadletter {
     /// Show which dead and held mail failed alike, most first
     Groups(groups::Groups),
     /// Show one delivery
-    Show(Show),
+    Show(show::Show),
     /// Have deliveries handled anew
     Replay(acts::Replay),
     /// Put held deliveries back to work, as they are
@@ -49,19 +47,6 @@ pub(super) struct List {
     before: Option<DeliveryId>,
     #[command(flatten)]
     which: Which,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  meshd deadletter show d4711
-  meshd deadletter show d4711 --json")]
-pub(super) struct Show {
-    /// The delivery, as `list` shows it
-    delivery: DeliveryId,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -118,53 +103,6 @@ impl List {
             None if page.is_empty() => context.out.good("nothing of that kind is dead or held"),
             None => Ok(()),
         }
-    }
-}
-
-impl Show {
-    fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let only = Some(self.delivery);
-        let found = set_aside(context, Ask::SetAside { before: None, only, selection: Box::default(), count: 1 })?;
-        let Some(aside) = found.page.first() else { return self.tell_standing(context) };
-        if self.json {
-            return context.out.json(aside);
-        }
-        let delivery = &aside.delivery;
-        context.out.line(format_args!("delivery    {}", delivery.id))?;
-        context.out.line(format_args!("state       {} since {}", aside.kind.as_str(), aside.since))?;
-        let entry = Reasons::carried().context("read the reasons")?.of(aside.reason.code);
-        context.out.line(format_args!("reason      {}: {}", aside.reason.code, aside.reason.detail))?;
-        context.out.line(format_args!("meaning     {}", entry.meaning))?;
-        context.out.line(format_args!("to do       {}", entry.action))?;
-        context.out.line(format_args!("mailbox     {}", delivery.mailbox))?;
-        context.out.line(format_args!(
-            "message     {} ({}, {} bytes)",
-            delivery.message_id,
-            delivery.kind.as_str(),
-            delivery.length
-        ))?;
-        context.out.line(format_args!("workflow    {}", delivery.workflow))?;
-        if let Some(from) = &delivery.from {
-            context.out.line(format_args!("from        {from}"))?;
-        }
-        if let Some(before) = delivery.continues {
-            context.out.line(format_args!("continues   {before}"))?;
-        }
-        context.out.line(format_args!("accepted    {}", delivery.accepted_at))?;
-        context.out.line(format_args!("attempts    {} counted, {} starts", delivery.attempts, delivery.starts))
-    }
-}
-
-impl Show {
-    /// What became of a delivery that is neither dead nor held.
-    fn tell_standing(&self, context: &mut Context) -> Result<(), Failure> {
-        let socket = context.load()?.config.control.socket;
-        let standing = standing(&socket, self.delivery)?;
-        let standing = standing.ok_or_else(|| anyhow!("{}: never heard of here", self.delivery))?;
-        if self.json {
-            return context.out.json(&json!({ "delivery": self.delivery, "standing": standing }));
-        }
-        context.out.line(format_args!("{} is neither dead nor held; its message now: {standing}", self.delivery))
     }
 }
 

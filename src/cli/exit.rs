@@ -87,7 +87,9 @@ impl Failure {
             Self::Ask(AskError::Silent(_)) | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
             Self::Ask(
                 AskError::Failed(..)
-                | AskError::Refused(Refusal::NotUnderstood { .. } | Refusal::TooWide | Refusal::Unreadable(_)),
+                | AskError::Refused(
+                    Refusal::NotUnderstood { .. } | Refusal::TooWide | Refusal::NotRevealed(_) | Refusal::Unreadable(_),
+                ),
             )
             | Self::Stop(Stop::Failed(_)) => Exit::Failed,
             Self::Other(error) => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {

@@ -19,6 +19,7 @@ mod man;
 mod message;
 mod monitor;
 mod output;
+mod own_file;
 mod pages;
 mod pipeline;
 mod print;

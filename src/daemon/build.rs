@@ -29,7 +29,7 @@ use crate::receive::schedule::Polls;
 use crate::store::disk::Real;
 use crate::store::index::Index;
 use crate::store::index::sled::{Opening, Sled};
-use crate::store::spool::{Spool, SpoolSettings};
+use crate::store::spool::{Reader, Spool, SpoolSettings};
 use crate::store::{self, CHECKPOINT_ROWS, CommitterThread, Retention, StoreParts, StoreSettings};
 use crate::work::{Suspensions, Work, WorkSettings};
 
@@ -59,6 +59,8 @@ pub(super) struct House {
     pub(super) waits: Waits,
     pub(super) metrics: Metrics,
     pub(super) publisher: Publisher,
+    /// Opens what is sealed, for operators.
+    pub(super) reader: Reader,
     /// Where a reload sends new ones.
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     /// Likewise the limits in them.
@@ -100,6 +102,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         settings: store_settings(config),
     })?;
     let store: Arc<dyn Store> = Arc::new(kept);
+    let reader = spool.reader().clone();
     let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
 
     let (obstacles, waits, metrics) = (Obstacles::default(), Waits::default(), Metrics::default());
@@ -159,6 +162,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         waits,
         metrics,
         publisher,
+        reader,
         pipelines,
         backlogs,
         receivers,

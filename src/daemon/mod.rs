@@ -34,7 +34,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 pub use clock::{SystemChance, SystemClock};
-pub use control::{Answer, Ask, AskError, Held, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal, ask, pin};
+pub use control::{Answer, Ask, AskError, Held, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal, ask, ask_for_bytes, pin};
 pub use keys::foreign_key;
 pub use lock::Lock;
 pub use online::{Probe, Verdict, probe};

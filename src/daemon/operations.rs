@@ -19,13 +19,18 @@ use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
 use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
-use crate::ports::operations::{MailboxStatus, Operations, Phase, PipelineStatus, Status, Suspended, Told};
+use crate::ports::operations::{
+    MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal, Status, Suspended, Told,
+};
+use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Extent, FoundAside, FoundGroups, NotAllowed, Note, Order, Pin, QueuePage, Queued, SetAsidePage, Store,
+    Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Note, Order, Pin, QueuePage, Queued, Selection,
+    SetAsidePage, Store,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
 use crate::store::journal::Head;
+use crate::store::spool::Reader;
 use crate::work::Suspensions;
 
 /// Answers from the store and from what the daemon knows of itself.
@@ -44,6 +49,8 @@ pub(super) struct Desk {
     pub(super) suspensions: Suspensions,
     pub(super) monitors: Monitors,
     pub(super) archive: Archive,
+    /// Opens what is sealed.
+    pub(super) reader: Reader,
 }
 
 impl Desk {
@@ -201,6 +208,29 @@ impl Operations for Desk {
             let records = found.as_ref().map_or(0, |page| page.records.len() as u64);
             self.store.note(Note::AuditRead { by, what, records }).await?;
             Ok(found)
+        })
+    }
+
+    fn reveal(&self, wish: Reveal) -> Told<'_, Result<Opened, NotRevealed>> {
+        Box::pin(async move {
+            let Reveal { delivery: id, payload, by, why } = wish;
+            let only = SetAsidePage { before: None, only: Some(id), selection: Selection::default(), count: 1 };
+            let Some(aside) = self.store.set_aside(only).await?.page.pop() else {
+                return Ok(Err(NotRevealed::NotAside));
+            };
+            let (reader, Delivery { mailbox, message_id, location, .. }) = (self.reader.clone(), aside.delivery);
+            let opened = tokio::task::spawn_blocking(move || reader.open(&mailbox, &message_id, &location));
+            match opened.await.map_err(|_| Halt("opening a payload ended without an answer".into()))? {
+                Ok(opened) => {
+                    tracing::info!(delivery = %id, user = by.0, payload, "an operator is shown sealed mail");
+                    self.store.note(Note::Revealed { id, payload, by, why }).await?;
+                    Ok(Ok(opened))
+                }
+                Err(SpoolError::Failed(halt)) => Err(halt),
+                Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+                    Ok(Err(NotRevealed::Unreadable(error.to_string())))
+                }
+            }
         })
     }
 

@@ -75,6 +75,7 @@ impl Tellers {
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),
             archive: Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock)),
+            reader: house.reader.clone(),
         });
 
         let mut crew = Crew::new();

@@ -1,14 +1,16 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8). Only [`Operations::act`], [`Operations::resume`], [`Operations::accept_monitor`],
-//! those about whole mailboxes, a backup and the record that [`Operations::audit`] leaves change anything; whoever calls them has
-//! made sure that the operator may.
+//! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
+//! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes, a backup and the records that
+//! [`Operations::audit`] and [`Operations::reveal`] leave change anything; whoever calls them has made sure that the
+//! operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
+use super::spool::Opened;
 use super::store::{
     Acted, Extent, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued,
     SetAsidePage,
@@ -16,7 +18,7 @@ use super::store::{
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{MailboxId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -48,6 +50,8 @@ pub trait Operations: Send + Sync {
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
     /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
     fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>>;
+    /// What is sealed of a dead or held delivery. Before it is given, the journal says durably who is shown it, and why.
+    fn reveal(&self, wish: Reveal) -> Told<'_, Result<Opened, NotRevealed>>;
     /// Has a mailbox rest: nothing is listed, fetched or worked for it until it is resumed, across restarts too. What is
     /// on its way in or in work comes to its end. `false` if it rests already.
     fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, why: Remark) -> Told<'_, bool>;
@@ -55,6 +59,31 @@ pub trait Operations: Send + Sync {
     fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
+}
+
+/// What someone wants to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reveal {
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// Its bytes too, and not its envelope alone.
+    pub payload: bool,
+    /// Who.
+    pub by: Operator,
+    /// Why.
+    pub why: Remark,
+}
+
+/// Why nothing was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotRevealed {
+    /// Only a person's work is shown to a person.
+    #[error("it is neither dead nor held, and only what is is shown")]
+    NotAside,
+    /// It does not open.
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 /// How the daemon is. Its form as JSON is what `meshd status --json` prints.

@@ -386,6 +386,7 @@ fn noted(note: Note) -> Event {
         Note::Resumed { pipeline, by, why } => Event::Resumed { pipeline, by, why },
         Note::BackupEnded { sequence, by } => Event::BackupEnded { sequence, by },
         Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
+        Note::Revealed { id, payload, by, why } => Event::Revealed { id, payload, by, why },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },

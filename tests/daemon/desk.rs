@@ -1,13 +1,16 @@
 //! What operators do with dead and held mail.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use meshd::simulator::house::{EVERYTHING, Plan};
-use meshd::simulator::mail::mixed;
+use meshd::simulator::mail::{Kind, mixed, sample};
 use serde_json::Value;
 
 use crate::PATIENCE;
 use crate::house::House;
+use crate::place::sha256;
 use crate::reload::reload;
 
 /// Takes nothing that comes.
@@ -105,6 +108,57 @@ fn a_dead_letter_is_replayed_once_its_pipeline_is_there_and_another_discarded() 
             text.split("{\"e\":").any(|record| record.starts_with(&event) && record.contains(&by))
         };
         assert!(kept.iter().any(|(_, bytes)| says(bytes)), "{event} does not say who");
+    }
+}
+
+#[test]
+fn sealed_mail_is_shown_to_a_person_with_a_reason_and_the_journal_says_so() {
+    let pipelines = vec![("others-only.toml", OTHERS_ONLY.to_owned())];
+    let house = House::build(Plan { pipelines, ..Plan::default() });
+    house.set_up();
+    let kinds = [Kind::Discharge, Kind::Chunked];
+    house.offer(2, |number| sample(kinds[number as usize % 2], number).expect("synthetic mail is well made"));
+    let daemon = house.start();
+    daemon.wait_for("the mail to be dead", PATIENCE, || set_aside(&house).len() == 2);
+    let dead = set_aside(&house);
+
+    let nothing = house.meshd(&["deadletter", "show", &dead[0], "--reveal"]);
+    assert_eq!(nothing.code, Some(2), "it takes a reason: {}", nothing.stderr);
+    let reveal = ["--reveal", "--reason", "INC0012345"];
+    let unknown = house.meshd(&[&["deadletter", "show", "d999999"][..], &reveal[..]].concat());
+    assert!(unknown.code == Some(1) && unknown.stdout.is_empty(), "{unknown:?}");
+    let before = house.meshd(&["audit", "find", "--kind", "revealed", "--json"]).expect_done();
+    assert_eq!(before, "", "nothing was shown");
+
+    let shown = house.meshd(&[&["deadletter", "show", &dead[0]][..], &reveal[..]].concat()).expect_done();
+    for line in ["reason      MSG-NO-ROUTE", "subject     Synthetic mail ", "local id    synthetic-"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let offered = house.offered();
+    for delivery in &dead {
+        let out = house.path(&format!("{delivery}.out"));
+        let out = out.to_str().expect("it is text");
+        let give = [&["deadletter", "show", delivery, "--payload", "--out", out, "--json"][..], &reveal[..]].concat();
+        let shown: Value = serde_json::from_str(&house.meshd(&give).expect_done()).expect("JSON");
+        assert!(shown["envelope"]["subject"].as_str().is_some_and(|text| text.starts_with("Synthetic")), "{shown}");
+        let bytes = fs::read(out).expect("it was written");
+        let id = shown["delivery"]["message_id"].as_str().expect("an id");
+        assert_eq!(sha256(Path::new(out)), offered[id], "{delivery}");
+        assert_eq!(fs::metadata(out).expect("it is there").permissions().mode() & 0o777, 0o600);
+        let again = house.meshd(&give);
+        assert!(again.code == Some(1) && fs::read(out).expect("it is there") == bytes, "never written over: {again:?}");
+    }
+    let piped = house.meshd(&[&["deadletter", "show", &dead[0], "--payload"][..], &reveal[..]].concat()).expect_done();
+    assert_eq!(piped.into_bytes(), fs::read(house.path(&format!("{}.out", dead[0]))).expect("it was written"));
+
+    let told = house.meshd(&["message", "show", &dead[0]]).expect_done();
+    let by = rustix::process::getuid().as_raw();
+    for what in ["its envelope", "its envelope and payload"] {
+        assert!(told.contains(&format!("user {by} was shown {what}: INC0012345")), "{told}");
+    }
+    daemon.stop_in_order();
+    for (path, bytes) in house.kept_in_clear() {
+        assert!(!String::from_utf8_lossy(&bytes).contains("Synthetic mail"), "{}", path.display());
     }
 }
 

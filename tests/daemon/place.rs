@@ -143,7 +143,7 @@ impl Drop for Place {
     }
 }
 
-fn sha256(path: &Path) -> Option<String> {
+pub(crate) fn sha256(path: &Path) -> Option<String> {
     let mut hasher = Hasher::new();
     hasher.update(&fs::read(path).ok()?);
     Some(hasher.clear())

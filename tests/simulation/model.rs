@@ -224,6 +224,7 @@ impl Model {
             | Event::BackupBegun { .. }
             | Event::BackupEnded { .. }
             | Event::AuditRead { .. }
+            | Event::Revealed { .. }
             | Event::Concerns { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => Ok(()),

@@ -1,17 +1,15 @@
 //! `meshd audit export`: records into a file, one page in memory at a time.
 
-use std::fs::{OpenOptions, remove_file};
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::super::pages::for_each_record;
-use super::super::{Context, Failure};
+use super::super::{Context, Failure, own_file};
 use super::fhir::Translator;
 use super::filter::Filter;
 use super::json_line;
@@ -53,9 +51,7 @@ impl Export {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let loaded = context.load()?;
         let wanted = self.filter.search(&loaded)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.out);
-        let file = file.with_context(|| format!("make {}", self.out.display()))?;
-        let mut writer = Writer::new(BufWriter::new(file), self.format);
+        let mut writer = Writer::new(BufWriter::new(own_file::make(&self.out)?), self.format);
         let written = || {
             writer.begin()?;
             for_each_record(&loaded.config.control.socket, wanted, Ask::Audit, |record| {
@@ -66,18 +62,7 @@ impl Export {
         };
         match written() {
             Ok(records) => context.out.good(format_args!("{records} records are in {}", self.out.display())),
-            Err(failure) => Err(give_up(&self.out, failure)),
-        }
-    }
-}
-
-/// Half an export could pass for a whole one.
-fn give_up(path: &Path, failure: Failure) -> Failure {
-    match remove_file(path) {
-        Ok(()) => failure,
-        Err(error) => {
-            let left = format!("{failure}; and what was written of it stays, incomplete: {error}");
-            anyhow::anyhow!(left).into()
+            Err(failure) => Err(own_file::give_up(&self.out, failure)),
         }
     }
 }

@@ -179,6 +179,7 @@ impl Nature {
             Event::Delivered { .. } | Event::BackupBegun { .. } | Event::BackupEnded { .. } => {
                 nature(Class::Export, "R", "0")
             }
+            Event::Revealed { .. } => nature(Class::Object, "R", "0"),
             Event::AuditRead { .. } => nature(Class::AuditLogUsed, "R", "0"),
             Event::Run { .. }
             | Event::Started { .. }

@@ -91,6 +91,7 @@ impl Standing {
             | Event::BackupEnded { .. }
             | Event::Restored { .. }
             | Event::AuditRead { .. }
+            | Event::Revealed { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
             | Event::Concerns { .. }

@@ -109,6 +109,10 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         Event::OperatorDiscarded { id, by, why: said, keep } => {
             one(id, format!("{by} discarded it{}; payload kept until {keep}", why(Some(said))))
         }
+        Event::Revealed { id, payload, by, why: said } => {
+            let what = if *payload { "its envelope and payload" } else { "its envelope" };
+            one(id, format!("{by} was shown {what}{}", why(Some(said))))
+        }
         Event::Purged { id, .. } => one(id, "purged: its payload's time is over".into()),
         Event::Moved { ids, from, to } => {
             let text = format!("moved in the spool from volume {} to volume {}", from.volume, to.volume);

@@ -40,14 +40,19 @@ pub enum AskError {
 
 /// Asks one question over the socket at `path`.
 pub fn ask(path: &Path, question: Ask) -> Result<Answer, AskError> {
-    let mut stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
+    ask_for_bytes(path, question).map(|(answer, _)| answer)
+}
+
+/// The same, with what follows the answer. It may end early: the answer says how much there should be.
+pub fn ask_for_bytes(path: &Path, question: Ask) -> Result<(Answer, impl Read), AskError> {
+    let mut stream = connect(path)?;
     let response = exchange(&mut stream, question).map_err(|error| failed(path, error))?;
-    Ok(response.result?)
+    Ok((response.result?, stream))
 }
 
 /// Asks the daemon to keep everything in place for a backup, until what is returned is dropped.
 pub fn pin(path: &Path) -> Result<(Extent, Held), AskError> {
-    let mut stream = UnixStream::connect(path).map_err(|error| refused(path, error))?;
+    let mut stream = connect(path)?;
     let response = exchange(&mut stream, Ask::Pin).map_err(|error| failed(path, error))?;
     let Answer::Pinned(extent) = response.result? else {
         return Err(failed(path, io::ErrorKind::InvalidData.into()));
@@ -58,7 +63,7 @@ pub fn pin(path: &Path) -> Result<(Extent, Held), AskError> {
 /// A connection that keeps a daemon's state in place.
 #[derive(Debug)]
 pub struct Held {
-    stream: UnixStream,
+    stream: BufReader<UnixStream>,
     path: PathBuf,
 }
 
@@ -72,6 +77,10 @@ impl Held {
             Err(failed(&self.path, io::ErrorKind::InvalidData.into()))
         }
     }
+}
+
+fn connect(path: &Path) -> Result<BufReader<UnixStream>, AskError> {
+    UnixStream::connect(path).map(BufReader::new).map_err(|error| refused(path, error))
 }
 
 fn refused(path: &Path, error: io::Error) -> AskError {
@@ -94,13 +103,13 @@ fn failed(path: &Path, error: io::Error) -> AskError {
     }
 }
 
-fn exchange(stream: &mut UnixStream, question: Ask) -> io::Result<Response> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(stream: &mut BufReader<UnixStream>, question: Ask) -> io::Result<Response> {
+    stream.get_ref().set_read_timeout(Some(PATIENCE))?;
+    stream.get_ref().set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(&Request { version: VERSION, ask: question })?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    stream.get_mut().write_all(&line)?;
     let mut response = Vec::new();
-    BufReader::new(stream.take(LONGEST_RESPONSE)).read_until(b'\n', &mut response)?;
+    stream.take(LONGEST_RESPONSE).read_until(b'\n', &mut response)?;
     Ok(serde_json::from_slice(&response)?)
 }

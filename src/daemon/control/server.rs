@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -22,7 +22,8 @@ use super::wire::{
     Answer, Ask, LARGEST_PAGE, LONGEST_REQUEST, MOST_ACTS, Outcome, Refusal, Request, Response, VERSION,
 };
 use crate::domain::operator::Operator;
-use crate::ports::operations::Operations;
+use crate::ports::operations::{Operations, Reveal};
+use crate::ports::spool::Payload;
 use crate::ports::store::{Act, Order, Pin, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
@@ -32,6 +33,9 @@ const MOST_CONNECTIONS: usize = 16;
 
 /// A side that is slower than this, asking or reading, is cut off.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A payload goes out in pieces of this, bytes.
+const PIECE: usize = 64 * 1024;
 
 /// The bound socket.
 pub(in crate::daemon) struct Control {
@@ -92,16 +96,7 @@ impl Control {
                     let (operations, groups) = (Arc::clone(&operations), Arc::clone(&self.groups));
                     let stop = stop.clone();
                     connections.spawn(async move {
-                        let answered = timeout(PATIENCE, converse(stream, &groups, &*operations)).await;
-                        let ended = match answered {
-                            Ok(Ok(Some(backup))) => tokio::select! {
-                                () = stop.cancelled() => Ok(()),
-                                ended = backup.last(&*operations) => ended,
-                            },
-                            Ok(Err(error)) => Err(error),
-                            Ok(Ok(None)) | Err(_) => Ok(()),
-                        };
-                        if let Err(error) = ended {
+                        if let Err(error) = serve_one(stream, &groups, &*operations, stop).await {
                             tracing::debug!(%error, "a control connection broke off");
                         }
                         drop(permit);
@@ -120,76 +115,123 @@ impl Control {
     }
 }
 
-/// A backup that someone makes over this connection.
-struct Backup {
-    pin: Pin,
-    by: Operator,
-    reading: BufReader<Take<OwnedReadHalf>>,
-    writing: OwnedWriteHalf,
+/// An answer, and what outlasts it.
+struct Given {
+    answer: Answer,
+    then: Option<Then>,
 }
 
-impl Backup {
-    /// Lasts until whoever makes it says that it is whole, or is gone; it may take hours.
-    async fn last(mut self, operations: &dyn Operations) -> io::Result<()> {
-        self.reading.get_mut().set_limit(LONGEST_REQUEST);
-        let mut line = Vec::new();
-        self.reading.read_until(b'\n', &mut line).await?;
-        let Ok(Request { version: VERSION, ask: Ask::BackupWhole }) = serde_json::from_slice(&line) else {
-            tracing::warn!(user = self.by.0, "a backup was given up");
-            return Ok(());
-        };
-        let noted = operations.backup_ended(self.pin.extent.clone(), self.by).await;
-        let result = noted.map(|()| Answer::BackupNoted).map_err(|halt| Refusal::Halted(halt.to_string()));
-        respond(&mut self.writing, result).await
+/// What outlasts an answer.
+enum Then {
+    /// A backup that someone makes over this connection.
+    Backup(Pin, Operator),
+    /// A payload that follows.
+    Payload(Payload),
+}
+
+impl From<Answer> for Given {
+    fn from(answer: Answer) -> Self {
+        Self { answer, then: None }
     }
 }
 
-/// Answers one request. A backup that it began is returned.
-async fn converse(stream: UnixStream, groups: &Groups, operations: &dyn Operations) -> io::Result<Option<Backup>> {
+async fn serve_one(
+    mut stream: UnixStream,
+    groups: &Groups,
+    operations: &dyn Operations,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let outlast = match timeout(PATIENCE, converse(&mut stream, groups, operations)).await?? {
+        None => return stream.shutdown().await,
+        Some(Then::Backup(pin, by)) => backup(pin, by, &mut stream, operations).boxed(),
+        Some(Then::Payload(payload)) => send(payload, &mut stream).boxed(),
+    };
+    // A stop waits for neither: a backup that is not noted, and a payload cut short, are known not to be whole.
+    stop.run_until_cancelled(outlast).await.unwrap_or(Ok(()))
+}
+
+/// Lasts until whoever makes it says that it is whole, or is gone; it may take hours.
+async fn backup(pin: Pin, by: Operator, stream: &mut UnixStream, operations: &dyn Operations) -> io::Result<()> {
+    let line = line(stream).await?;
+    let Ok(Request { version: VERSION, ask: Ask::BackupWhole }) = serde_json::from_slice(&line) else {
+        tracing::warn!(user = by.0, "a backup was given up");
+        return Ok(());
+    };
+    let noted = operations.backup_ended(pin.extent.clone(), by).await;
+    let result = noted.map(|()| Answer::BackupNoted).map_err(|halt| Refusal::Halted(halt.to_string()));
+    respond(stream, result).await
+}
+
+/// Sends a payload in the memory of a piece, as fast as it is read.
+async fn send(payload: Payload, stream: &mut UnixStream) -> io::Result<()> {
+    let mut reader = unblocked(move || payload.reader()).await?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count;
+        (reader, piece, count) = unblocked(move || {
+            let count = reader.read(&mut piece)?;
+            Ok((reader, piece, count))
+        })
+        .await?;
+        if count == 0 {
+            return stream.shutdown().await;
+        }
+        timeout(PATIENCE, stream.write_all(&piece[..count])).await??;
+    }
+}
+
+/// Reads off the threads that serve. A payload that does not open to its end is for a person to look at.
+async fn unblocked<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).flatten();
+    read.inspect_err(|error| tracing::error!(%error, "a payload that an operator asked for does not read"))
+}
+
+/// One request. Whoever asks sends no more before the response: nothing is lost with the buffer.
+async fn line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(stream.take(LONGEST_REQUEST)).read_until(b'\n', &mut line).await?;
+    Ok(line)
+}
+
+/// Answers one request, and returns what is to outlast it.
+async fn converse(stream: &mut UnixStream, groups: &Groups, operations: &dyn Operations) -> io::Result<Option<Then>> {
     let peer = stream.peer_cred()?;
     let asker = Asker { user: peer.uid(), group: peer.gid() };
-    let (reading, mut writing) = stream.into_split();
-    let mut line = Vec::new();
-    let mut reading = BufReader::new(reading.take(LONGEST_REQUEST));
-    reading.read_until(b'\n', &mut line).await?;
-    let mut pinned = None;
+    let line = line(stream).await?;
     let result = match groups.may(asker, rustix::process::geteuid().as_raw()) {
         May::Nothing => Err(Refusal::NotPermitted),
-        May::Look => {
-            answer(&line, Err(Refusal::MayOnlyLook { group: groups.operate.clone() }), operations, &mut pinned).await
-        }
-        May::Act => answer(&line, Ok(Operator(asker.user)), operations, &mut pinned).await,
+        May::Look => answer(&line, Err(Refusal::MayOnlyLook { group: groups.operate.clone() }), operations).await,
+        May::Act => answer(&line, Ok(Operator(asker.user)), operations).await,
     };
     if let Err(refusal @ (Refusal::NotPermitted | Refusal::MayOnlyLook { .. })) = &result {
         tracing::warn!(user = asker.user, %refusal, "refused a user on the control socket");
     }
-    respond(&mut writing, result).await?;
-    if let Some((pin, by)) = pinned {
-        return Ok(Some(Backup { pin, by, reading, writing }));
-    }
-    writing.shutdown().await?;
-    Ok(None)
+    let (result, then) = match result {
+        Ok(Given { answer, then }) => (Ok(answer), then),
+        Err(refusal) => (Err(refusal), None),
+    };
+    respond(stream, result).await?;
+    Ok(then)
 }
 
-async fn respond(writing: &mut OwnedWriteHalf, result: Result<Answer, Refusal>) -> io::Result<()> {
+async fn respond(stream: &mut UnixStream, result: Result<Answer, Refusal>) -> io::Result<()> {
     let mut response = serde_json::to_vec(&Response { version: VERSION, result })?;
     response.push(b'\n');
-    writing.write_all(&response).await
+    stream.write_all(&response).await
 }
 
-/// `operator` is who asks, or why they may not act; what they have pinned is put into `pinned`.
+/// `operator` is who asks, or why they may not act.
 async fn answer(
     line: &[u8],
     operator: Result<Operator, Refusal>,
     operations: &dyn Operations,
-    pinned: &mut Option<(Pin, Operator)>,
-) -> Result<Answer, Refusal> {
+) -> Result<Given, Refusal> {
     let request: Request = serde_json::from_slice(line).map_err(|_| Refusal::NotUnderstood { speaks: VERSION })?;
     if request.version != VERSION {
         return Err(Refusal::NotUnderstood { speaks: VERSION });
     }
     let halted = |halt: crate::ports::store::Halt| Refusal::Halted(halt.to_string());
-    match request.ask {
+    let answer = match request.ask {
         Ask::Status => Ok(Answer::Status(Box::new(operations.status()))),
         Ask::SetAside { before, only, selection, count } => {
             let page = SetAsidePage { before, only, selection: *selection, count: count.min(LARGEST_PAGE) };
@@ -203,8 +245,8 @@ async fn answer(
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
         Ask::Pin => {
             let by = operator?;
-            let (pin, _) = pinned.insert((operations.pin(by).await.map_err(halted)?, by));
-            Ok(Answer::Pinned(pin.extent.clone()))
+            let pin = operations.pin(by).await.map_err(halted)?;
+            return Ok(Given { answer: Answer::Pinned(pin.extent.clone()), then: Some(Then::Backup(pin, by)) });
         }
         // It follows a pin on the same connection, and is nothing by itself.
         Ask::BackupWhole => Err(Refusal::NotUnderstood { speaks: VERSION }),
@@ -216,6 +258,13 @@ async fn answer(
         Ask::Audit(wanted) => {
             let by = operator?;
             Ok(Answer::Found(operations.audit(*wanted, by).await.map_err(halted)??))
+        }
+        Ask::Reveal { delivery, payload, why } => {
+            let wish = Reveal { delivery, payload, by: operator?, why };
+            let opened = operations.reveal(wish).await.map_err(halted)??;
+            let (envelope, length) = (Box::new(opened.envelope), opened.payload.length());
+            let then = payload.then_some(Then::Payload(opened.payload));
+            return Ok(Given { answer: Answer::Revealed { envelope, length }, then });
         }
         Ask::Resume { pipeline, why } => {
             operations.resume(pipeline, operator?, why).await.map(Answer::Resumed).map_err(halted)
@@ -242,7 +291,8 @@ async fn answer(
             let outcome = |(delivery, result)| Outcome { delivery, result };
             Ok(Answer::Acted(deliveries.into_iter().zip(results).map(outcome).collect()))
         }
-    }
+    };
+    answer.map(Given::from)
 }
 
 fn is_forced(act: Act) -> bool {

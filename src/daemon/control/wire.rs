@@ -1,15 +1,18 @@
 //! The control protocol: one request and one response per connection, each one line of JSON; of a backup two.
 //!
+//! A payload that was asked for follows its response, as it is, a piece at a time (I3).
+//!
 //! Both carry the protocol's version; a daemon and a command of different versions say so instead of guessing.
 //! Lines are bounded on both sides. The response to a request that cannot be read is a refusal, never silence.
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::envelope::Envelope;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
-use crate::ports::operations::Status;
+use crate::ports::operations::{NotRevealed, Status};
 use crate::ports::store::{Act, Acted, Extent, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -82,6 +85,15 @@ pub enum Ask {
     Trace(Box<Search>),
     /// What does the journal have of this? Whoever may act may ask, and the journal says that they did.
     Audit(Box<Search>),
+    /// What is sealed of this dead or held delivery? Whoever may act may ask, and the journal says that they did.
+    Reveal {
+        /// Which.
+        delivery: DeliveryId,
+        /// Its bytes too: they follow the line of the response.
+        payload: bool,
+        /// Why, for the journal.
+        why: Remark,
+    },
     /// Let this suspended pipeline go on.
     Resume {
         /// Which.
@@ -150,6 +162,13 @@ pub enum Answer {
     BackupNoted,
     /// To [`Ask::Trace`] and [`Ask::Audit`].
     Found(Page),
+    /// To [`Ask::Reveal`]: so many bytes follow, if they were asked for, and are whole only if they all come.
+    Revealed {
+        /// What MESH said of the message.
+        envelope: Box<Envelope>,
+        /// How long the payload is.
+        length: u64,
+    },
     /// To [`Ask::Resume`]: whether it was suspended.
     Resumed(bool),
     /// To [`Ask::AcceptMonitor`]: whether it had an alarm.
@@ -190,6 +209,9 @@ pub enum Refusal {
     /// A trace is of one message.
     #[error("a trace names a message or a delivery: everything else is asked of `meshd audit`")]
     TooWide,
+    /// What is sealed is not shown.
+    #[error(transparent)]
+    NotRevealed(#[from] NotRevealed),
     /// The journal does not read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),

@@ -77,6 +77,17 @@ pub enum Note {
         /// How many records they were given.
         records: u64,
     },
+    /// Someone is about to be shown what is sealed of a delivery.
+    Revealed {
+        /// The delivery.
+        id: DeliveryId,
+        /// Its bytes too, and not its envelope alone.
+        payload: bool,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
     /// An operator has a mailbox rest: nothing of it is leased until it is resumed, across restarts too.
     MailboxSuspended {
         /// The mailbox.

@@ -116,6 +116,7 @@ impl Store for FakeStore {
             | Note::Resumed { .. }
             | Note::BackupEnded { .. }
             | Note::AuditRead { .. }
+            | Note::Revealed { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
             | Note::Alarmed { .. }

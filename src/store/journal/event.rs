@@ -26,7 +26,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 47] = [
+pub const KINDS: [&str; 48] = [
     "run",
     "started",
     "stopping",
@@ -70,6 +70,7 @@ pub const KINDS: [&str; 47] = [
     "backup-ended",
     "restored",
     "audit-read",
+    "revealed",
     "mailbox-suspended",
     "mailbox-resumed",
     "alarmed",
@@ -423,6 +424,17 @@ pub enum Event {
         what: String,
         /// How many records they were given.
         records: u64,
+    },
+    /// Someone was shown what is sealed of a delivery: the record is durable before they were given anything.
+    Revealed {
+        /// Which.
+        id: DeliveryId,
+        /// Its bytes too, and not its envelope alone.
+        payload: bool,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
     },
     /// An operator has a mailbox rest.
     MailboxSuspended {

@@ -176,6 +176,7 @@ impl State {
             | Event::BackupEnded { .. }
             | Event::Restored { .. }
             | Event::AuditRead { .. }
+            | Event::Revealed { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())

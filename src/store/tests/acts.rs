@@ -1,5 +1,8 @@
 //! What operators do: the table of `store::acts`, and what follows from each act.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use super::staged::output;
 use super::*;
 use crate::domain::operator::{Operator, Remark};
@@ -238,6 +241,29 @@ fn a_replay_is_a_new_delivery_with_the_payload_and_nothing_of_the_history() {
     let counters = store.counters();
     assert_eq!((counters.retained.messages, counters.retained.bytes), (2, 5), "one payload, of two");
     assert!(matches!(store.accept("M1", "bytes"), Acceptance::Repeated(proof) if proof.delivery() == new));
+}
+
+#[test]
+fn a_replay_of_a_small_letter_leaves_the_bytes_of_its_volume_as_they_are() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let old = store.new_delivery("M1", "bytes");
+    store.settle_all(&dead());
+    let before = bytes_of_volumes(&machine);
+    assert!(before.values().any(|bytes| !bytes.is_empty()), "there is something to look at");
+    store.replayed(old);
+    assert_eq!(bytes_of_volumes(&machine), before, "a change of state, and no copy");
+}
+
+fn bytes_of_volumes(machine: &Machine) -> BTreeMap<PathBuf, Vec<u8>> {
+    let content = |name: &Path| {
+        let file = machine.disk.read(name).unwrap();
+        let mut bytes = vec![0; file.length().unwrap() as usize];
+        assert_eq!(file.read_at(&mut bytes, 0).unwrap(), bytes.len());
+        bytes
+    };
+    let entries = machine.disk.list("/state/spool/volumes".as_ref()).unwrap();
+    entries.into_iter().map(|entry| (entry.path.clone(), content(&entry.path))).collect()
 }
 
 #[test]

@@ -2,13 +2,15 @@ use std::io::{Read, Write};
 use std::sync::LazyLock;
 
 use super::*;
-use crate::daemon::control::client::{AskError, ask, pin};
+use crate::daemon::control::client::{AskError, ask, ask_for_bytes, pin};
+use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{Phase, Status, Told};
+use crate::ports::operations::{NotRevealed, Phase, Status, Told};
+use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -75,6 +77,20 @@ impl Operations for Parrot {
         Box::pin(async move { Ok(Err(Unreadable(format!("{by} read {wanted}")))) })
     }
 
+    fn reveal(&self, wish: Reveal) -> Told<'_, Result<Opened, NotRevealed>> {
+        let opened = match wish.delivery {
+            CUT_SHORT => Ok(1),
+            GONE => Err(NotRevealed::NotAside),
+            DeliveryId(length) => Ok(length),
+        };
+        Box::pin(async move {
+            Ok(opened.map(|length| Opened {
+                envelope: envelope(wish.by),
+                payload: Payload::new(length, Arc::new(Zeros(if wish.delivery == CUT_SHORT { 0 } else { length }))),
+            }))
+        })
+    }
+
     fn suspend_mailbox(&self, mailbox: MailboxId, by: Operator, _: Remark) -> Told<'_, bool> {
         Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
     }
@@ -88,9 +104,51 @@ impl Operations for Parrot {
     }
 }
 
-/// To one who begins no backup.
-async fn answer(line: &[u8], by: Result<Operator, Refusal>, operations: &dyn Operations) -> Result<Answer, Refusal> {
-    super::answer(line, by, operations, &mut None).await
+/// The parrot has a payload of one byte for it, and none comes.
+const CUT_SHORT: DeliveryId = DeliveryId(1);
+
+/// The parrot shows nothing of it.
+const GONE: DeliveryId = DeliveryId(0);
+
+/// So many zeros.
+struct Zeros(u64);
+
+impl PayloadSource for Zeros {
+    fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(io::repeat(0).take(self.0)))
+    }
+}
+
+/// Its addressee is who asks.
+fn envelope(by: Operator) -> Envelope {
+    Envelope {
+        mailbox: MailboxId::new("X26ABC1").expect("an id"),
+        message_id: MessageId::new("M1").expect("an id"),
+        kind: MessageKind::Data,
+        workflow: WorkflowId::new("W").expect("an id"),
+        from: None,
+        to: Some(Sensitive::new(by.to_string())),
+        subject: None,
+        local_id: None,
+        file_name: None,
+        partner_id: None,
+        checksum: None,
+        content_type: None,
+        content_encrypted: false,
+        content_compressed: None,
+        status: Default::default(),
+        linked_message_id: None,
+        chunks: 1,
+    }
+}
+
+/// The answer, without what follows it.
+async fn answer(
+    line: &[u8],
+    operator: Result<Operator, Refusal>,
+    operations: &dyn Operations,
+) -> Result<Answer, Refusal> {
+    super::answer(line, operator, operations).await.map(|given| given.answer)
 }
 
 /// One clone of it for each pin that lives.
@@ -251,6 +309,35 @@ async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may
         assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
         let looks = Refusal::MayOnlyLook { group: None };
         assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
+}
+
+fn reveal(delivery: DeliveryId, payload: bool) -> Ask {
+    Ask::Reveal { delivery, payload, why: Remark::new("INC0012345").expect("a remark") }
+}
+
+#[tokio::test]
+async fn sealed_mail_is_shown_in_the_name_of_who_asks_and_only_to_who_may_act() {
+    let request = asking(reveal(DeliveryId(7), true));
+    let shown = Answer::Revealed { envelope: Box::new(envelope(Operator(1000))), length: 7 };
+    assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(shown));
+    let looks = Refusal::MayOnlyLook { group: None };
+    assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    let refused = answer(&asking(reveal(GONE, true)), Ok(Operator(1000)), &Parrot).await;
+    assert_eq!(refused, Err(Refusal::NotRevealed(NotRevealed::NotAside)));
+}
+
+#[test]
+fn a_payload_follows_its_response_only_if_it_was_asked_for() {
+    let pieces = 3 * PIECE as u64 + 1;
+    for (delivery, payload, follows) in
+        [(DeliveryId(pieces), true, pieces), (DeliveryId(pieces), false, 0), (CUT_SHORT, true, 0)]
+    {
+        let count = while_served(move |path| {
+            let (_, mut rest) = ask_for_bytes(path, reveal(delivery, payload)).expect("it answers");
+            io::copy(&mut rest, &mut io::sink()).expect("it ends")
+        });
+        assert_eq!(count, follows, "{delivery}");
     }
 }
 

@@ -61,7 +61,8 @@ impl Event {
             | Self::Alarmed { id, .. } => of(id),
             Self::OperatorReleased { id, by, .. }
             | Self::OperatorHeld { id, by, .. }
-            | Self::OperatorDiscarded { id, by, .. } => About { by: Some(*by), ..of(id) },
+            | Self::OperatorDiscarded { id, by, .. }
+            | Self::Revealed { id, by, .. } => About { by: Some(*by), ..of(id) },
             Self::Working { ids, .. } | Self::Moved { ids, .. } => About { deliveries: ids, ..About::default() },
             Self::HandshakeTried { mailbox } | Self::Handshake { mailbox } | Self::Listed { mailbox } => at(mailbox),
             Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {

@@ -68,6 +68,15 @@ fn events_read_as_version_1_says() {
             r#"{"e":"operator-discarded","id":7,"keep":9,"by":1000,"why":"sent again"}"#,
         ),
         (
+            Event::Revealed {
+                id,
+                payload: true,
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            },
+            r#"{"e":"revealed","id":7,"payload":true,"by":1000,"why":"INC0012345"}"#,
+        ),
+        (
             Event::Moved {
                 ids: vec![id],
                 from: GroupPlace { volume: 1, offset: 2 },
