@@ -80,10 +80,10 @@ impl Loaded {
     }
 
     /// The key of keyed digests alone.
-    pub fn digest_key(&self) -> Result<DigestKey, Finding> {
+    pub fn digest_key(&self) -> Result<DigestKey, Vec<Finding>> {
+        let expected = "a secret that only we can read";
         let secret = self.config.keys.hmac.read(credentials().as_deref());
-        let secret =
-            secret.map_err(|error| self.finding("keys.hmac", error.to_string(), "a secret that we can read"))?;
+        let secret = secret.map_err(|error| vec![self.finding("keys.hmac", error.to_string(), expected)])?;
         Ok(DigestKey::new(secret.expose_secret().as_bytes()))
     }
 

@@ -75,7 +75,7 @@ fn patients(file: PathBuf, loaded: &Loaded) -> Result<Vec<ContentDigest>, Failur
         0 => return Err(anyhow!("{name}: expected NHS numbers, one on a line").into()),
         many => return Err(anyhow!("{name}: {many} numbers, and at most {MOST_PATIENTS} can be looked for").into()),
     }
-    let key = loaded.digest_key().map_err(|finding| Failure::Configuration(vec![finding]))?;
+    let key = loaded.digest_key().map_err(Failure::Configuration)?;
     Ok(numbers.iter().map(|number| key.patient(number)).collect())
 }
 
