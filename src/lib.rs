@@ -83,6 +83,13 @@
 //!   from then on its twin, if that still runs, publishes to it no more.
 //! - **A backup is copied by another process** than the daemon, which only keeps what is copied in place: see
 //!   [`store::backup`].
+//! - **Ends of retention, ages and due times go by the store's own time**, which moves on with the monotonic clock and,
+//!   from one run to the next, by a day at most: a wall clock that is a year ahead for an hour purges nothing.
+//! - **Where order is strict, the store hands out one delivery at a time**, so that no batch can be half in order.
+//! - **A lane pays for what it took after it took it**: what a batch costs is known only once it is leased.
+//! - **People are looked for in the journal with the HMAC key**, by the command itself: no group may search for patients,
+//!   and no number reaches the daemon.
+//! - **A later journal says what a restored state may go on with**, not a head: a head cannot say what was settled.
 //! - **A poll's five minutes count from its first list**, so that a long drain does not halve the rate of polls.
 
 pub mod adapters;

@@ -14,7 +14,7 @@
 //!
 //! While a sender counts anew, late numbers of the count before still belong to that one, and low numbers that
 //! came shortly before its 1 belong to the new one. Two things cannot be told from the numbers, and are borne: a count
-//! begun anew within the first [`NEAR`] numbers looks like numbers that come again until it has passed them; and
+//! begun anew within the first `NEAR` numbers looks like numbers that come again until it has passed them; and
 //! so does one whose 0 or 1 never comes.
 
 use std::time::Duration;
