@@ -12,8 +12,8 @@ use super::journal::Stamp;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 
-/// A run is believed to have begun at most so long after the one before had ended. Shorter than the least retention
-/// that anybody sets, and longer than a machine is away for its upkeep.
+/// A run is believed to have begun at most so long after the one before had ended: longer than a machine is away
+/// for its upkeep, and all that a wrong clock at a start can take from a retention.
 const MOST_AWAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The store's time.
