@@ -117,6 +117,28 @@ impl std::str::FromStr for DeliveryId {
     }
 }
 
+/// A bulk act: the journal sequence of the record that began it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "j{}", self.0)
+    }
+}
+
+impl std::str::FromStr for JobId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.strip_prefix('j').and_then(|digits| digits.parse().ok()).map(Self).ok_or(InvalidId {
+            what: "JobId",
+            expected: "`j` and a number",
+            length: text.len(),
+        })
+    }
+}
+
 /// Text that may be patient data: `Mex-To`, subject, local id, file name.
 ///
 /// It has no `Display`, and `Debug` prints its length only.
@@ -167,8 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn delivery_ids_read_back_what_they_print() {
+    fn delivery_and_job_ids_read_back_what_they_print() {
         assert_eq!("d42".parse::<DeliveryId>(), Ok(DeliveryId(42)));
+        assert_eq!(JobId(42).to_string().parse::<JobId>(), Ok(JobId(42)));
         assert!("42".parse::<DeliveryId>().is_err());
+        assert!("d42".parse::<JobId>().is_err());
     }
 }

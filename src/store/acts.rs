@@ -29,13 +29,14 @@
 //! that is held keeps the reason it died of. **What is discarded** no longer counts against the budget for mail set
 //! aside; its payload goes after `retention.delivered`, as any other that ended.
 //!
-//! Each act is one record, with the Unix user who did it: evidence and change are the same bytes.
+//! Each act is one record, with the Unix user who did it: evidence and change are the same bytes. Acts on many are
+//! `store::jobs`.
 
 use super::committer::{Committer, Moment, Stop};
 use super::journal::event::{Event, Replay};
 use super::state::{Ending, Place, Row};
 use crate::domain::fault::FaultCode;
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::operator::Remark;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::ports::store::{Act, Acted, NotAllowed, Order, SetAsideKind};
@@ -46,38 +47,44 @@ impl Committer {
         let Some(row) = self.state.row(self.index.as_ref(), order.delivery)? else {
             return Ok(Err(NotAllowed::Unknown));
         };
-        let allowed = match order.act {
-            Act::Replay { force, again } => may_replay(&row, force, again, order.why.as_ref()),
-            Act::Release { force } => may_release(&row, force),
-            Act::Hold => may_hold(&row),
-            Act::Discard => may_discard(&row),
-        };
-        if let Err(refused) = allowed {
-            return Ok(Err(refused));
+        match permitted(&row, order.act, order.why.as_ref()) {
+            Ok(()) => self.carry_out(moment, row, order, None),
+            Err(refused) => Ok(Err(refused)),
         }
+    }
+
+    /// Does what the table allows, as part of a job if one is named.
+    pub(super) fn carry_out(
+        &mut self,
+        moment: Moment,
+        row: Row,
+        order: Order,
+        job: Option<JobId>,
+    ) -> Result<Result<Acted, NotAllowed>, Stop> {
+        let Order { delivery: id, by, .. } = order;
         Ok(match (order.act, order.why.clone()) {
             (Act::Hold | Act::Discard, None) => Err(NotAllowed::NeedsReason),
-            (Act::Replay { .. }, _) => Ok(self.replay(moment, row, order)?),
+            (Act::Replay { .. }, _) => Ok(self.replay(moment, row, order, job)?),
             (Act::Release { .. }, why) => {
-                let (id, alone) = (order.delivery, is_poison(&row));
-                self.record(moment, &Event::OperatorReleased { id, due: moment.now, alone, by: order.by, why })?;
+                let alone = is_poison(&row);
+                self.record(moment, &Event::OperatorReleased { id, due: moment.now, alone, by, why, job })?;
                 Ok(Acted::Released)
             }
             (Act::Hold, Some(why)) => {
                 let reason = reason(&row).cloned();
                 let reason = reason.unwrap_or_else(|| Reason::new(FaultCode::OperatorHeld, why.as_str()));
-                self.record(moment, &Event::OperatorHeld { id: order.delivery, reason, by: order.by, why })?;
+                self.record(moment, &Event::OperatorHeld { id, reason, by, why, job })?;
                 Ok(Acted::Held)
             }
             (Act::Discard, Some(why)) => {
                 let keep = moment.now.plus(self.settings.retention.delivered);
-                self.record(moment, &Event::OperatorDiscarded { id: order.delivery, keep, by: order.by, why })?;
+                self.record(moment, &Event::OperatorDiscarded { id, keep, by, why, job })?;
                 Ok(Acted::Discarded)
             }
         })
     }
 
-    fn replay(&mut self, moment: Moment, row: Row, order: Order) -> Result<Acted, Stop> {
+    fn replay(&mut self, moment: Moment, row: Row, order: Order, job: Option<JobId>) -> Result<Acted, Stop> {
         let keep = match row.place {
             Place::Aside { keep: Some(keep), .. } | Place::Ended { keep, .. } => keep,
             Place::Aside { keep: None, .. } | Place::Queued { .. } | Place::Working { .. } | Place::Suspect => {
@@ -97,9 +104,20 @@ impl Committer {
             keep,
             by: order.by,
             why: order.why,
+            job,
         };
         let sequence = self.record(moment, &Event::Replayed(Box::new(replay)))?;
         Ok(Acted::ReplayedAs(DeliveryId(sequence)))
+    }
+}
+
+/// Whether the table allows it.
+pub(super) fn permitted(row: &Row, act: Act, why: Option<&Remark>) -> Result<(), NotAllowed> {
+    match act {
+        Act::Replay { force, again } => may_replay(row, force, again, why),
+        Act::Release { force } => may_release(row, force),
+        Act::Hold => may_hold(row),
+        Act::Discard => may_discard(row),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use super::jobs::{JobAnswer, JobCommand};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
@@ -42,6 +43,8 @@ pub enum Command {
     Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
+    /// Something about bulk acts.
+    Job(JobCommand),
     /// A backup begins.
     Pin(Operator),
     /// Is everything before this durable?
@@ -65,6 +68,8 @@ pub enum Answer {
     Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
+    /// To [`Command::Job`].
+    Job(JobAnswer),
     /// To [`Command::Pin`].
     Pinned(Pin),
     /// To every other.
@@ -89,6 +94,7 @@ pub(super) enum Planned {
     Groups(FoundGroups),
     Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
+    Job(JobAnswer),
     Pinned,
     Done,
     Declined(String),

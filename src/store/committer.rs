@@ -317,6 +317,7 @@ impl Planned {
             Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
+            Self::Job(answer) => Answer::Job(answer),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,
             Self::Declined(why) => Answer::Declined(Halt(why)),

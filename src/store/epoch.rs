@@ -4,6 +4,7 @@
 //! still run. So all of it is held (`RESTORED`) before anything else happens, and a person releases it. If a later state
 //! of that daemon's journal was taken over, that journal says what became of it: nothing is held but what was accepted
 //! after the backup, whose payload is in no copy (`SPOOL-LOST`). What was moved since lies where it was before.
+//! Bulk acts that were under way end either way: a person begins them again, or does not.
 //!
 //! # The mark, version 1
 //!
@@ -115,6 +116,7 @@ impl Committer {
         let (backup, later) = (mark.sequence()?, mark.later);
         tracing::warn!(backup, later, "restored from a backup: a new epoch begins");
         self.record(moment, &Event::Restored { backup, later })?;
+        self.end_jobs(moment)?;
         if later {
             self.move_back_since(moment, backup)?;
         }

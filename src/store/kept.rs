@@ -11,16 +11,17 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::command::{Answer, Command};
+use super::command::{Answer, Command, JobAnswer, JobCommand};
 use super::thread::Request;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Foreseen, Foresight, FoundAside, FoundGroups, Halt, Incoming, Job, JobOrder, Jobs,
+    Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage,
+    Stepped, Store, TooManyJobs,
 };
 
 /// A handle to the open store.
@@ -147,5 +148,43 @@ impl Store for Kept {
             }
         }
         .boxed()
+    }
+}
+
+impl Kept {
+    fn ask_job<T: Send + 'static>(&self, command: JobCommand, read: fn(JobAnswer) -> Option<T>) -> Reply<T> {
+        let asked =
+            self.ask(Command::Job(command), |answer| if let Answer::Job(told) = answer { Some(told) } else { None });
+        async move { read(asked.await?).ok_or_else(|| Halt("the committer gave another answer".into())) }.boxed()
+    }
+}
+
+impl Jobs for Kept {
+    fn foresee(&self, wanted: Foresight) -> Reply<Foreseen> {
+        self.ask_job(JobCommand::Foresee(Box::new(wanted)), |told| {
+            if let JobAnswer::Foreseen(foreseen) = told { Some(foreseen) } else { None }
+        })
+    }
+
+    fn begin_job(&self, order: JobOrder) -> Reply<Result<JobId, TooManyJobs>> {
+        self.ask_job(JobCommand::Begin(Box::new(order)), |told| {
+            if let JobAnswer::Begun(begun) = told { Some(begun) } else { None }
+        })
+    }
+
+    fn step_job(&self, job: JobId, count: usize) -> Reply<Stepped> {
+        self.ask_job(JobCommand::Step(job, count), |told| {
+            if let JobAnswer::Stepped(stepped) = told { Some(stepped) } else { None }
+        })
+    }
+
+    fn cancel_job(&self, job: JobId, by: Operator) -> Reply<bool> {
+        self.ask_job(JobCommand::Cancel(job, by), |told| {
+            if let JobAnswer::Cancelled(was_open) = told { Some(was_open) } else { None }
+        })
+    }
+
+    fn jobs(&self) -> Reply<Vec<Job>> {
+        self.ask_job(JobCommand::List, |told| if let JobAnswer::Listed(jobs) = told { Some(jobs) } else { None })
     }
 }

@@ -13,6 +13,7 @@ pub mod command;
 pub mod committer;
 mod compaction;
 mod epoch;
+mod jobs;
 mod kept;
 mod plan;
 mod queue;

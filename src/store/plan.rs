@@ -119,6 +119,7 @@ impl Committer {
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
+            Command::Job(command) => Ok(Planned::Job(self.job(moment, command)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;
                 Ok(Planned::Pinned)

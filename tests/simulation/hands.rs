@@ -6,16 +6,16 @@ use bytes::Bytes;
 use meshd::domain::course::{Arrival, Handling};
 use meshd::domain::envelope::{Envelope, MessageKind, Status};
 use meshd::domain::fault::FaultCode;
-use meshd::domain::ids::{DeliveryId, MailboxId, MessageId, Name, WorkflowId};
+use meshd::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, WorkflowId};
 use meshd::domain::monitor::{Numbered, Sighting};
 use meshd::domain::operator::{Operator, Remark};
 use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
 use meshd::ports::store::{
-    Acceptance, Act, Acted, Incoming, IncomingBody, Known, Lease, LeaseWish, Note, Order, QueuePage, Refusal,
-    Selection, SetAsidePage,
+    Acceptance, Act, Acted, AsideState, Incoming, IncomingBody, JobAct, JobOrder, Known, Lease, LeaseWish, Note, Order,
+    QueuePage, Refusal, Selection, SetAsidePage,
 };
-use meshd::store::command::{Answer, Command};
+use meshd::store::command::{Answer, Command, JobAnswer, JobCommand};
 
 use crate::world::{World, mailboxes};
 
@@ -42,7 +42,7 @@ pub(crate) enum Intent {
 impl World {
     pub(crate) fn command(&mut self) -> (Command, Intent) {
         let mailbox = self.dice.pick(&mailboxes()).clone();
-        match self.dice.below(34) {
+        match self.dice.below(38) {
             0..6 => self.accept(mailbox),
             6..9 if !self.known.is_empty() => {
                 let id = *self.dice.pick(&self.known);
@@ -64,6 +64,7 @@ impl World {
             }
             21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
+            34..38 => (Command::Job(self.job(mailbox)), Intent::Other),
             22 => (
                 Command::SetAside(SetAsidePage { before: None, only: None, selection: Selection::default(), count: 3 }),
                 Intent::Other,
@@ -144,6 +145,43 @@ impl World {
         (Command::Act(order), Intent::Act(delivery))
     }
 
+    /// An operator begins a bulk act or ends one, or one goes on.
+    fn job(&mut self, mailbox: MailboxId) -> JobCommand {
+        let by = Operator(1000);
+        match (self.dice.below(6), self.jobs.is_empty()) {
+            (0, _) | (_, true) => {
+                let act = *self.dice.pick(&[JobAct::Replay, JobAct::Release, JobAct::Hold, JobAct::Discard]);
+                let selection = Selection {
+                    mailbox: self.dice.once_in(3).then_some(mailbox),
+                    state: self.dice.once_in(3).then_some(AsideState::Held),
+                    ..Selection::default()
+                };
+                let why = Remark::new("as simulated").expect("a remark");
+                let rate = 10.try_into().expect("a rate");
+                JobCommand::Begin(Box::new(JobOrder { selection, act, rate, by, why }))
+            }
+            (1, false) if self.dice.once_in(4) => JobCommand::Cancel(*self.dice.pick(&self.jobs), by),
+            (_, false) => {
+                // Of an old one nothing comes.
+                let last = self.jobs.len().saturating_sub(5);
+                let job: JobId = *self.dice.pick(&self.jobs[last..]);
+                JobCommand::Step(job, 1 + self.dice.below(4) as usize)
+            }
+        }
+    }
+
+    fn acted(&mut self, id: DeliveryId, acted: Acted) {
+        match acted {
+            Acted::ReplayedAs(new) => {
+                self.known.push(new);
+                self.oracle.replayed(id, new);
+            }
+            Acted::Released => self.oracle.happened(id, "released by hand"),
+            Acted::Held => self.oracle.happened(id, "held by hand"),
+            Acted::Discarded => self.oracle.happened(id, "discarded by hand"),
+        }
+    }
+
     fn end_a_lease(&mut self) -> (Command, Intent) {
         let place = self.dice.below(self.leases.len() as u64) as usize;
         let mut lease = self.leases.swap_remove(place);
@@ -187,15 +225,11 @@ impl World {
                 }
             }
             (Intent::Settle(id, what), Answer::Done) => self.oracle.happened(id, what),
-            (Intent::Act(id), Answer::Acted(Ok(acted))) => match acted {
-                Acted::ReplayedAs(new) => {
-                    self.known.push(new);
-                    self.oracle.replayed(id, new);
-                }
-                Acted::Released => self.oracle.happened(id, "released by hand"),
-                Acted::Held => self.oracle.happened(id, "held by hand"),
-                Acted::Discarded => self.oracle.happened(id, "discarded by hand"),
-            },
+            (Intent::Act(id), Answer::Acted(Ok(acted))) => self.acted(id, acted),
+            (Intent::Other, Answer::Job(JobAnswer::Stepped(stepped))) => {
+                stepped.acted.into_iter().for_each(|(id, acted)| self.acted(id, acted));
+            }
+            (Intent::Other, Answer::Job(JobAnswer::Begun(begun))) => self.jobs.extend(begun.ok()),
             (Intent::Act(_), Answer::Acted(Err(_))) => {}
             (Intent::Known(mailbox, ids), Answer::Known(known)) => {
                 for (message, known) in ids.into_iter().zip(known) {
@@ -204,7 +238,7 @@ impl World {
                 }
             }
             (Intent::Staged, Answer::Done | Answer::Declined(_))
-            | (Intent::Other, Answer::Done | Answer::SetAside(_) | Answer::Queue(_)) => {}
+            | (Intent::Other, Answer::Done | Answer::SetAside(_) | Answer::Queue(_) | Answer::Job(_)) => {}
             (_, answer) => panic!("an answer to something else: {answer:?}"),
         }
     }

@@ -27,7 +27,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
         return;
     }
     let next = AtomicU64::new(0);
-    let (recoveries, moves, acts) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let [recoveries, moves, acts, bulk_acts] = [const { AtomicU64::new(0) }; 4];
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -42,6 +42,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
                     recoveries.fetch_add(world.recoveries, Ordering::Relaxed);
                     moves.fetch_add(world.moves, Ordering::Relaxed);
                     acts.fetch_add(world.acts, Ordering::Relaxed);
+                    bulk_acts.fetch_add(world.bulk_acts, Ordering::Relaxed);
                 }
             });
         }
@@ -49,6 +50,8 @@ fn the_store_keeps_its_promises_whatever_happens() {
     assert!(recoveries.into_inner() > 3 * SEEDS, "the simulation hardly crashes any more");
     let acts = acts.into_inner();
     assert!(acts > 2 * SEEDS, "operators hardly do anything any more: {acts} acts");
+    let bulk_acts = bulk_acts.into_inner();
+    assert!(bulk_acts > SEEDS / 4, "bulk acts hardly do anything: {bulk_acts}");
     let moves = moves.into_inner();
     assert!(moves > SEEDS / 4, "the simulation hardly moves any more: {moves} groups");
 }

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
+use meshd::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use meshd::domain::settlement::DeathCause;
 use meshd::ports::disk::Disk;
-use meshd::ports::store::{Location, MailboxOccupancy, SetAsideKind};
+use meshd::ports::store::{LeftBehind, Location, MailboxOccupancy, SetAsideKind};
 use meshd::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
 use meshd::store::journal::{Records, segments};
 
@@ -44,6 +44,17 @@ pub(crate) struct Life {
     pub(crate) location: Location,
     /// Who has its payload now, if it has not.
     replayed_as: Option<DeliveryId>,
+    /// The record that last changed where it stands.
+    since: u64,
+}
+
+/// One bulk act.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bulk {
+    pub(crate) done: u64,
+    pub(crate) left: LeftBehind,
+    pub(crate) reached: Option<DeliveryId>,
+    pub(crate) has_ended: bool,
 }
 
 /// The whole journal.
@@ -58,6 +69,10 @@ pub(crate) struct Model {
     pub(crate) numbers: Vec<u64>,
     /// What operators did.
     pub(crate) acts: u64,
+    /// Bulk acts.
+    pub(crate) jobs: BTreeMap<JobId, Bulk>,
+    /// The record that is read.
+    sequence: u64,
     /// A restored state's epoch begins: until the run does, mail is held and moved wherever it stands.
     begins_epoch: bool,
     /// Mailboxes whose deliveries are handled in the order of acceptance.
@@ -88,6 +103,7 @@ impl Model {
     }
 
     fn add(&mut self, sequence: u64, event: Event) -> Result<(), String> {
+        self.sequence = sequence;
         let seen = event.handling().into_iter().flat_map(|(_, handling)| &handling.seen);
         self.numbers.extend(seen.filter_map(|sighting| sighting.number.as_ref()).map(|numbered| numbered.number));
         match event {
@@ -175,19 +191,36 @@ impl Model {
                 self.go(id, "purged", if dead { std::slice::from_ref(&stands) } else { &from }, Stands::Purged)
             }
             Event::Replayed(replay) => self.replayed(DeliveryId(sequence), *replay),
-            Event::OperatorReleased { id, alone, .. } => {
+            Event::OperatorReleased { id, alone, job, .. } => {
                 self.acts += 1;
+                self.acted(job, id)?;
                 self.go(id, "released by hand", &[Stands::Held], if alone { Stands::Suspect } else { Stands::Queued })
             }
-            Event::OperatorHeld { id, .. } => {
+            Event::OperatorHeld { id, job, .. } => {
                 self.acts += 1;
+                self.acted(job, id)?;
                 let from = [Stands::Queued, self.dead(id)?];
                 self.go(id, "held by hand", &from, Stands::Held)
             }
-            Event::OperatorDiscarded { id, .. } => {
+            Event::OperatorDiscarded { id, job, .. } => {
                 self.acts += 1;
+                self.acted(job, id)?;
                 let from = [Stands::Held, self.dead(id)?];
                 self.go(id, "discarded by hand", &from, Stands::GivenUp)
+            }
+            Event::JobBegun(_) => {
+                self.jobs.insert(JobId(sequence), Bulk::default());
+                Ok(())
+            }
+            Event::JobPassed { job, to, left } => {
+                let bulk = self.goes_on(job, to)?;
+                left.into_iter().for_each(|(why, count)| *bulk.left.entry(why).or_default() += count);
+                Ok(())
+            }
+            Event::JobEnded { job, done, left, .. } => {
+                let bulk = self.jobs.get_mut(&job).filter(|bulk| !bulk.has_ended).ok_or("what is not open ended")?;
+                bulk.has_ended = true;
+                if (bulk.done, &bulk.left) == (done, &left) { Ok(()) } else { Err(format!("{job} counts wrongly")) }
             }
             Event::Moved { ids, from, to } => {
                 self.moves += 1;
@@ -242,7 +275,15 @@ impl Model {
         let location = accepted.location.clone();
         self.lives.insert(
             id,
-            Life { accepted, stands, story: vec!["accepted"], solo_deaths: 0, location, replayed_as: None },
+            Life {
+                accepted,
+                stands,
+                story: vec!["accepted"],
+                solo_deaths: 0,
+                location,
+                replayed_as: None,
+                since: id.0,
+            },
         );
         Ok(())
     }
@@ -250,6 +291,7 @@ impl Model {
     /// The old delivery ends, and the new one has its payload: one owner at any time.
     fn replayed(&mut self, id: DeliveryId, replay: Replay) -> Result<(), String> {
         self.acts += 1;
+        self.acted(replay.job, replay.of)?;
         let from = [Stands::Held, Stands::Delivered, Stands::Discarded, self.dead(replay.of)?];
         self.go(replay.of, "replayed", &from, Stands::Replayed)?;
         let old = self.life(replay.of)?.clone();
@@ -261,8 +303,27 @@ impl Model {
         let mut story = vec!["replays"];
         story.extend(old.story.contains(&"acknowledged").then_some("acknowledged"));
         let stands = if replay.alone { Stands::Suspect } else { Stands::Queued };
-        self.lives.insert(id, Life { stands, story, solo_deaths: 0, ..old });
+        self.lives.insert(id, Life { stands, story, solo_deaths: 0, since: id.0, ..old });
         Ok(())
+    }
+
+    /// A bulk act goes on, and never back; it does nothing after its end.
+    fn goes_on(&mut self, job: JobId, to: DeliveryId) -> Result<&mut Bulk, String> {
+        let bulk = self.jobs.get_mut(&job).ok_or_else(|| format!("{job} never began"))?;
+        if bulk.has_ended || bulk.reached >= Some(to) {
+            return Err(format!("{job} went to {to} from {:?}", bulk.reached));
+        }
+        bulk.reached = Some(to);
+        Ok(bulk)
+    }
+
+    /// A bulk act meets what was set aside before it began, and nothing twice; by hand, if no job is named.
+    fn acted(&mut self, job: Option<JobId>, id: DeliveryId) -> Result<(), String> {
+        let Some(job) = job else { return Ok(()) };
+        self.goes_on(job, id)?.done += 1;
+        let life = self.life(id)?;
+        let is_aside = matches!(life.stands, Stands::Held | Stands::Dead(_));
+        if is_aside && life.since < job.0 { Ok(()) } else { Err(format!("{job} met {id}, which it does not cover")) }
     }
 
     /// How it is dead, if it is; else what no delivery is in any table of acts.
@@ -290,12 +351,13 @@ impl Model {
     }
 
     fn go(&mut self, id: DeliveryId, what: &'static str, from: &[Stands], to: Stands) -> Result<(), String> {
+        let sequence = self.sequence;
         let life = self.life(id)?;
         if !from.contains(&life.stands) {
             return Err(format!("{id} is {:?}, so it cannot become {what}: {:?}", life.stands, life.story));
         }
         life.story.push(what);
-        life.stands = to;
+        (life.stands, life.since) = (to, sequence);
         Ok(())
     }
 

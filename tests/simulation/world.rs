@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use meshd::domain::digest::DigestKey;
-use meshd::domain::ids::{DeliveryId, MailboxId, MessageId};
+use meshd::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use meshd::domain::operator::Operator;
 use meshd::domain::settlement::Settlement;
 use meshd::domain::step::Step;
 use meshd::ports::disk::{Disk, Floor};
-use meshd::ports::store::{Halt, Lease, LeaseWish, Note};
+use meshd::ports::store::{Halt, Job, Lease, LeaseWish, Note};
 use meshd::store::command::Command;
 use meshd::store::committer::Committer;
 use meshd::store::disk::{Side, Simulated};
 use meshd::store::index::Pair;
+use meshd::store::index::keys::{self, kind};
 use meshd::store::index::memory::Memory;
 use meshd::store::journal::event::Acceptance;
 use meshd::store::journal::verify::verify;
@@ -93,6 +94,10 @@ pub(crate) struct World {
     pub(crate) moves: u64,
     /// How often an operator did something.
     pub(crate) acts: u64,
+    /// Bulk acts that the hands may speak of.
+    pub(crate) jobs: Vec<JobId>,
+    /// How many deliveries bulk acts acted on.
+    pub(crate) bulk_acts: u64,
 }
 
 impl World {
@@ -120,6 +125,8 @@ impl World {
             recoveries: 0,
             moves: 0,
             acts: 0,
+            jobs: Vec::new(),
+            bulk_acts: 0,
         }
     }
 
@@ -138,6 +145,7 @@ impl World {
         let model = self.check();
         self.read_everything(&model);
         (self.moves, self.acts) = (model.moves, model.acts);
+        self.bulk_acts = model.jobs.values().map(|bulk| bulk.done).sum();
     }
 
     fn round(&mut self) {
@@ -289,6 +297,7 @@ impl World {
         }
         assert_eq!(counted, model.recount(), "counters differ from a recount");
         assert_eq!(occupancy.suspects, model.suspects(), "suspects differ from a recount");
+        self.check_jobs(&model);
         let flows = occupancy.monitors.values().filter_map(|known| known.flows.get(FLOW));
         let gaps = flows.flat_map(|flow| flow.sequence.gaps()).flat_map(|gap| gap.first..=gap.last);
         assert_eq!(gaps.collect::<BTreeSet<_>>(), model.missing().into_iter().collect(), "gaps differ from a recount");
@@ -296,6 +305,20 @@ impl World {
             self.read_everything(&model);
         }
         model
+    }
+
+    /// What the index has of bulk acts is what their records say.
+    fn check_jobs(&self, model: &Model) {
+        let rows = self.index.rows().into_iter().filter(|(key, _)| key.first() == Some(&kind::JOB));
+        let jobs: Vec<Job> = rows.map(|(_, value)| keys::decode(&value).expect("a job")).collect();
+        for job in &jobs {
+            let bulk = &model.jobs[&job.id];
+            let told = (job.done, &job.left, job.reached, job.ended.is_some());
+            assert_eq!(told, (bulk.done, &bulk.left, bulk.reached, bulk.has_ended), "{}", job.id);
+        }
+        let open = model.jobs.iter().filter(|(_, bulk)| !bulk.has_ended).map(|(id, _)| *id);
+        let told = jobs.iter().filter(|job| job.ended.is_none()).map(|job| job.id);
+        assert_eq!(told.collect::<Vec<_>>(), open.collect::<Vec<_>>());
     }
 
     /// Every payload that was not purged reads, wherever it was moved to (I1).

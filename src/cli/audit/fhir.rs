@@ -181,7 +181,10 @@ impl Nature {
             }
             Event::Revealed { .. } => nature(Class::Object, "R", "0"),
             Event::AuditRead { .. } => nature(Class::AuditLogUsed, "R", "0"),
-            Event::Run { .. }
+            Event::JobBegun(_)
+            | Event::JobPassed { .. }
+            | Event::JobEnded { .. }
+            | Event::Run { .. }
             | Event::Started { .. }
             | Event::Stopping
             | Event::Stopped

@@ -65,7 +65,10 @@ impl Standing {
             Event::OperatorReleased { by, .. } => format!("waits for work, put back by {by}"),
             Event::OperatorHeld { by, .. } => format!("held by {by}"),
             Event::OperatorDiscarded { by, .. } => format!("discarded by {by}"),
-            Event::Run { .. }
+            Event::JobBegun(_)
+            | Event::JobPassed { .. }
+            | Event::JobEnded { .. }
+            | Event::Run { .. }
             | Event::Started { .. }
             | Event::Stopping
             | Event::Stopped

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::course::Handling;
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::monitor::Sighting;
 use crate::domain::operator::Remark;
 use crate::domain::output::{OutputState, Progress, Publication};
@@ -100,14 +100,17 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         Event::Replayed(replay) => {
             let now = DeliveryId(sequence);
             let alone = if replay.alone { ", alone" } else { "" };
-            one(&now, format!("{} had {} replayed as {now}{alone}{}", replay.by, replay.of, why(replay.why.as_ref())))
+            let said = because_of(replay.job, replay.why.as_ref());
+            one(&now, format!("{} had {} replayed as {now}{alone}{said}", replay.by, replay.of))
         }
-        Event::OperatorReleased { id, by, why: said, .. } => {
-            one(id, format!("{by} put it back to work{}", why(said.as_ref())))
+        Event::OperatorReleased { id, by, why: said, job, .. } => {
+            one(id, format!("{by} put it back to work{}", because_of(*job, said.as_ref())))
         }
-        Event::OperatorHeld { id, by, why: said, .. } => one(id, format!("{by} held it{}", why(Some(said)))),
-        Event::OperatorDiscarded { id, by, why: said, keep } => {
-            one(id, format!("{by} discarded it{}; payload kept until {keep}", why(Some(said))))
+        Event::OperatorHeld { id, by, why: said, job, .. } => {
+            one(id, format!("{by} held it{}", because_of(*job, Some(said))))
+        }
+        Event::OperatorDiscarded { id, by, why: said, keep, job } => {
+            one(id, format!("{by} discarded it{}; payload kept until {keep}", because_of(*job, Some(said))))
         }
         Event::Revealed { id, payload, by, why: said } => {
             let what = if *payload { "its envelope and payload" } else { "its envelope" };
@@ -124,7 +127,10 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             one(id, format!("it names {}{more} NHS numbers", patients.len()))
         }
         Event::Alarmed { id, pipeline, code } => one(id, format!("pipeline {pipeline} raised an alarm: {code}")),
-        Event::Run { .. }
+        Event::JobBegun(_)
+        | Event::JobPassed { .. }
+        | Event::JobEnded { .. }
+        | Event::Run { .. }
         | Event::Started { .. }
         | Event::Stopping
         | Event::Stopped
@@ -228,6 +234,11 @@ pub(super) fn dead(cause: DeathCause) -> &'static str {
 /// A reason in words.
 pub(super) fn because(reason: &Reason) -> String {
     if reason.detail.is_empty() { reason.code.to_string() } else { format!("{}, {}", reason.code, reason.detail) }
+}
+
+/// The same of an act that may be part of a job.
+fn because_of(job: Option<JobId>, said: Option<&Remark>) -> String {
+    job.map(|job| format!(", with all of {job}")).unwrap_or_default() + &why(said)
 }
 
 fn why(said: Option<&Remark>) -> String {

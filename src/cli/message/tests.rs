@@ -59,6 +59,7 @@ fn story() -> Vec<(u64, i64, Event)> {
         keep: began(),
         by: Operator(1000),
         why: Some(Remark::new("mended").expect("a remark")),
+        job: None,
     };
     let again = DeliveryId(12);
     let refused = Event::Refused {

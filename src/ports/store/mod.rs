@@ -2,6 +2,7 @@
 
 mod accept;
 mod desk;
+mod job;
 mod lease;
 mod monitors;
 mod note;
@@ -18,6 +19,10 @@ pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refu
 pub use self::desk::{
     Act, Acted, AsideState, FailureGroup, FoundAside, FoundGroups, NotAllowed, Order, Selection, SetAside,
     SetAsideKind, SetAsidePage,
+};
+pub use self::job::{
+    Foreseen, Foresight, InvalidRate, Job, JobAct, JobEnd, JobOrder, JobOutcome, Jobs, Left, LeftBehind,
+    MOST_OPEN_JOBS, Rate, Stepped, Tally, TooManyJobs,
 };
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};

@@ -10,6 +10,7 @@
 //! | `D` | delivery | the delivery's row |
 //! | `E` | fingerprint, mailbox text | how many failures are alike |
 //! | `G` | volume, offset | the live deliveries of a group |
+//! | `J` | the record that began it | a bulk act: what it is to do, and how far it came |
 //! | `M` | – | the position in the journal, and what is counted once |
 //! | `O` | mailbox, delivery | empty: waits for work, is in work or a suspect; so these are in order of acceptance |
 //! | `P` | time, journal sequence | what may go then |
@@ -54,6 +55,8 @@ pub mod kind {
     pub const ALIKE: u8 = b'E';
     /// Groups in volumes.
     pub const GROUP: u8 = b'G';
+    /// Bulk acts.
+    pub const JOB: u8 = b'J';
     /// All that has not come to an end and needs no person, in order of acceptance.
     pub const WAITING: u8 = b'O';
     /// What may go, by time.

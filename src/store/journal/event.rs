@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::course::Handling;
 use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name};
 use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
+use crate::ports::store::{JobOrder, JobOutcome, LeftBehind};
 
 pub use about::About;
 pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
@@ -26,7 +27,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 48] = [
+pub const KINDS: [&str; 51] = [
     "run",
     "started",
     "stopping",
@@ -51,6 +52,9 @@ pub const KINDS: [&str; 48] = [
     "operator-released",
     "operator-held",
     "operator-discarded",
+    "job-begun",
+    "job-passed",
+    "job-ended",
     "purged",
     "moved",
     "volume-removed",
@@ -273,6 +277,9 @@ pub enum Event {
         /// Why, if they said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<Remark>,
+        /// The bulk act that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobId>,
     },
     /// A person set a delivery aside until they, or another, say what becomes of it.
     OperatorHeld {
@@ -284,6 +291,9 @@ pub enum Event {
         by: Operator,
         /// Why.
         why: Remark,
+        /// The bulk act that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobId>,
     },
     /// The end, by a person: it goes nowhere.
     OperatorDiscarded {
@@ -295,6 +305,32 @@ pub enum Event {
         by: Operator,
         /// Why.
         why: Remark,
+        /// The bulk act that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<JobId>,
+    },
+    /// A person wants something done with all that a selection takes of what was set aside before this record. The
+    /// number of this bulk act is the record's sequence.
+    JobBegun(Box<JobOrder>),
+    /// A bulk act went on to there without doing anything: what it left as it was is counted here, and nowhere else.
+    JobPassed {
+        /// Which.
+        job: JobId,
+        /// Up to this delivery.
+        to: DeliveryId,
+        /// What was left since the record of it before, by reason.
+        left: LeftBehind,
+    },
+    /// A bulk act ended.
+    JobEnded {
+        /// Which.
+        job: JobId,
+        /// How many deliveries it acted on.
+        done: u64,
+        /// What it left as it was, by reason.
+        left: LeftBehind,
+        /// How it ended.
+        how: JobOutcome,
     },
     /// The payload's time is over; the delivery is no longer known but for its id.
     Purged {

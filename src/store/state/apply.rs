@@ -2,7 +2,7 @@
 
 use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
@@ -117,36 +117,52 @@ impl State {
             Event::Held { id, reason, outputs, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
-                    Place::Aside { kind: SetAsideKind::Held, reason: reason.clone(), since: wall, keep: None }
+                    Place::Aside {
+                        kind: SetAsideKind::Held,
+                        reason: reason.clone(),
+                        since: wall,
+                        keep: None,
+                        record: sequence,
+                    }
                 })?;
             }
             Event::Dead { id, cause, reason, keep, .. } => {
                 self.change(index, *id, |delivery| {
                     ended_round(delivery, &[]);
                     let kind = SetAsideKind::Dead(*cause);
-                    Place::Aside { kind, reason: reason.clone(), since: wall, keep: Some(*keep) }
+                    Place::Aside { kind, reason: reason.clone(), since: wall, keep: Some(*keep), record: sequence }
                 })?;
             }
             Event::Concerns { id, .. } => self.note_told(index, *id, true)?,
-            Event::Replayed(replay) => self.replayed(index, DeliveryId(sequence), wall, replay)?,
-            Event::OperatorReleased { id, due, alone, .. } => {
+            Event::Replayed(replay) => {
+                self.replayed(index, DeliveryId(sequence), wall, replay)?;
+                self.job_acted(index, replay.job, replay.of)?;
+            }
+            Event::OperatorReleased { id, due, alone, job, .. } => {
                 self.change(index, *id, |delivery| {
                     delivery.outputs.iter_mut().for_each(reopen);
                     waiting(*due, *alone)
                 })?;
                 self.note_told(index, *id, false)?;
+                self.job_acted(index, *job, *id)?;
             }
-            Event::OperatorHeld { id, reason, .. } => {
+            Event::OperatorHeld { id, reason, job, .. } => {
                 self.change(index, *id, |_| Place::Aside {
                     kind: SetAsideKind::Held,
                     reason: reason.clone(),
                     since: wall,
                     keep: None,
+                    record: sequence,
                 })?;
+                self.job_acted(index, *job, *id)?;
             }
-            Event::OperatorDiscarded { id, keep, .. } => {
+            Event::OperatorDiscarded { id, keep, job, .. } => {
                 self.change(index, *id, |_| Place::Ended { how: Ending::GivenUp, keep: *keep })?;
+                self.job_acted(index, *job, *id)?;
             }
+            Event::JobBegun(order) => self.job_begun(index, JobId(sequence), wall, order)?,
+            Event::JobPassed { job, to, left } => self.job_passed(index, *job, *to, left)?,
+            Event::JobEnded { job, how, .. } => self.job_ended(index, *job, wall, *how)?,
             Event::Purged { id, .. } => self.purged(index, *id)?,
             Event::Moved { ids, from, to } => self.moved(index, ids, *from, *to)?,
             Event::VolumeRemoved { volume } => {
@@ -220,7 +236,8 @@ impl State {
         let place = match &accepted.aside {
             None => Place::Queued { due: accepted.due },
             Some(aside) => {
-                Place::Aside { kind: aside.kind, reason: aside.reason.clone(), since: wall, keep: aside.keep }
+                let (kind, reason) = (aside.kind, aside.reason.clone());
+                Place::Aside { kind, reason, since: wall, keep: aside.keep, record: id.0 }
             }
         };
         self.join_group(index, id, &delivery.location)?;

@@ -30,12 +30,35 @@ pub(super) struct AsideRow<'a> {
     code: FaultCode,
     since: Timestamp,
     fingerprint: u64,
+    record: u64,
+}
+
+/// What a bulk act looks for: what its selection takes of what was set aside in time, in the order of ids.
+pub(crate) struct Walk<'a> {
+    /// Which.
+    pub(crate) selection: &'a Selection,
+    /// Behind this delivery.
+    pub(crate) after: Option<DeliveryId>,
+    /// Set aside by an earlier record than this.
+    pub(crate) before: u64,
+    /// At most so many.
+    pub(crate) count: usize,
+}
+
+/// What was found.
+pub(crate) struct Walked {
+    /// The deliveries.
+    pub(crate) found: Vec<DeliveryId>,
+    /// The last that was looked at.
+    pub(crate) reached: Option<DeliveryId>,
+    /// There is nothing behind it.
+    pub(crate) is_end: bool,
 }
 
 impl<'a> AsideRow<'a> {
     /// Of a delivery that is set aside.
     pub(super) fn of(row: &'a Row) -> Option<Self> {
-        let Place::Aside { kind, reason, since, .. } = &row.place else { return None };
+        let Place::Aside { kind, reason, since, record, .. } = &row.place else { return None };
         let delivery = &row.delivery;
         Some(Self {
             mailbox: delivery.mailbox.as_str(),
@@ -45,6 +68,7 @@ impl<'a> AsideRow<'a> {
             code: reason.code,
             since: *since,
             fingerprint: Fingerprint::of(kind.as_str(), reason.code, &pattern(&reason.detail)).0,
+            record: *record,
         })
     }
 
@@ -97,6 +121,32 @@ impl State {
             }
         }
         Ok(FoundAside { page, rest: before })
+    }
+
+    /// Walks on from where a bulk act was.
+    pub(crate) fn walk(&self, index: &dyn Index, wanted: Walk<'_>) -> Result<Walked, IndexError> {
+        let Walk { selection, after, before, count } = wanted;
+        let to = keys::numbered(kind::ASIDE, before);
+        let (mut found, mut reached) = (Vec::new(), after);
+        for _ in 0..MOST_LOOKED_AT / AT_ONCE {
+            let from = reached.map_or(vec![kind::ASIDE], |reached| keys::after(&keys::delivery(kind::ASIDE, reached)));
+            let rows = self.scan(index, &from, &to, Order::Ascending, AT_ONCE)?;
+            for (key, value) in &rows {
+                if found.len() == count {
+                    return Ok(Walked { found, reached, is_end: false });
+                }
+                let id = keys::number_of(key).map(DeliveryId).ok_or_else(|| IndexError("a key set aside".into()))?;
+                reached = Some(id);
+                let row = keys::decode::<AsideRow<'_>>(value)?;
+                if row.record < before && row.is_in(selection) {
+                    found.push(id);
+                }
+            }
+            if rows.len() < AT_ONCE {
+                return Ok(Walked { found, reached, is_end: true });
+            }
+        }
+        Ok(Walked { found, reached, is_end: false })
     }
 
     fn aside(&self, index: &dyn Index, id: DeliveryId) -> Result<Option<SetAside>, IndexError> {

@@ -1,7 +1,7 @@
 //! Does the index agree with itself?
 //!
 //! A damaged sled can open well and lack rows. After an unclean end all rows are read once: every delivery must have
-//! the one row its place asks for, and amounts, suspects, volumes, groups and monitors must be what the counters say. Anything else
+//! the one row its place asks for, and amounts, suspects, volumes, groups, jobs and monitors must be what the counters say. Anything else
 //! means that the index is made anew. It costs some microseconds for each delivery kept.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::alike::AlikeRow;
 use super::aside::AsideRow;
 use super::{Index, IndexError, Place, Row, State, VolumeRow, for_each, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId};
-use crate::ports::store::{Amount, Location, MailboxOccupancy};
+use crate::ports::store::{Amount, Job, Location, MailboxOccupancy};
 
 /// The kinds of rows that say where a delivery stands.
 const PLACES: [u8; 5] = [kind::QUEUE, kind::WORKING, kind::SUSPECT, kind::ASIDE, kind::PURGE];
@@ -112,6 +112,14 @@ impl State {
         }
         audit_alike(index, alike)?;
         self.audit_volumes(index, volumes)?;
+        let mut open_jobs = 0;
+        for_each(index, kind::JOB, |_, value| {
+            open_jobs += u64::from(keys::decode::<Job>(value)?.ended.is_none());
+            Ok(())
+        })?;
+        if open_jobs != self.meta.open_jobs {
+            return Err(differs("the bulk acts"));
+        }
         if super::monitors::load(index)? != *self.monitors {
             return Err(differs("the monitors"));
         }

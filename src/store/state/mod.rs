@@ -8,6 +8,7 @@ mod alike;
 mod apply;
 mod aside;
 mod audit;
+mod jobs;
 mod monitors;
 mod row;
 mod volumes;
@@ -25,6 +26,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{MailboxOccupancy, Monitors, Occupancy};
 
+pub(crate) use aside::Walk;
 pub(crate) use row::{Ending, Expiring, Meta, PartsRow, Place, RefusedRow, Row, VolumeRow};
 
 /// Enough for one scan page of counters or volumes.

@@ -105,6 +105,8 @@ pub(crate) enum Place {
         since: Timestamp,
         /// Its payload is kept until then; without limit when held.
         keep: Option<Timestamp>,
+        /// The record that says so.
+        record: u64,
     },
     /// The end.
     Ended {
@@ -151,6 +153,8 @@ pub(crate) struct Meta {
     pub(crate) working: u64,
     /// Suspects, waiting or in work.
     pub(crate) suspects: u64,
+    /// Bulk acts that have not ended.
+    pub(crate) open_jobs: u64,
 }
 
 /// A refusal.

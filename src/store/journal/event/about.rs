@@ -5,6 +5,7 @@ use crate::domain::course::Handling;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::monitor::Turn;
 use crate::domain::operator::Operator;
+use crate::ports::store::JobOutcome;
 
 /// What a record names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,12 +69,16 @@ impl Event {
             Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
                 About { by: Some(*by), ..at(mailbox) }
             }
+            Self::JobBegun(order) => About { by: Some(order.by), ..About::default() },
+            Self::JobEnded { how: JobOutcome::Cancelled(by), .. } => About { by: Some(*by), ..About::default() },
             Self::Resumed { by, .. }
             | Self::AuditRead { by, .. }
             | Self::BackupBegun { by }
             | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Begun | Turn::Raised | Turn::Cleared | Turn::Ended, .. }
+            | Self::JobPassed { .. }
+            | Self::JobEnded { how: JobOutcome::Done | JobOutcome::Restored, .. }
             | Self::Run { .. }
             | Self::Started { .. }
             | Self::Stopping

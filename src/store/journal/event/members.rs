@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::course::Arrival;
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, WorkflowId};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
@@ -72,6 +72,9 @@ pub struct Replay {
     /// Why, if they said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Remark>,
+    /// The bulk act that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
 }
 
 /// Where a group lies.

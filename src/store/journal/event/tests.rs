@@ -3,7 +3,7 @@ use crate::domain::course::Arrival;
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::WorkflowId;
-use crate::ports::store::Location;
+use crate::ports::store::{JobAct, Left, Location, Selection};
 
 fn mailbox() -> MailboxId {
     MailboxId::new("X26ABC1").expect("a mailbox id")
@@ -55,6 +55,7 @@ fn events_read_as_version_1_says() {
                 keep: Timestamp(10),
                 by: Operator(1000),
                 why: None,
+                job: None,
             })),
             r#"{"e":"replayed","of":7,"mailbox":"X26ABC1","message":"M1","length":5,"digest":"ab","due":9,"alone":false,"keep":10,"by":1000}"#,
         ),
@@ -64,8 +65,27 @@ fn events_read_as_version_1_says() {
                 keep: Timestamp(9),
                 by: Operator(1000),
                 why: Remark::new("sent again").expect("a remark"),
+                job: Some(JobId(6)),
             },
-            r#"{"e":"operator-discarded","id":7,"keep":9,"by":1000,"why":"sent again"}"#,
+            r#"{"e":"operator-discarded","id":7,"keep":9,"by":1000,"why":"sent again","job":6}"#,
+        ),
+        (
+            Event::JobBegun(Box::new(JobOrder {
+                selection: Selection { code: Some(FaultCode::MsgNoRoute), ..Selection::default() },
+                act: JobAct::Replay,
+                rate: "50/s".parse().expect("a rate"),
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            })),
+            r#"{"e":"job-begun","selection":{"mailbox":null,"state":null,"cause":null,"code":"MSG-NO-ROUTE","workflow":null,"from":null,"since":null,"until":null,"group":null},"act":"replay","rate":50,"by":1000,"why":"INC0012345"}"#,
+        ),
+        (
+            Event::JobPassed { job: JobId(6), to: id, left: [(Left::NeedsForce, 2)].into() },
+            r#"{"e":"job-passed","job":6,"to":7,"left":{"needs-force":2}}"#,
+        ),
+        (
+            Event::JobEnded { job: JobId(6), done: 3, left: [(Left::Lost, 1)].into(), how: JobOutcome::Done },
+            r#"{"e":"job-ended","job":6,"done":3,"left":{"lost":1},"how":"done"}"#,
         ),
         (
             Event::Revealed {

@@ -50,6 +50,7 @@ fn replayed(of: u64, id: &str) -> Event {
         keep: Timestamp(10),
         by: Operator(1000),
         why: None,
+        job: None,
     }))
 }
 
@@ -70,6 +71,7 @@ fn written(disk: &Simulated) -> Journal {
         keep: Timestamp(9),
         by: Operator(1001),
         why: Remark::new("sent again").expect("a remark"),
+        job: None,
     };
     let events = [
         Event::Run { run: 1, boot: "boot".into(), clean: true, key: "k".into(), time: Timestamp(0) },
