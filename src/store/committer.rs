@@ -200,6 +200,7 @@ impl Committer {
     pub(super) fn record(&mut self, moment: Moment, event: &Event) -> Result<u64, Stop> {
         let sequence = self.journal.add(moment.stamp, event)?;
         self.state.apply(self.index.as_ref(), sequence, moment.stamp, event)?;
+        self.state.lived(self.journal.run().number, moment.stamp);
         self.seen.note(sequence, event);
         Ok(sequence)
     }

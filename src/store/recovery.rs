@@ -18,7 +18,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -40,7 +39,6 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::step::Step;
-use crate::domain::time::Timestamp;
 use crate::ports::disk::Disk;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::{DroppedLeases, Halt, Location};
@@ -67,7 +65,7 @@ impl Committer {
             let (ours, theirs) = (key.id(), &state.meta.key);
             return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured")));
         }
-        let last = found.last.as_ref().map(|last| (last_time(&state, last), last.frame.wall));
+        let last = (state.meta.run > 0).then_some(state.meta.last);
         let time = StoreTime::new(clock, last);
         let open_from = journal.open_from();
         let oldest = time.now().minus(settings.retention.seen);
@@ -307,14 +305,6 @@ fn is_copy_of(one: &Location, other: &Location) -> bool {
     shape(one) == shape(other) && group_of(one) != group_of(other)
 }
 
-/// The store's own time when the last record was written.
-fn last_time(state: &State, last: &Record) -> Timestamp {
-    let (time, monotonic_ms) = state.meta.began;
-    let lasted =
-        if last.frame.run == state.meta.run { last.frame.monotonic_ms.saturating_sub(monotonic_ms) } else { 0 };
-    time.plus(Duration::from_millis(lasted))
-}
-
 /// What the disk lost though it had said that it was durable.
 enum Lost {
     /// The payload of these.
@@ -435,6 +425,7 @@ fn replay(
         let sequence = record.frame.sequence;
         let at = Stamp { wall: record.frame.wall, monotonic_ms: record.frame.monotonic_ms };
         state.apply(index, sequence, at, &record.event)?;
+        state.lived(record.frame.run, at);
         head = Some(Head { sequence, hash: record.hash });
         if sequence.is_multiple_of(REPLAY_BATCH) {
             let batch = state.batch(index, Head { sequence, hash: record.hash })?;

@@ -20,8 +20,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::index::keys::{self, kind};
 use super::index::{Batch, Index, IndexError, Order, Pair};
-use super::journal::Head;
 use super::journal::event::GroupPlace;
+use super::journal::{Head, Stamp};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{MailboxOccupancy, Monitors, Occupancy};
@@ -122,6 +122,14 @@ impl State {
             dropped_leases,
             began: self.meta.began,
             monitors: Arc::clone(&self.monitors),
+        }
+    }
+
+    /// Notes that a record was written `at` in `run`. A start that is cut off before its run begins moves no time: its
+    /// records cannot say how long after the last run they were written.
+    pub(crate) fn lived(&mut self, run: u32, at: Stamp) {
+        if run == self.meta.run {
+            self.meta.last = (self.time_of(at), at.wall);
         }
     }
 

@@ -125,7 +125,7 @@ impl State {
     }
 
     /// The store's own time of a record of the last run.
-    fn time_of(&self, at: Stamp) -> Timestamp {
+    pub(super) fn time_of(&self, at: Stamp) -> Timestamp {
         let (time, monotonic_ms) = self.meta.began;
         time.plus(Duration::from_millis(at.monotonic_ms.saturating_sub(monotonic_ms)))
     }

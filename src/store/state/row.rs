@@ -143,6 +143,8 @@ pub(crate) struct Meta {
     pub(crate) began: (Timestamp, u64),
     /// Which run that was.
     pub(crate) run: u32,
+    /// When its last record was written: in the store's own time, and by the wall clock.
+    pub(crate) last: (Timestamp, Timestamp),
     /// The last run was told to end.
     pub(crate) stopping: bool,
     /// The last run ended in order.

@@ -2,6 +2,8 @@ use super::*;
 use crate::domain::step::Step;
 use crate::ports::store::SetAsideKind;
 use crate::store::disk::Side;
+use crate::store::journal::Records;
+use crate::store::journal::event::Event;
 
 /// Ends the process with everything still in work.
 fn kill(store: Committer, leases: Vec<Lease>) {
@@ -362,6 +364,36 @@ fn a_cut_between_spool_and_journal_leaves_nothing_to_acknowledge() {
             assert_eq!(store.lease(9, false).len(), 1, "{step:?} {side:?}");
         }
     }
+}
+
+/// What a start writes before its run begins says nothing of how long the run before lasted.
+#[test]
+fn a_start_cut_off_before_its_run_begins_does_not_set_the_time_back() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    machine.clock.pass(30 * DAY);
+    store.new_delivery("M1", "bytes");
+    store.new_delivery("M2", "bytes");
+    drop(store);
+    let journal = std::path::Path::new("/state/journal");
+    let segment = journal.join("00000000000000000001.log");
+    // The first tears the tail of the journal; the second leaves of the next start what it says of that.
+    for _ in 0..2 {
+        let mut file = machine.disk.open(&segment).unwrap();
+        let length = file.length().unwrap();
+        file.cut(Step::TailCut, length - 1).unwrap();
+        machine.index.burn();
+        drop(machine.open());
+    }
+    let mut records = Records::from(&machine.disk, journal, 1).unwrap();
+    let mut times = Vec::new();
+    while let Some(record) = records.read().unwrap() {
+        if let Event::Run { time, .. } = record.event {
+            times.push(time);
+        }
+    }
+    assert_eq!(times.len(), 2, "of three starts one was cut off");
+    assert!(times[1].since(times[0]) >= 30 * DAY, "{times:?}");
 }
 
 #[test]
