@@ -23,7 +23,7 @@ use crate::ports::store::{
     TooManyJobs,
 };
 
-/// No step acts on more: beside a full commit, its batch of the index stays small.
+/// No step comes to more: beside a full commit, its batch of the index stays small.
 const MOST_STEPPED: usize = 64;
 /// No question foresees more: some milliseconds.
 const MOST_FORESEEN: usize = 1_024;
@@ -90,10 +90,14 @@ impl Committer {
         let mut acted = Vec::new();
         let Some(job) = self.open_job(id)? else { return Ok(Stepped { acted, is_open: false }) };
         let JobOrder { selection, act, by, why, .. } = job.order;
-        let walk = Walk { selection: &selection, after: job.reached, before: id.0, count: count.min(MOST_STEPPED) };
+        let walk = Walk { selection: &selection, after: job.reached, before: id.0, count: MOST_STEPPED };
         let walked = self.state.walk(self.index.as_ref(), walk)?;
         let (mut at, mut left) = (job.reached, LeftBehind::new());
+        let last = walked.found.last().copied();
         for delivery in walked.found {
+            if acted.len() == count {
+                break;
+            }
             let row = self.set_aside_row(delivery)?;
             let order = Order { delivery, act: act.into(), by, why: Some(why.clone()) };
             let result = match permitted(&row, order.act, order.why.as_ref()) {
@@ -110,13 +114,15 @@ impl Committer {
             at = Some(delivery);
         }
         self.pass(moment, id, at, &mut left)?;
-        if walked.is_end {
+        let is_through = last.is_none_or(|last| at == Some(last));
+        let is_open = !(is_through && walked.is_end);
+        if !is_open {
             self.end_job(moment, id, JobOutcome::Done)?;
-        } else if let Some(to) = walked.reached.filter(|reached| Some(*reached) > at) {
+        } else if let Some(to) = walked.reached.filter(|reached| is_through && Some(*reached) > at) {
             // Many that are not of the selection: the next step begins behind them.
             self.record(moment, &Event::JobPassed { job: id, to, left })?;
         }
-        Ok(Stepped { acted, is_open: !walked.is_end })
+        Ok(Stepped { acted, is_open })
     }
 
     /// Says what was left behind up to `to`, if anything was.

@@ -42,7 +42,7 @@ pub(crate) enum Intent {
 impl World {
     pub(crate) fn command(&mut self) -> (Command, Intent) {
         let mailbox = self.dice.pick(&mailboxes()).clone();
-        match self.dice.below(38) {
+        match self.dice.below(42) {
             0..6 => self.accept(mailbox),
             6..9 if !self.known.is_empty() => {
                 let id = *self.dice.pick(&self.known);
@@ -64,7 +64,7 @@ impl World {
             }
             21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
-            34..38 => (Command::Job(self.job(mailbox)), Intent::Other),
+            34..42 => (Command::Job(self.job(mailbox)), Intent::Other),
             22 => (
                 Command::SetAside(SetAsidePage { before: None, only: None, selection: Selection::default(), count: 3 }),
                 Intent::Other,
@@ -148,9 +148,10 @@ impl World {
     /// An operator begins a bulk act or ends one, or one goes on.
     fn job(&mut self, mailbox: MailboxId) -> JobCommand {
         let by = Operator(1000);
-        match (self.dice.below(6), self.jobs.is_empty()) {
+        match (self.dice.below(4), self.jobs.is_empty()) {
             (0, _) | (_, true) => {
-                let act = *self.dice.pick(&[JobAct::Replay, JobAct::Release, JobAct::Hold, JobAct::Discard]);
+                let act =
+                    *self.dice.pick(&[JobAct::Replay, JobAct::Replay, JobAct::Release, JobAct::Hold, JobAct::Discard]);
                 let selection = Selection {
                     mailbox: self.dice.once_in(3).then_some(mailbox),
                     state: self.dice.once_in(3).then_some(AsideState::Held),
@@ -163,7 +164,7 @@ impl World {
             (1, false) if self.dice.once_in(4) => JobCommand::Cancel(*self.dice.pick(&self.jobs), by),
             (_, false) => {
                 // Of an old one nothing comes.
-                let last = self.jobs.len().saturating_sub(5);
+                let last = self.jobs.len().saturating_sub(3);
                 let job: JobId = *self.dice.pick(&self.jobs[last..]);
                 JobCommand::Step(job, 1 + self.dice.below(4) as usize)
             }

@@ -95,8 +95,8 @@ fn a_job_replays_what_it_may_once_in_the_order_of_ids_and_counts_what_it_leaves(
     assert!(foreseen.tallies.iter().filter(none).all(|tally| tally.left.values().sum::<u64>() == 1), "{foreseen:?}");
 
     let job = store.begin(JobAct::Replay);
-    let stepped = store.step(job, 2);
-    assert_eq!((ids(&stepped), stepped.is_open), (vec![first], true), "and passed the second");
+    let stepped = store.step(job, 1);
+    assert_eq!((ids(&stepped), stepped.is_open), (vec![first], true));
     assert!(matches!(stepped.acted[..], [(_, Acted::ReplayedAs(new))] if new.0 > job.0));
     // What was replayed fails again meanwhile: it is no more of this job.
     store.settle_all(&dead());
