@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::*;
 use crate::domain::operator::Operator;
 use crate::domain::step::Step;
-use crate::ports::store::{Pin, SetAsideKind};
+use crate::ports::store::{JobAct, JobOutcome, Pin, SetAsideKind, Stepped};
 use crate::store::backup::{self, Source};
 use crate::store::index::keys::{self, kind};
 use crate::store::spool::Identities;
@@ -127,4 +127,22 @@ fn without_a_later_journal_all_that_was_not_settled_is_held_at_the_first_start()
     let new = store.new_delivery("NEW", "bytes");
     let leases = store.lease(9, false);
     assert_eq!(leases.iter().map(|lease| lease.delivery.id).collect::<Vec<_>>(), [new]);
+}
+
+#[test]
+fn a_restore_ends_the_bulk_acts_of_before() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    store.aside("M1", &dead());
+    let job = store.begin(JobAct::Replay);
+    let pin = pin(&mut store);
+    back_up(&machine, &pin);
+    // Elsewhere it goes on, and what it replays is delivered.
+    store.step(job, 9);
+    drop((store, pin));
+    let again = restored(&machine, "/again", None);
+    let mut store = again.open();
+    assert_eq!(store.jobs()[0].ended.map(|end| end.how), Some(JobOutcome::Restored));
+    assert_eq!(store.step(job, 9), Stepped { acted: Vec::new(), is_open: false });
+    assert_eq!(store.set_aside_now().len(), 1, "what it did since, a person has to find out");
 }
