@@ -1,7 +1,9 @@
 //! `meshd deadletter`
 
 mod acts;
+mod bulk;
 mod groups;
+mod job;
 mod show;
 mod which;
 
@@ -30,6 +32,9 @@ pub(super) enum Deadletter {
     Hold(acts::Hold),
     /// End deliveries: they go nowhere
     Discard(acts::Discard),
+    /// Look at bulk acts, and end one
+    #[command(subcommand)]
+    Job(job::JobCommand),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +67,7 @@ impl Deadletter {
             Self::Release(release) => release.run(context),
             Self::Hold(hold) => hold.run(context),
             Self::Discard(discard) => discard.run(context),
+            Self::Job(job) => job.run(context),
         }
     }
 }

@@ -55,6 +55,9 @@ pub(super) enum Failure {
     /// The daemon did not answer.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// What was asked for is under way, and nobody waits for its end.
+    #[error("{0}")]
+    Unfinished(String),
     /// The daemon ended.
     #[error(transparent)]
     Stop(Stop),
@@ -84,7 +87,9 @@ impl Failure {
             ) => Exit::NotPermitted,
             Self::Ask(AskError::Refused(Refusal::TooMany)) => Exit::Usage,
             Self::Ask(AskError::Refused(Refusal::Halted(_))) | Self::Stop(Stop::Halted(_)) => Exit::Halted,
-            Self::Ask(AskError::Silent(_)) | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
+            Self::Unfinished(_) => Exit::TryAgain,
+            Self::Ask(AskError::Silent(_) | AskError::Refused(Refusal::TooManyJobs(_)))
+            | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
             Self::Ask(
                 AskError::Failed(..)
                 | AskError::Refused(

@@ -55,6 +55,14 @@ impl Printer {
         drop(writeln!(io::stderr().lock(), "meshd: {text}"));
     }
 
+    /// What the next of its kind takes the place of, for whoever looks on; an empty one leaves nothing.
+    pub(super) fn passing(&mut self, text: impl Display) {
+        if io::stderr().is_terminal() {
+            // Nobody is left to tell if standard error is gone.
+            drop(write!(io::stderr().lock(), "\r{text}\x1b[K"));
+        }
+    }
+
     /// Why a command failed.
     pub(super) fn failure(&mut self, failure: &Failure) {
         let (red, plain) = if self.coloured_failures { (RED, PLAIN) } else { ("", "") };

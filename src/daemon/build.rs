@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 
 use super::clock::{SystemChance, SystemClock};
+use super::jobs::Bulk;
 use super::lock::LastEnd;
 use super::metrics::Metrics;
 use super::service::Service;
@@ -53,6 +54,8 @@ pub(super) struct House {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) http: Client,
     pub(super) store: Arc<dyn Store>,
+    /// Bulk acts of operators.
+    pub(super) bulk: Bulk,
     pub(super) committer: CommitterThread,
     pub(super) admission: Arc<Admission>,
     pub(super) obstacles: Obstacles,
@@ -101,6 +104,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         index,
         settings: store_settings(config),
     })?;
+    let bulk = Bulk::new(Arc::new(kept.clone()));
     let store: Arc<dyn Store> = Arc::new(kept);
     let reader = spool.reader().clone();
     let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
@@ -156,6 +160,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         clock,
         http: service.http,
         store,
+        bulk,
         committer,
         admission,
         obstacles,

@@ -13,6 +13,7 @@ mod crew;
 mod health;
 mod heartbeat;
 mod http;
+mod jobs;
 mod keys;
 mod lock;
 mod logging;

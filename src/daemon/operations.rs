@@ -7,11 +7,12 @@ use tokio::sync::watch;
 
 use super::archive::Archive;
 use super::health::{Looked, is_ready};
+use super::jobs::Bulk;
 use super::monitors::Monitors;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{MailboxId, Name};
+use crate::domain::ids::{JobId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -24,8 +25,8 @@ use crate::ports::operations::{
 };
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Note, Order, Pin, QueuePage, Queued, Selection,
-    SetAsidePage, Store,
+    Acted, Delivery, Extent, Foreseen, Foresight, FoundAside, FoundGroups, Halt, Job, JobOrder, NotAllowed, Note,
+    Order, Pin, QueuePage, Queued, Selection, SetAsidePage, Store, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -48,6 +49,7 @@ pub(super) struct Desk {
     pub(super) pipelines: watch::Receiver<Arc<Pipelines>>,
     pub(super) suspensions: Suspensions,
     pub(super) monitors: Monitors,
+    pub(super) bulk: Bulk,
     pub(super) archive: Archive,
     /// Opens what is sealed.
     pub(super) reader: Reader,
@@ -162,6 +164,22 @@ impl Operations for Desk {
             }
             Ok(result)
         })
+    }
+
+    fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen> {
+        Box::pin(self.bulk.foresee(wanted))
+    }
+
+    fn begin_job(&self, order: JobOrder) -> Told<'_, Result<JobId, TooManyJobs>> {
+        Box::pin(self.bulk.begin(order))
+    }
+
+    fn jobs(&self) -> Told<'_, Vec<Job>> {
+        Box::pin(self.bulk.all())
+    }
+
+    fn cancel_job(&self, job: JobId, by: Operator) -> Told<'_, bool> {
+        Box::pin(self.bulk.cancel(job, by))
     }
 
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool> {

@@ -74,6 +74,7 @@ impl Tellers {
             pipelines: house.work.pipelines.clone(),
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),
+            bulk: house.bulk.clone(),
             archive: Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock)),
             reader: house.reader.clone(),
         });

@@ -1,6 +1,7 @@
 //! What an operator may ask of the running daemon.
 //!
 //! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
+//! [`Operations::begin_job`], [`Operations::cancel_job`],
 //! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes, a backup and the records that
 //! [`Operations::audit`] and [`Operations::reveal`] leave change anything; whoever calls them has made sure that the
 //! operator may.
@@ -12,13 +13,13 @@ use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::spool::Opened;
 use super::store::{
-    Acted, Extent, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued,
-    SetAsidePage,
+    Acted, Extent, Foreseen, Foresight, FoundAside, FoundGroups, Halt, Job, JobOrder, MailboxOccupancy, NotAllowed,
+    Order, Pin, QueuePage, Queued, SetAsidePage, TooManyJobs,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -38,6 +39,14 @@ pub trait Operations: Send + Sync {
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>>;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
+    /// What a bulk act would do: a part of it.
+    fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen>;
+    /// Begins a bulk act; the journal says who did it, and why.
+    fn begin_job(&self, order: JobOrder) -> Told<'_, Result<JobId, TooManyJobs>>;
+    /// Bulk acts under way, and the last that ended, oldest first.
+    fn jobs(&self) -> Told<'_, Vec<Job>>;
+    /// Ends a bulk act where it is; `false` if it is not under way. The journal says who did it.
+    fn cancel_job(&self, job: JobId, by: Operator) -> Told<'_, bool>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// Waits no longer for what a monitor missed; `false` if it has no alarm. The journal says who did it, and why.

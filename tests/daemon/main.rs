@@ -2,6 +2,7 @@
 
 mod backlog;
 mod backup;
+mod bulk;
 mod certificate;
 mod consumer;
 mod desk;

@@ -1,21 +1,32 @@
-//! `meshd deadletter replay`, `release`, `hold` and `discard`.
+//! `meshd deadletter replay`, `release`, `hold` and `discard`: on some deliveries at once, on very many as a job.
 
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
 use super::super::{Context, Failure};
+use super::bulk::Bulk;
+use super::which::Which;
 use crate::daemon::{Answer, Ask, MOST_ACTS, Outcome, ask};
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::Remark;
-use crate::ports::store::{Act, Acted, NotAllowed};
+use crate::ports::store::{Act, Acted, JobAct, NotAllowed, Rate, Selection};
 
 /// On which deliveries, and why.
 #[derive(Debug, Args)]
 struct On {
-    /// The deliveries, as `list` shows them
-    #[arg(required = true, num_args = 1..=MOST_ACTS, value_name = "DELIVERY")]
+    /// The deliveries, as `list` shows them; or the options below say which
+    #[arg(num_args = 1..=MOST_ACTS, value_name = "DELIVERY")]
+    #[arg(required_unless_present = "Which", conflicts_with = "Which")]
     deliveries: Vec<DeliveryId>,
+    #[command(flatten)]
+    which: Which,
+    /// Do it to all of them, and not only say what would be done
+    #[arg(long, requires = "Which")]
+    yes: bool,
+    /// At most so many in a second
+    #[arg(long, value_name = "N/s", default_value = "100/s", requires = "Which")]
+    rate: Rate,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,24 +35,27 @@ struct On {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each becomes a new delivery, with a budget of its own, and goes through today's pipelines; the
-old one ends as replayed.
+old one ends as replayed. For all that are alike, or that the options under Which take, it says
+first what it would do; with --yes it is a job, which goes on across restarts.
 
 Examples:
   meshd deadletter replay d4711
   meshd deadletter replay d4711 d4712 --reason \"the pipeline is there now, INC0012345\"
+  meshd deadletter replay --group bd222ccc0221a3ef --reason INC0012345
+  meshd deadletter replay --group bd222ccc0221a3ef --reason INC0012345 --yes
   meshd deadletter replay d4711 --force
   meshd deadletter replay d4711 --again --reason \"the practice lost it\"")]
 pub(in crate::cli) struct Replay {
     #[command(flatten)]
     on: On,
     /// Although it may harm the daemon, or pass for another message; one alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "Which")]
     force: bool,
     /// Although a consumer has it, or may have it: it may come out twice
-    #[arg(long, requires = "reason")]
+    #[arg(long, requires = "reason", conflicts_with = "Which")]
     again: bool,
     /// Why, for the journal, in a few words; never name a patient
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "deliveries")]
     reason: Option<Remark>,
 }
 
@@ -53,15 +67,16 @@ comes out twice.
 
 Examples:
   meshd deadletter release d4711
-  meshd deadletter release d4711 --reason \"the consumer does not have it\"")]
+  meshd deadletter release d4711 --reason \"the consumer does not have it\"
+  meshd deadletter release --state held --code MSG-TOO-OLD --reason INC0012345 --yes")]
 pub(in crate::cli) struct Release {
     #[command(flatten)]
     on: On,
     /// Although it may harm the daemon, or pass for another message; one alone
-    #[arg(long)]
+    #[arg(long, conflicts_with = "Which")]
     force: bool,
     /// Why, for the journal, in a few words; never name a patient
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "deliveries")]
     reason: Option<Remark>,
 }
 
@@ -70,7 +85,8 @@ pub(in crate::cli) struct Release {
 What is held waits for a person, without a limit.
 
 Examples:
-  meshd deadletter hold d4711 --reason \"the sender asks us to wait\"")]
+  meshd deadletter hold d4711 --reason \"the sender asks us to wait\"
+  meshd deadletter hold --from X26ABC9 --reason \"the sender asks us to wait\" --yes")]
 pub(in crate::cli) struct Hold {
     #[command(flatten)]
     on: On,
@@ -84,7 +100,8 @@ pub(in crate::cli) struct Hold {
 It goes nowhere. Its payload is kept for `retention.delivered`.
 
 Examples:
-  meshd deadletter discard d4711 --reason \"the sender sent it again\"")]
+  meshd deadletter discard d4711 --reason \"the sender sent it again\"
+  meshd deadletter discard --mailbox X26ABC1 --code MSG-NO-ROUTE --reason INC0012345 --yes")]
 pub(in crate::cli) struct Discard {
     #[command(flatten)]
     on: On,
@@ -95,25 +112,25 @@ pub(in crate::cli) struct Discard {
 
 impl Replay {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        self.on.act(context, Act::Replay { force: self.force, again: self.again }, self.reason)
+        self.on.act(context, Act::Replay { force: self.force, again: self.again }, JobAct::Replay, self.reason)
     }
 }
 
 impl Release {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        self.on.act(context, Act::Release { force: self.force }, self.reason)
+        self.on.act(context, Act::Release { force: self.force }, JobAct::Release, self.reason)
     }
 }
 
 impl Hold {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        self.on.act(context, Act::Hold, Some(self.reason))
+        self.on.act(context, Act::Hold, JobAct::Hold, Some(self.reason))
     }
 }
 
 impl Discard {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        self.on.act(context, Act::Discard, Some(self.reason))
+        self.on.act(context, Act::Discard, JobAct::Discard, Some(self.reason))
     }
 }
 
@@ -135,7 +152,18 @@ impl<'a> Line<'a> {
 }
 
 impl On {
-    fn act(self, context: &mut Context, act: Act, why: Option<Remark>) -> Result<(), Failure> {
+    /// Does `act` with each of the deliveries, or `bulk` with all that is selected.
+    fn act(self, context: &mut Context, act: Act, bulk: JobAct, why: Option<Remark>) -> Result<(), Failure> {
+        if !self.deliveries.is_empty() {
+            return self.act_on_each(context, act, why);
+        }
+        let why = why.ok_or_else(|| anyhow!("it needs a --reason, for the journal"))?;
+        let Self { which, yes, rate, json, .. } = self;
+        let bulk = Bulk { act: bulk, selection: Selection::from(which), rate, why, json };
+        if yes { bulk.carry_out(context) } else { bulk.tell(context) }
+    }
+
+    fn act_on_each(self, context: &mut Context, act: Act, why: Option<Remark>) -> Result<(), Failure> {
         let socket = context.load()?.config.control.socket;
         let Answer::Acted(outcomes) = ask(&socket, Ask::Act { deliveries: self.deliveries, act, why })? else {
             return Err(anyhow!("the daemon answered another question").into());

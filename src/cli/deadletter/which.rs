@@ -80,6 +80,33 @@ impl From<Which> for Selection {
     }
 }
 
+/// A selection, as the options that make it.
+pub(super) fn options(selection: &Selection) -> String {
+    let Selection { mailbox, state, cause, code, workflow, from, since, until, group } = selection;
+    let state = state.map(|state| match state {
+        AsideState::Dead => "dead",
+        AsideState::Held => "held",
+    });
+    let cause = cause.map(|cause| match cause {
+        DeathCause::Permanent => "permanent",
+        DeathCause::Exhausted => "exhausted",
+        DeathCause::Poison => "poison",
+    });
+    let given = [
+        ("mailbox", mailbox.as_ref().map(ToString::to_string)),
+        ("state", state.map(str::to_owned)),
+        ("cause", cause.map(str::to_owned)),
+        ("code", code.map(|code| code.to_string())),
+        ("workflow", workflow.as_ref().map(ToString::to_string)),
+        ("from", from.as_ref().map(ToString::to_string)),
+        ("since", since.map(|since| since.to_string())),
+        ("until", until.map(|until| until.to_string())),
+        ("group", group.map(|group| group.to_string())),
+    ];
+    let given = given.into_iter().filter_map(|(name, value)| Some(format!("--{name} {}", value?)));
+    given.collect::<Vec<_>>().join(" ")
+}
+
 fn workflow(text: &str) -> Result<WorkflowId, String> {
     WorkflowId::new(text).map_err(|error| error.to_string())
 }

@@ -24,7 +24,7 @@ use super::wire::{
 use crate::domain::operator::Operator;
 use crate::ports::operations::{Operations, Reveal};
 use crate::ports::spool::Payload;
-use crate::ports::store::{Act, Order, Pin, QueuePage, SetAsidePage};
+use crate::ports::store::{Act, Foresight, JobOrder, Order, Pin, QueuePage, SetAsidePage};
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
 
@@ -278,6 +278,16 @@ async fn answer(
         Ask::ResumeMailbox { mailbox, why } => {
             operations.resume_mailbox(mailbox, operator?, why).await.map(Answer::MailboxResumed).map_err(halted)
         }
+        Ask::Foresee { selection, act, after } => {
+            let wanted = Foresight { selection: *selection, act, after };
+            operations.foresee(wanted).await.map(Answer::Foreseen).map_err(halted)
+        }
+        Ask::BeginJob { selection, act, rate, why } => {
+            let order = JobOrder { selection: *selection, act, rate, by: operator?, why };
+            Ok(Answer::JobBegun(operations.begin_job(order).await.map_err(halted)??))
+        }
+        Ask::Jobs => operations.jobs().await.map(Answer::Jobs).map_err(halted),
+        Ask::CancelJob { job } => operations.cancel_job(job, operator?).await.map(Answer::JobCancelled).map_err(halted),
         Ask::Act { deliveries, act, why } => {
             let by = operator?;
             let most = if is_forced(act) { 1 } else { MOST_ACTS };

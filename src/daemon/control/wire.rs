@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::envelope::Envelope;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::ports::operations::{NotRevealed, Status};
-use crate::ports::store::{Act, Acted, Extent, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
+use crate::ports::store::{
+    Act, Acted, Extent, Foreseen, FoundAside, FoundGroups, Job, JobAct, NotAllowed, QueuePlace, Queued, Rate,
+    Selection, TooManyJobs,
+};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
@@ -131,6 +134,33 @@ pub enum Ask {
         /// Why, for the journal.
         why: Option<Remark>,
     },
+    /// What would this bulk act do?
+    Foresee {
+        /// With which.
+        selection: Box<Selection>,
+        /// What.
+        act: JobAct,
+        /// Behind this delivery.
+        after: Option<DeliveryId>,
+    },
+    /// Do this with all of these, one after the other.
+    BeginJob {
+        /// With which.
+        selection: Box<Selection>,
+        /// What.
+        act: JobAct,
+        /// How fast.
+        rate: Rate,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Which bulk acts are under way, or were?
+    Jobs,
+    /// End this bulk act where it is.
+    CancelJob {
+        /// Which.
+        job: JobId,
+    },
 }
 
 /// What the daemon responds.
@@ -179,6 +209,14 @@ pub enum Answer {
     MailboxResumed(bool),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
+    /// To [`Ask::Foresee`].
+    Foreseen(Foreseen),
+    /// To [`Ask::BeginJob`].
+    JobBegun(JobId),
+    /// To [`Ask::Jobs`], oldest first.
+    Jobs(Vec<Job>),
+    /// To [`Ask::CancelJob`]: whether it was under way.
+    JobCancelled(bool),
 }
 
 /// What came of an act on one delivery.
@@ -206,6 +244,9 @@ pub enum Refusal {
     /// Too many at once.
     #[error("at most {MOST_ACTS} deliveries at once, and with --force one alone")]
     TooMany,
+    /// Too many bulk acts at once.
+    #[error(transparent)]
+    TooManyJobs(#[from] TooManyJobs),
     /// A trace is of one message.
     #[error("a trace names a message or a delivery: everything else is asked of `meshd audit`")]
     TooWide,

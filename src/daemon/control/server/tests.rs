@@ -5,13 +5,15 @@ use super::*;
 use crate::daemon::control::client::{AskError, ask, ask_for_bytes, pin};
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{NotRevealed, Phase, Status, Told};
 use crate::ports::spool::{Opened, PayloadSource};
-use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
+use crate::ports::store::{
+    Acted, Extent, Foreseen, FoundAside, FoundGroups, Halt, Job, JobAct, NotAllowed, Pin, Queued, TooManyJobs,
+};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -51,6 +53,22 @@ impl Operations for Parrot {
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {
         Box::pin(async move { Ok(Ok(Acted::ReplayedAs(DeliveryId(order.by.0.into())))) })
+    }
+
+    fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen> {
+        Box::pin(async move { Ok(Foreseen { tallies: Vec::new(), rest: wanted.after }) })
+    }
+
+    fn begin_job(&self, order: JobOrder) -> Told<'_, Result<JobId, TooManyJobs>> {
+        Box::pin(async move { Ok(Ok(JobId(order.by.0.into()))) })
+    }
+
+    fn jobs(&self) -> Told<'_, Vec<Job>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn cancel_job(&self, job: JobId, by: Operator) -> Told<'_, bool> {
+        Box::pin(async move { Ok(job == JobId(by.0.into())) })
     }
 
     fn resume(&self, pipeline: Name, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
@@ -309,6 +327,22 @@ async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may
         assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
         let looks = Refusal::MayOnlyLook { group: None };
         assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
+}
+
+#[tokio::test]
+async fn bulk_acts_are_foreseen_and_listed_by_who_looks_and_begun_and_ended_by_who_may_act() {
+    let looks = || Err(Refusal::MayOnlyLook { group: None });
+    let (selection, act, why) = (Box::default, JobAct::Replay, Remark::new("INC0012345").expect("a remark"));
+    let foresee = asking(Ask::Foresee { selection: selection(), act, after: Some(DeliveryId(7)) });
+    let foreseen = Foreseen { tallies: Vec::new(), rest: Some(DeliveryId(7)) };
+    assert_eq!(answer(&foresee, looks(), &Parrot).await, Ok(Answer::Foreseen(foreseen)));
+    assert_eq!(answer(&asking(Ask::Jobs), looks(), &Parrot).await, Ok(Answer::Jobs(Vec::new())));
+    let begin = asking(Ask::BeginJob { selection: selection(), act, rate: "50/s".parse().expect("a rate"), why });
+    let cancel = asking(Ask::CancelJob { job: JobId(1000) });
+    for (request, done) in [(begin, Answer::JobBegun(JobId(1000))), (cancel, Answer::JobCancelled(true))] {
+        assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
+        assert_eq!(answer(&request, looks(), &Parrot).await, Err(Refusal::MayOnlyLook { group: None }));
     }
 }
 
