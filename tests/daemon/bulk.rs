@@ -135,7 +135,9 @@ fn a_bulk_act_needs_its_reason_and_says_what_it_leaves_and_a_cancelled_one_stops
 
     // Nothing of it is held, so all of it is left, and no job begins.
     let release = ["deadletter", "release", "--state", "dead", "--reason", "x", "--yes"];
-    let told = house.meshd(&release).expect_done();
+    let told = house.meshd(&release);
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    let told = told.stdout;
     assert!(told.contains("40 would be left as they are: dead, and not held"), "{told}");
 
     let all = ["deadletter", "hold", "--state", "dead", "--reason", "INC0012345", "--rate", "4/s", "--yes"];

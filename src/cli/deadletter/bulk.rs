@@ -42,8 +42,12 @@ impl Bulk {
     /// Says what would be done, and by which command. Changes nothing.
     pub(super) fn tell(&self, context: &mut Context) -> Result<(), Failure> {
         let outlook = self.outlook(&context.load()?.config.control.socket)?;
+        self.tell_all(context, &outlook)
+    }
+
+    fn tell_all(&self, context: &mut Context, outlook: &Outlook) -> Result<(), Failure> {
         if self.json {
-            return context.out.json(&outlook);
+            return context.out.json(outlook);
         }
         if outlook.by_mailbox_and_code.is_empty() {
             return context.out.good("nothing of that kind is dead or held");
@@ -69,7 +73,8 @@ impl Bulk {
         let socket = context.load()?.config.control.socket;
         let outlook = self.outlook(&socket)?;
         if outlook.would == 0 {
-            return self.tell(context);
+            self.tell_all(context, &outlook)?;
+            return left_behind(0, &outlook.left);
         }
         let Self { act, selection, rate, why, json } = self;
         let question = Ask::BeginJob { selection: Box::new(selection), act, rate, why };
@@ -155,6 +160,11 @@ fn report(context: &mut Context, job: &Job, is_told: bool) -> Result<(), Failure
     if !is_told {
         context.out.good(format_args!("{id} is done: {} {done}", job.order.act.as_str()))?;
     }
+    left_behind(*done, left)
+}
+
+/// What was left as it was makes the command fail, as it does for single deliveries.
+fn left_behind(done: u64, left: &LeftBehind) -> Result<(), Failure> {
     match left.values().sum::<u64>() {
         0 => Ok(()),
         some => Err(anyhow!("{some} of {} left as they were", done + some).into()),
