@@ -20,6 +20,8 @@ const PAGES: usize = 15;
 struct Felt {
     ready: Duration,
     page: Duration,
+    /// The same of a filter that takes nothing, so that all of them are looked at.
+    filtered: Duration,
     usage: super::process::Usage,
 }
 
@@ -42,6 +44,12 @@ pub(crate) fn measure(messages: u64) -> anyhow::Result<()> {
         ratio(full.page, empty.page),
         empty.page.as_secs_f64() * 1e3
     );
+    println!(
+        "  the same of a filter that takes none of them: {:.0} ms, {:.1} times the {:.0} ms",
+        full.filtered.as_secs_f64() * 1e3,
+        ratio(full.filtered, empty.filtered),
+        empty.filtered.as_secs_f64() * 1e3
+    );
     println!("  {}; the empty one {}", memory(&full.usage), memory(&empty.usage));
     folder("full-house").map(drop)
 }
@@ -62,15 +70,22 @@ fn feel(each: u64) -> anyhow::Result<Felt> {
     let begun = Instant::now();
     let daemon = house.start()?;
     let ready = begun.elapsed();
-    let mut pages = Vec::new();
-    for _ in 0..PAGES {
-        let begun = Instant::now();
-        let page = house.first_page_of_dead()?;
-        pages.push(begun.elapsed());
-        ensure!(page.lines().count() > 50 || each == 0, "this is no page: {page}");
-    }
-    pages.sort_unstable();
-    let felt = Felt { ready, page: pages[PAGES / 2], usage: daemon.usage()? };
+    let first = page(&house, &[], |page| page.lines().count() > 50 || each == 0)?;
+    let filtered = page(&house, &["--from", "NOBODY"], |page| page.lines().count() == 1)?;
+    let felt = Felt { ready, page: first, filtered, usage: daemon.usage()? };
     daemon.kill();
     Ok(felt)
+}
+
+/// How long the first page takes, with these options.
+fn page(house: &House, options: &[&str], is_so: impl Fn(&str) -> bool) -> anyhow::Result<Duration> {
+    let mut took = Vec::new();
+    for _ in 0..PAGES {
+        let begun = Instant::now();
+        let page = house.first_page_of_dead(options)?;
+        took.push(begun.elapsed());
+        ensure!(is_so(&page), "this is no page: {page}");
+    }
+    took.sort_unstable();
+    Ok(took[PAGES / 2])
 }

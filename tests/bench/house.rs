@@ -75,9 +75,10 @@ impl House {
         Ok(fs::remove_file(self.0.path("out/.meshd-output"))?)
     }
 
-    /// What an operator sees first of the dead.
-    pub(crate) fn first_page_of_dead(&self) -> anyhow::Result<String> {
-        Ok(self.0.meshd(["deadletter", "list"])?)
+    /// What an operator sees first of the dead that these options take.
+    pub(crate) fn first_page_of_dead(&self, options: &[&str]) -> anyhow::Result<String> {
+        let arguments = ["deadletter", "list"].iter().chain(options);
+        Ok(self.0.meshd(arguments)?)
     }
 
     /// Starts the daemon, and returns once it says that it runs.
