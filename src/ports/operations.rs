@@ -1,10 +1,9 @@
 //! What an operator may ask of the running daemon.
 //!
 //! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
-//! [`Operations::begin_job`], [`Operations::cancel_job`],
-//! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes, a backup and the records that
-//! [`Operations::audit`] and [`Operations::reveal`] leave change anything; whoever calls them has made sure that the
-//! operator may.
+//! [`Operations::begin_job`], [`Operations::cancel_job`], [`Operations::resume`], [`Operations::accept_monitor`], those
+//! about whole mailboxes, a backup and the records that [`Operations::audit`] and [`Operations::reveal`] leave change
+//! anything; whoever calls them has made sure that the operator may.
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};

@@ -24,7 +24,7 @@ use crate::ports::store::{
 };
 
 /// No step comes to more: beside a full commit, its batch of the index stays small.
-const MOST_STEPPED: usize = 64;
+const MOST_STEPPED: usize = 32;
 /// No question foresees more: some milliseconds.
 const MOST_FORESEEN: usize = 1_024;
 
