@@ -11,6 +11,7 @@ mod deadletter;
 #[cfg(feature = "simulator")]
 mod demo;
 mod exit;
+mod hold;
 mod index_probe;
 mod journal;
 mod keys;
@@ -92,6 +93,9 @@ enum Command {
     /// Read the journal: who did what to which message, and when
     #[command(subcommand)]
     Audit(Box<audit::Audit>),
+    /// Keep mail for an inquiry or a court, whatever its retention says
+    #[command(subcommand)]
+    Hold(hold::Hold),
     /// List mailboxes, have one rest, and let it go on
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
@@ -170,6 +174,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Message(message) => message.run(context),
         Command::Queue(queue) => queue.run(context),
         Command::Audit(audit) => audit.run(context),
+        Command::Hold(hold) => hold.run(context),
         Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         Command::Monitor(monitor) => monitor.run(context),

@@ -14,6 +14,7 @@ mod health;
 mod heartbeat;
 mod http;
 mod keys;
+mod legal_holds;
 mod lock;
 mod logging;
 mod metrics;

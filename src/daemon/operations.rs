@@ -12,6 +12,7 @@ use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, Name};
+use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -20,12 +21,13 @@ use crate::ports::clock::Clock;
 use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
-    MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal, Status, Suspended, Told,
+    KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal, Status, Suspended,
+    Told,
 };
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Note, Order, Pin, QueuePage, Queued, Selection,
-    SetAsidePage, Store,
+    Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, LegalHold, NotAllowed, Note, Order,
+    Pin, QueuePage, Queued, Selection, SetAsidePage, Store,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -59,6 +61,11 @@ impl Desk {
         let is_suspended = self.store.occupancy().suspension(mailbox).is_some();
         let is_silent = is_suspended || self.obstacles.has(&At::Mesh(mailbox.clone()));
         self.waits.of(mailbox).into_iter().chain(listed_at.filter(|_| is_silent)).min()
+    }
+
+    /// Whether mail is taken in for a mailbox, or was.
+    fn is_known(&self, mailbox: &MailboxId) -> bool {
+        self.organisations.contains_key(mailbox) || self.store.occupancy().mailboxes.contains_key(mailbox)
     }
 
     fn pipelines(&self) -> Vec<PipelineStatus> {
@@ -98,6 +105,17 @@ fn missed(monitor: &MonitorStatus) -> Option<Obstacle> {
     Some(Obstacle { at, code, detail, since })
 }
 
+/// A legal hold, without the digests it finds people by.
+fn told((id, hold): (&LegalHoldId, &LegalHold)) -> LegalHoldStatus {
+    let keeps = match &hold.scope {
+        HoldScope::Mailbox(mailbox) => KeptBy::Mailbox(mailbox.clone()),
+        HoldScope::Delivery(delivery) => KeptBy::Delivery(*delivery),
+        HoldScope::Patients(patients) => KeptBy::Patients(patients.len() as u64),
+    };
+    let LegalHold { since, by, why, is_complete, .. } = hold.clone();
+    LegalHoldStatus { id: *id, keeps, since, by, why, is_complete }
+}
+
 impl Operations for Desk {
     fn status(&self) -> Status {
         let occupancy = self.store.occupancy();
@@ -132,6 +150,7 @@ impl Operations for Desk {
             dropped_leases: occupancy.dropped_leases,
             certificate_days: self.http.health().client_certificate_days(now),
             ready,
+            legal_holds: occupancy.legal_holds.iter().map(told).collect(),
             obstacles: self.obstacles.all().into_iter().chain(found).collect(),
             pipelines,
             monitors,
@@ -177,6 +196,22 @@ impl Operations for Desk {
 
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool> {
         Box::pin(self.monitors.accept(of, by, why))
+    }
+
+    fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>> {
+        if let HoldOrder::Add { scope: HoldScope::Mailbox(mailbox), .. } = &order
+            && !self.is_known(mailbox)
+        {
+            return Box::pin(async { Ok(Err(HoldRefused::UnknownMailbox)) });
+        }
+        let reply = self.store.legal_hold(order);
+        Box::pin(async move {
+            let done = reply.await?;
+            if let Ok(hold) = &done {
+                tracing::info!(%hold, "an operator began or ended a legal hold: the journal says who, and why");
+            }
+            Ok(done)
+        })
     }
 
     fn pin(&self, by: Operator) -> Told<'_, Pin> {

@@ -1,7 +1,7 @@
 //! What an operator may ask of the running daemon.
 //!
 //! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
-//! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes, a backup and the records that
+//! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes, legal holds, a backup and the records that
 //! [`Operations::audit`] and [`Operations::reveal`] leave change anything; whoever calls them has made sure that the
 //! operator may.
 
@@ -12,13 +12,14 @@ use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::spool::Opened;
 use super::store::{
-    Acted, Extent, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued,
-    SetAsidePage,
+    Acted, Extent, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, MailboxOccupancy, NotAllowed, Order, Pin,
+    QueuePage, Queued, SetAsidePage,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -42,6 +43,8 @@ pub trait Operations: Send + Sync {
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// Waits no longer for what a monitor missed; `false` if it has no alarm. The journal says who did it, and why.
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool>;
+    /// Begins or ends a legal hold, or says why not; the journal says who did it, and why.
+    fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives.
     fn pin(&self, by: Operator) -> Told<'_, Pin>;
     /// Notes that the backup of what `extent` names is whole.
@@ -113,6 +116,8 @@ pub struct Status {
     pub pipelines: Vec<PipelineStatus>,
     /// What should come, in the order of pipelines and names.
     pub monitors: Vec<MonitorStatus>,
+    /// The legal holds, the oldest first.
+    pub legal_holds: Vec<LegalHoldStatus>,
     /// What stands in the way.
     pub obstacles: Vec<Obstacle>,
     /// Each mailbox, in the order of their ids.
@@ -131,6 +136,35 @@ pub struct MailboxStatus {
     pub waits_since: Option<Timestamp>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,
+}
+
+/// One legal hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegalHoldStatus {
+    /// Which.
+    pub id: LegalHoldId,
+    /// What it keeps.
+    pub keeps: KeptBy,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who wanted it.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Remark,
+    /// The mail of before that it keeps is found; nothing at all is purged before.
+    pub is_complete: bool,
+}
+
+/// What a legal hold keeps, for whoever may look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeptBy {
+    /// All mail of a mailbox.
+    Mailbox(MailboxId),
+    /// One delivery, and whichever replays it.
+    Delivery(DeliveryId),
+    /// Mail about so many people.
+    Patients(u64),
 }
 
 /// One pipeline.

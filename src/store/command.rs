@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
+    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, Incoming, Known, Lease,
+    LeaseWish, NotAllowed, Note, Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -42,6 +43,8 @@ pub enum Command {
     Queue(QueuePage),
     /// An operator wants something done.
     Act(Order),
+    /// A legal hold begins or ends, or takes something.
+    LegalHold(HoldOrder),
     /// A backup begins.
     Pin(Operator),
     /// Is everything before this durable?
@@ -65,6 +68,8 @@ pub enum Answer {
     Queue(Vec<Queued>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
+    /// To [`Command::LegalHold`].
+    LegalHold(Result<LegalHoldId, HoldRefused>),
     /// To [`Command::Pin`].
     Pinned(Pin),
     /// To every other.
@@ -89,6 +94,7 @@ pub(super) enum Planned {
     Groups(FoundGroups),
     Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
+    LegalHold(Result<LegalHoldId, HoldRefused>),
     Pinned,
     Done,
     Declined(String),

@@ -160,6 +160,7 @@ impl Committer {
         if is_idle && !is_pinned {
             self.make_room(moment)?;
             self.sweep(moment)?;
+            self.purge_spared(moment)?;
         }
         self.purge(moment)?;
         self.make_durable()?;
@@ -317,6 +318,7 @@ impl Planned {
             Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
+            Self::LegalHold(done) => Answer::LegalHold(done),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,
             Self::Declined(why) => Answer::Declined(Halt(why)),

@@ -15,12 +15,13 @@ use super::command::{Answer, Command};
 use super::thread::Request;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, Incoming, Known, Lease,
+    LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -118,6 +119,13 @@ impl Store for Kept {
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {
         self.ask(Command::Act(order), |answer| if let Answer::Acted(acted) = answer { Some(acted) } else { None })
+    }
+
+    fn legal_hold(&self, order: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
+        self.ask(
+            Command::LegalHold(order),
+            |answer| if let Answer::LegalHold(done) = answer { Some(done) } else { None },
+        )
     }
 
     fn pin(&self, by: Operator) -> Reply<Pin> {

@@ -14,6 +14,7 @@ pub mod committer;
 mod compaction;
 mod epoch;
 mod kept;
+mod legal_holds;
 mod plan;
 mod queue;
 mod recovery;

@@ -105,8 +105,7 @@ impl Committer {
                 match self.working(id)? {
                     Some(row) => {
                         if let Some(patients) = patients.filter(|patients| !row.is_told && !patients.is_none()) {
-                            let event = self.concerned(id, &patients);
-                            self.record(moment, &event)?;
+                            self.concerned(moment, id, &patients)?;
                         }
                         let event = self.settled(moment, id, *settlement, handling);
                         self.done(moment, &event)
@@ -119,6 +118,7 @@ impl Committer {
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
+            Command::LegalHold(order) => Ok(Planned::LegalHold(self.obey_hold(moment, order)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;
                 Ok(Planned::Pinned)
@@ -327,9 +327,11 @@ impl Committer {
         Ok(first.is_none_or(|first| first.delivery.id == id))
     }
 
-    fn concerned(&self, id: DeliveryId, found: &Patients) -> Event {
-        let patients = found.numbers.iter().map(|number| self.key.patient(number)).collect();
-        Event::Concerns { id, patients, more: found.more }
+    fn concerned(&mut self, moment: Moment, id: DeliveryId, found: &Patients) -> Result<(), Stop> {
+        let patients: Vec<_> = found.numbers.iter().map(|number| self.key.patient(number)).collect();
+        self.hold_what_concerns(moment, id, &patients)?;
+        self.record(moment, &Event::Concerns { id, patients, more: found.more })?;
+        Ok(())
     }
 
     fn settled(

@@ -10,6 +10,7 @@ mod full;
 mod handshake;
 mod health;
 mod house;
+mod legal_hold;
 mod manager;
 mod mistakes;
 mod monitors;

@@ -27,7 +27,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
         return;
     }
     let next = AtomicU64::new(0);
-    let (recoveries, moves, acts) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let [recoveries, moves, acts, spared] = [const { AtomicU64::new(0) }; 4];
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -42,6 +42,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
                     recoveries.fetch_add(world.recoveries, Ordering::Relaxed);
                     moves.fetch_add(world.moves, Ordering::Relaxed);
                     acts.fetch_add(world.acts, Ordering::Relaxed);
+                    spared.fetch_add(world.spared, Ordering::Relaxed);
                 }
             });
         }
@@ -50,5 +51,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
     let acts = acts.into_inner();
     assert!(acts > 2 * SEEDS, "operators hardly do anything any more: {acts} acts");
     let moves = moves.into_inner();
+    let spared = spared.into_inner();
+    assert!(spared > SEEDS, "legal holds hardly keep anything any more: {spared} spared");
     assert!(moves > SEEDS / 4, "the simulation hardly moves any more: {moves} groups");
 }

@@ -196,6 +196,9 @@ impl Nature {
             | Event::Restored { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
+            | Event::LegalHoldAdded { .. }
+            | Event::LegalHoldComplete { .. }
+            | Event::LegalHoldRemoved { .. }
             | Event::Monitor { turn: Turn::Begun | Turn::Cleared | Turn::Accepted { .. } | Turn::Ended, .. } => {
                 nature(Class::Application, "E", "0")
             }
@@ -223,6 +226,8 @@ impl Nature {
             | Event::OperatorReleased { .. }
             | Event::OperatorHeld { .. }
             | Event::OperatorDiscarded { .. }
+            | Event::LegalHoldTook { .. }
+            | Event::Spared { .. }
             | Event::Moved { .. } => nature(Class::Object, "U", "0"),
         }
     }

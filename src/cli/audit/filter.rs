@@ -66,7 +66,7 @@ impl Filter {
 
 /// The keyed digests under which the journal knows these people. The numbers stay here; whoever cannot read `keys.hmac`
 /// cannot ask.
-fn patients(file: PathBuf, loaded: &Loaded) -> Result<Vec<ContentDigest>, Failure> {
+pub(in crate::cli) fn patients(file: PathBuf, loaded: &Loaded) -> Result<Vec<ContentDigest>, Failure> {
     let name = file.display().to_string();
     let text = SecretRef::File(file).read(None).map_err(anyhow::Error::from)?;
     let numbers = NhsNumber::list(text.expose_secret()).map_err(|error| anyhow!("{name}: {error}"))?;

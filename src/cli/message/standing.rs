@@ -96,6 +96,11 @@ impl Standing {
             | Event::MailboxResumed { .. }
             | Event::Concerns { .. }
             | Event::Alarmed { .. }
+            | Event::LegalHoldAdded { .. }
+            | Event::LegalHoldTook { .. }
+            | Event::LegalHoldComplete { .. }
+            | Event::LegalHoldRemoved { .. }
+            | Event::Spared { .. }
             | Event::Monitor { .. } => return,
         };
         self.text = text;

@@ -124,6 +124,13 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             one(id, format!("it names {}{more} NHS numbers", patients.len()))
         }
         Event::Alarmed { id, pipeline, code } => one(id, format!("pipeline {pipeline} raised an alarm: {code}")),
+        Event::LegalHoldTook { hold, ids } => {
+            ids.iter().map(|id| line(at, Some(*id), format!("legal hold {hold} keeps it"))).collect()
+        }
+        Event::Spared { ids } => {
+            let text = "its payload's time is over, and a legal hold keeps it";
+            ids.iter().map(|id| line(at, Some(*id), text.into())).collect()
+        }
         Event::Run { .. }
         | Event::Started { .. }
         | Event::Stopping
@@ -145,6 +152,9 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::AuditRead { .. }
         | Event::MailboxSuspended { .. }
         | Event::MailboxResumed { .. }
+        | Event::LegalHoldAdded { .. }
+        | Event::LegalHoldComplete { .. }
+        | Event::LegalHoldRemoved { .. }
         | Event::Monitor { .. } => Vec::new(),
     }
 }

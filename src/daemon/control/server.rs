@@ -21,10 +21,13 @@ use super::people::{Asker, Groups, May};
 use super::wire::{
     Answer, Ask, LARGEST_PAGE, LONGEST_REQUEST, MOST_ACTS, Outcome, Refusal, Request, Response, VERSION,
 };
+use crate::domain::digest::ContentDigest;
+use crate::domain::legal_hold::HoldScope;
 use crate::domain::operator::Operator;
 use crate::ports::operations::{Operations, Reveal};
 use crate::ports::spool::Payload;
-use crate::ports::store::{Act, Order, Pin, QueuePage, SetAsidePage};
+use crate::ports::store::{Act, HoldOrder, Order, Pin, QueuePage, SetAsidePage};
+use crate::ports::trace::MOST_PATIENTS;
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
 
@@ -278,6 +281,15 @@ async fn answer(
         Ask::ResumeMailbox { mailbox, why } => {
             operations.resume_mailbox(mailbox, operator?, why).await.map(Answer::MailboxResumed).map_err(halted)
         }
+        Ask::AddLegalHold { scope, .. } if !is_sound(&scope) => Err(Refusal::NotUnderstood { speaks: VERSION }),
+        Ask::AddLegalHold { scope, why } => {
+            let order = HoldOrder::Add { scope: *scope, by: operator?, why };
+            Ok(Answer::LegalHold(operations.legal_hold(order).await.map_err(halted)??))
+        }
+        Ask::RemoveLegalHold { hold, why } => {
+            let order = HoldOrder::Remove { hold, by: operator?, why };
+            Ok(Answer::LegalHold(operations.legal_hold(order).await.map_err(halted)??))
+        }
         Ask::Act { deliveries, act, why } => {
             let by = operator?;
             let most = if is_forced(act) { 1 } else { MOST_ACTS };
@@ -293,6 +305,16 @@ async fn answer(
         }
     };
     answer.map(Given::from)
+}
+
+/// Digests go to the journal: nothing else may pass for one (I8).
+fn is_sound(scope: &HoldScope) -> bool {
+    match scope {
+        HoldScope::Mailbox(_) | HoldScope::Delivery(_) => true,
+        HoldScope::Patients(patients) => {
+            (1..=MOST_PATIENTS).contains(&patients.len()) && patients.iter().all(ContentDigest::is_sound)
+        }
+    }
 }
 
 fn is_forced(act: Act) -> bool {

@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::envelope::Envelope;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::ports::operations::{NotRevealed, Status};
-use crate::ports::store::{Act, Acted, Extent, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
+use crate::ports::store::{
+    Act, Acted, Extent, FoundAside, FoundGroups, HoldRefused, NotAllowed, QueuePlace, Queued, Selection,
+};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
@@ -122,6 +125,20 @@ pub enum Ask {
         /// Why, for the journal.
         why: Option<Remark>,
     },
+    /// Keep this, whatever its retention says.
+    AddLegalHold {
+        /// What.
+        scope: Box<HoldScope>,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Keep no longer what this legal hold keeps.
+    RemoveLegalHold {
+        /// Which.
+        hold: LegalHoldId,
+        /// Why, for the journal.
+        why: Remark,
+    },
     /// Do this with each of these.
     Act {
         /// Which, at most [`MOST_ACTS`].
@@ -177,6 +194,8 @@ pub enum Answer {
     MailboxSuspended(bool),
     /// To [`Ask::ResumeMailbox`]: whether it rested.
     MailboxResumed(bool),
+    /// To [`Ask::AddLegalHold`] and [`Ask::RemoveLegalHold`]: which one stands or ended.
+    LegalHold(LegalHoldId),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }
@@ -212,6 +231,9 @@ pub enum Refusal {
     /// What is sealed is not shown.
     #[error(transparent)]
     NotRevealed(#[from] NotRevealed),
+    /// Nothing became of the legal hold.
+    #[error(transparent)]
+    LegalHold(#[from] HoldRefused),
     /// The journal does not read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),

@@ -3,6 +3,7 @@
 mod accept;
 mod desk;
 mod lease;
+mod legal_hold;
 mod monitors;
 mod note;
 mod occupancy;
@@ -20,6 +21,7 @@ pub use self::desk::{
     SetAsideKind, SetAsidePage,
 };
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
+pub use self::legal_hold::{HoldOrder, HoldRefused, LegalHold, LegalHolds, MOST_LEGAL_HOLDS};
 pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
@@ -27,6 +29,7 @@ pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
@@ -68,6 +71,8 @@ pub trait Store: Send + Sync {
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
+    /// Begins or ends a legal hold, or says what it keeps. Durable on reply.
+    fn legal_hold(&self, order: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.
     fn pin(&self, by: Operator) -> Reply<Pin>;
     /// How full we are, as of the last commit. Cheap.

@@ -8,14 +8,16 @@ use futures_util::future::{BoxFuture, ready};
 use super::{Log, Stage, mailbox};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish,
-    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, Incoming, IncomingBody, Known,
+    Lease, LeaseWish, MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply,
+    SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -141,6 +143,9 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
+    fn legal_hold(&self, _: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
+        not_for_pollers()
+    }
     fn pin(&self, _: Operator) -> Reply<Pin> {
         not_for_pollers()
     }

@@ -10,6 +10,8 @@
 //! | `D` | delivery | the delivery's row |
 //! | `E` | fingerprint, mailbox text | how many failures are alike |
 //! | `G` | volume, offset | the live deliveries of a group |
+//! | `K` | delivery | empty: it may go by its time, and a legal hold keeps it |
+//! | `L` | legal hold | what it keeps |
 //! | `M` | – | the position in the journal, and what is counted once |
 //! | `O` | mailbox, delivery | empty: waits for work, is in work or a suspect; so these are in order of acceptance |
 //! | `P` | time, journal sequence | what may go then |
@@ -54,6 +56,10 @@ pub mod kind {
     pub const ALIKE: u8 = b'E';
     /// Groups in volumes.
     pub const GROUP: u8 = b'G';
+    /// Beyond their time, and kept by a legal hold.
+    pub const SPARED: u8 = b'K';
+    /// Legal holds.
+    pub const LEGAL_HOLD: u8 = b'L';
     /// All that has not come to an end and needs no person, in order of acceptance.
     pub const WAITING: u8 = b'O';
     /// What may go, by time.

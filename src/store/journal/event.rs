@@ -13,6 +13,7 @@ use crate::domain::course::Handling;
 use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
+use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
@@ -26,7 +27,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 48] = [
+pub const KINDS: [&str; 53] = [
     "run",
     "started",
     "stopping",
@@ -75,6 +76,11 @@ pub const KINDS: [&str; 48] = [
     "mailbox-resumed",
     "alarmed",
     "monitor",
+    "legal-hold-added",
+    "legal-hold-took",
+    "legal-hold-complete",
+    "legal-hold-removed",
+    "spared",
 ];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
@@ -470,6 +476,41 @@ pub enum Event {
         of: MonitorId,
         /// What.
         turn: Turn,
+    },
+    /// A legal hold begins; its id is the sequence of this record.
+    LegalHoldAdded {
+        /// What it keeps.
+        scope: HoldScope,
+        /// Who wanted it.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// A legal hold keeps deliveries that its scope does not name by itself.
+    LegalHoldTook {
+        /// Which.
+        hold: LegalHoldId,
+        /// What it keeps; what replays them, too.
+        ids: Vec<DeliveryId>,
+    },
+    /// All of the journal was searched for what a legal hold keeps.
+    LegalHoldComplete {
+        /// Which.
+        hold: LegalHoldId,
+    },
+    /// A legal hold ended.
+    LegalHoldRemoved {
+        /// Which.
+        hold: LegalHoldId,
+        /// Who wanted it.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// The time of these payloads is over, and a legal hold keeps them.
+    Spared {
+        /// Whose.
+        ids: Vec<DeliveryId>,
     },
 }
 

@@ -1,13 +1,14 @@
 //! What a journal record does to the index: one pure step, the same when it happens and when it is replayed (I9).
 //!
 //! A [`State`] is the small part that is held in memory, whatever the length of the queue (I3): counters per mailbox,
-//! monitors, the row about the whole, and the rows changed since the last batch, which reads see before those of the index.
+//! monitors, legal holds, the row about the whole, and the rows changed since the last batch, which reads see before those of the index.
 //! It decides nothing; a record that does not fit what the index says means that the index is wrong.
 
 mod alike;
 mod apply;
 mod aside;
 mod audit;
+mod legal_holds;
 mod monitors;
 mod row;
 mod volumes;
@@ -23,7 +24,7 @@ use super::journal::Head;
 use super::journal::event::GroupPlace;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
-use crate::ports::store::{MailboxOccupancy, Monitors, Occupancy};
+use crate::ports::store::{LegalHolds, MailboxOccupancy, Monitors, Occupancy};
 
 pub(crate) use row::{Ending, Expiring, Meta, PartsRow, Place, RefusedRow, Row, VolumeRow};
 
@@ -45,6 +46,8 @@ pub(crate) struct State {
     groups: BTreeMap<GroupPlace, Vec<DeliveryId>>,
     /// All monitors with their flows, which are bounded. Whoever reads how full we are shares them.
     monitors: Arc<Monitors>,
+    /// All legal holds, which are few.
+    legal_holds: Arc<LegalHolds>,
 }
 
 impl State {
@@ -64,6 +67,7 @@ impl State {
             Ok(())
         })?;
         state.monitors = Arc::new(monitors::load(index)?);
+        state.legal_holds = Arc::new(legal_holds::load(index)?);
         Ok(Some(state))
     }
 
@@ -120,6 +124,7 @@ impl State {
             dropped_leases,
             began: self.meta.began,
             monitors: Arc::clone(&self.monitors),
+            legal_holds: Arc::clone(&self.legal_holds),
         }
     }
 

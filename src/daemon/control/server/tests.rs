@@ -6,12 +6,13 @@ use crate::daemon::control::client::{AskError, ask, ask_for_bytes, pin};
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{NotRevealed, Phase, Status, Told};
 use crate::ports::spool::{Opened, PayloadSource};
-use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
+use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, HoldRefused, NotAllowed, Pin, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -32,6 +33,7 @@ impl Operations for Parrot {
             ready: true,
             pipelines: Vec::new(),
             monitors: Vec::new(),
+            legal_holds: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         }
@@ -59,6 +61,18 @@ impl Operations for Parrot {
 
     fn accept_monitor(&self, of: MonitorId, by: Operator, _: Remark) -> Told<'_, bool> {
         Box::pin(async move { Ok(of.monitor.as_str() == format!("of-{}", by.0)) })
+    }
+
+    fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>> {
+        Box::pin(async move {
+            Ok(match order {
+                HoldOrder::Add { by, .. } => Ok(LegalHoldId(by.0.into())),
+                HoldOrder::Remove { hold, by, .. } if hold.0 == u64::from(by.0) => Ok(hold),
+                HoldOrder::Remove { .. } | HoldOrder::Take { .. } | HoldOrder::Complete { .. } => {
+                    Err(HoldRefused::UnknownHold)
+                }
+            })
+        })
     }
 
     fn pin(&self, by: Operator) -> Told<'_, Pin> {
@@ -309,6 +323,26 @@ async fn a_mailbox_rests_and_goes_on_in_the_name_of_who_asks_and_only_by_who_may
         assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
         let looks = Refusal::MayOnlyLook { group: None };
         assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
+}
+
+#[tokio::test]
+async fn a_legal_hold_is_added_and_removed_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let why = || Remark::new("INC0012345").expect("a remark");
+    let patients = |digest: String| Box::new(HoldScope::Patients(vec![ContentDigest(digest)]));
+    let add = |scope| asking(Ask::AddLegalHold { scope, why: why() });
+    let remove = asking(Ask::RemoveLegalHold { hold: LegalHoldId(1000), why: why() });
+    for request in [add(patients("ab".repeat(32))), remove.clone()] {
+        let done = answer(&request, Ok(Operator(1000)), &Parrot).await;
+        assert_eq!(done, Ok(Answer::LegalHold(LegalHoldId(1000))));
+        let looks = Refusal::MayOnlyLook { group: None };
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
+    let refused = answer(&remove, Ok(Operator(1001)), &Parrot).await;
+    assert_eq!(refused, Err(Refusal::LegalHold(HoldRefused::UnknownHold)));
+    for scope in [patients("9990000018".into()), Box::new(HoldScope::Patients(Vec::new()))] {
+        let not_ours = answer(&add(scope), Ok(Operator(1000)), &Parrot).await;
+        assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "it would go to the journal");
     }
 }
 

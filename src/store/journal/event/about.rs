@@ -3,6 +3,7 @@
 use super::Event;
 use crate::domain::course::Handling;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::HoldScope;
 use crate::domain::monitor::Turn;
 use crate::domain::operator::Operator;
 
@@ -63,13 +64,25 @@ impl Event {
             | Self::OperatorHeld { id, by, .. }
             | Self::OperatorDiscarded { id, by, .. }
             | Self::Revealed { id, by, .. } => About { by: Some(*by), ..of(id) },
-            Self::Working { ids, .. } | Self::Moved { ids, .. } => About { deliveries: ids, ..About::default() },
+            Self::Working { ids, .. }
+            | Self::Moved { ids, .. }
+            | Self::LegalHoldTook { ids, .. }
+            | Self::Spared { ids } => About { deliveries: ids, ..About::default() },
+            Self::LegalHoldAdded { scope, by, .. } => {
+                let of = match scope {
+                    HoldScope::Mailbox(mailbox) => at(mailbox),
+                    HoldScope::Delivery(id) => of(id),
+                    HoldScope::Patients(_) => About::default(),
+                };
+                About { by: Some(*by), ..of }
+            }
             Self::HandshakeTried { mailbox } | Self::Handshake { mailbox } | Self::Listed { mailbox } => at(mailbox),
             Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
                 About { by: Some(*by), ..at(mailbox) }
             }
             Self::Resumed { by, .. }
             | Self::AuditRead { by, .. }
+            | Self::LegalHoldRemoved { by, .. }
             | Self::BackupBegun { by }
             | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },
@@ -85,6 +98,7 @@ impl Event {
             | Self::ClockStep { .. }
             | Self::Configured { .. }
             | Self::Restored { .. }
+            | Self::LegalHoldComplete { .. }
             | Self::Suspended { .. } => About::default(),
         }
     }
