@@ -25,12 +25,14 @@ mod pages;
 mod pipeline;
 mod print;
 mod queue;
+mod retention;
 mod run;
 mod schema;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod spool;
 mod status;
+mod subject;
 mod top;
 
 use std::path::PathBuf;
@@ -96,6 +98,12 @@ enum Command {
     /// Keep mail for an inquiry or a court, whatever its retention says
     #[command(subcommand)]
     Hold(hold::Hold),
+    /// Tell what is kept for how long
+    #[command(subcommand)]
+    Retention(retention::Retention),
+    /// Find what is kept about a person
+    #[command(subcommand)]
+    Subject(subject::Subject),
     /// List mailboxes, have one rest, and let it go on
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
@@ -175,6 +183,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Queue(queue) => queue.run(context),
         Command::Audit(audit) => audit.run(context),
         Command::Hold(hold) => hold.run(context),
+        Command::Retention(retention) => retention.run(context),
+        Command::Subject(subject) => subject.run(context),
         Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         Command::Monitor(monitor) => monitor.run(context),

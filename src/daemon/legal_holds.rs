@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::archive::Archive;
 use crate::domain::digest::ContentDigest;
+use crate::domain::ids::DeliveryId;
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::ports::store::{Halt, HoldOrder, HoldRefused, Store};
 use crate::ports::trace::{FoundRecord, Search};
@@ -80,8 +81,7 @@ impl LegalHolds {
         let mut rest = Some(Search { kinds: vec!["concerns".into()], patients, ..Search::default() });
         while let Some(wanted) = rest {
             let page = self.archive.search(wanted).await?.map_err(|unreadable| Trouble::Unreadable(unreadable.0))?;
-            let deliveries = page.records.iter().filter_map(delivery);
-            let deliveries: Vec<_> = deliveries.collect();
+            let deliveries: Vec<_> = page.records.iter().filter_map(concerned).collect();
             for deliveries in deliveries.chunks(TAKEN) {
                 self.order(HoldOrder::Take { hold, deliveries: deliveries.to_vec() }).await?;
             }
@@ -98,8 +98,8 @@ impl LegalHolds {
 /// Marked with one record: the rows of so many fit into one batch of the index.
 const TAKEN: usize = 64;
 
-/// Of whom a record says that it concerns them.
-fn delivery(record: &FoundRecord) -> Option<crate::domain::ids::DeliveryId> {
+/// Which delivery a record connects with people, if it does.
+pub(super) fn concerned(record: &FoundRecord) -> Option<DeliveryId> {
     let event = serde_json::from_str(&record.body).ok()?;
     if let Event::Concerns { id, .. } = event { Some(id) } else { None }
 }

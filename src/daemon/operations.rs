@@ -7,11 +7,12 @@ use tokio::sync::watch;
 
 use super::archive::Archive;
 use super::health::{Looked, is_ready};
+use super::legal_holds::concerned;
 use super::monitors::Monitors;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{MailboxId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
@@ -21,13 +22,14 @@ use crate::ports::clock::Clock;
 use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
-    KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal, Status, Suspended,
-    Told,
+    FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal,
+    Status, SubjectWish, Suspended, Told,
 };
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, LegalHold, NotAllowed, Note, Order,
-    Pin, QueuePage, Queued, Selection, SetAsidePage, Store,
+    Acted, Delivery, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Kept, LegalHold,
+    LookUp, MOST_LOOKED_UP, NotAllowed, Note, Order, Pin, QueuePage, Queued, RetentionPage, Selection, SetAsidePage,
+    Store,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -211,6 +213,35 @@ impl Operations for Desk {
                 tracing::info!(%hold, "an operator began or ended a legal hold: the journal says who, and why");
             }
             Ok(done)
+        })
+    }
+
+    fn tally(&self, page: RetentionPage) -> Told<'_, FoundRetention> {
+        self.store.tally(page)
+    }
+
+    fn look_up(&self, wanted: LookUp) -> Told<'_, Vec<Kept>> {
+        self.store.look_up(wanted)
+    }
+
+    fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>> {
+        Box::pin(async move {
+            let SubjectWish { patients, purpose, from, by, why } = wish;
+            if from == 0 {
+                tracing::info!(user = by.0, ?purpose, "someone looks for what is kept about people");
+                self.store.note(Note::SubjectSought { patients: patients.clone(), purpose, by, why }).await?;
+            }
+            let wanted = Search { kinds: vec!["concerns".into()], patients, from, ..Search::default() };
+            let page = match self.trace(wanted).await? {
+                Ok(page) => page,
+                Err(unreadable) => return Ok(Err(unreadable)),
+            };
+            let connected: BTreeSet<DeliveryId> = page.records.iter().filter_map(concerned).collect();
+            let mut kept = Vec::new();
+            for ids in connected.iter().copied().collect::<Vec<_>>().chunks(MOST_LOOKED_UP) {
+                kept.extend(self.store.look_up(LookUp::Deliveries(ids.to_vec())).await?);
+            }
+            Ok(Ok(FoundSubject { connected, kept, rest: page.rest.map(|rest| rest.from) }))
         })
     }
 

@@ -5,6 +5,8 @@
 //! [`Operations::audit`] and [`Operations::reveal`] leave change anything; whoever calls them has made sure that the
 //! operator may.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
@@ -12,16 +14,17 @@ use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::spool::Opened;
 use super::store::{
-    Acted, Extent, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, MailboxOccupancy, NotAllowed, Order, Pin,
-    QueuePage, Queued, SetAsidePage,
+    Acted, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Kept, LookUp,
+    MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued, RetentionPage, SetAsidePage,
 };
 use super::trace::{Page, Search, Unreadable};
+use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
-use crate::domain::operator::{Operator, Remark};
+use crate::domain::operator::{Operator, Purpose, Remark};
 use crate::domain::time::Timestamp;
 
 /// An answer that may wait for the store.
@@ -45,6 +48,13 @@ pub trait Operations: Send + Sync {
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool>;
     /// Begins or ends a legal hold, or says why not; the journal says who did it, and why.
     fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>>;
+    /// Counts what is kept, and for how long.
+    fn tally(&self, page: RetentionPage) -> Told<'_, FoundRetention>;
+    /// What is kept about people, by what the journal says: a page of it. Before the answer is given, the journal says
+    /// durably who asked, and why.
+    fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>>;
+    /// What is kept of deliveries or messages that someone names.
+    fn look_up(&self, wanted: LookUp) -> Told<'_, Vec<Kept>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives.
     fn pin(&self, by: Operator) -> Told<'_, Pin>;
     /// Notes that the backup of what `extent` names is whole.
@@ -87,6 +97,32 @@ pub enum NotRevealed {
     /// It does not open.
     #[error("{0}")]
     Unreadable(String),
+}
+
+/// Whose mail someone wants to know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectWish {
+    /// The keyed digests of their NHS numbers.
+    pub patients: Vec<ContentDigest>,
+    /// What for.
+    pub purpose: Purpose,
+    /// Where the page before ended.
+    pub from: u64,
+    /// Who.
+    pub by: Operator,
+    /// Why.
+    pub why: Remark,
+}
+
+/// What the journal connects with people, and how to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundSubject {
+    /// The deliveries that a record connects with one of them, gone or not.
+    pub connected: BTreeSet<DeliveryId>,
+    /// Of those, and of what replays them, all that is still known.
+    pub kept: Vec<Kept>,
+    /// The next page begins there; `None` if the end was reached.
+    pub rest: Option<u64>,
 }
 
 /// How the daemon is. Its form as JSON is what `meshd status --json` prints.

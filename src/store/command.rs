@@ -10,8 +10,9 @@ use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, Incoming, Known, Lease,
-    LeaseWish, NotAllowed, Note, Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
+    Acceptance, Acted, Delivery, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Incoming, Kept,
+    Known, Lease, LeaseWish, LookUp, NotAllowed, Note, Order, Pin, QueuePage, Queued, Refusal, RetentionPage,
+    SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -45,6 +46,10 @@ pub enum Command {
     Act(Order),
     /// A legal hold begins or ends, or takes something.
     LegalHold(HoldOrder),
+    /// How much is kept, and for how long?
+    Tally(RetentionPage),
+    /// What is kept of these?
+    LookUp(LookUp),
     /// A backup begins.
     Pin(Operator),
     /// Is everything before this durable?
@@ -70,6 +75,10 @@ pub enum Answer {
     Acted(Result<Acted, NotAllowed>),
     /// To [`Command::LegalHold`].
     LegalHold(Result<LegalHoldId, HoldRefused>),
+    /// To [`Command::Tally`].
+    Tally(FoundRetention),
+    /// To [`Command::LookUp`].
+    LookedUp(Vec<Kept>),
     /// To [`Command::Pin`].
     Pinned(Pin),
     /// To every other.
@@ -95,6 +104,8 @@ pub(super) enum Planned {
     Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     LegalHold(Result<LegalHoldId, HoldRefused>),
+    Tally(FoundRetention),
+    LookedUp(Vec<Kept>),
     Pinned,
     Done,
     Declined(String),

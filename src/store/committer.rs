@@ -318,6 +318,8 @@ impl Planned {
             Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
+            Self::Tally(found) => Answer::Tally(found),
+            Self::LookedUp(kept) => Answer::LookedUp(kept),
             Self::LegalHold(done) => Answer::LegalHold(done),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,

@@ -20,8 +20,9 @@ use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, Incoming, Known, Lease,
-    LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    self, Acceptance, Accepted, Acted, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Incoming,
+    Known, Lease, LeaseWish, LookUp, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply,
+    RetentionPage, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -126,6 +127,14 @@ impl Store for Kept {
             Command::LegalHold(order),
             |answer| if let Answer::LegalHold(done) = answer { Some(done) } else { None },
         )
+    }
+
+    fn tally(&self, page: RetentionPage) -> Reply<FoundRetention> {
+        self.ask(Command::Tally(page), |answer| if let Answer::Tally(found) = answer { Some(found) } else { None })
+    }
+
+    fn look_up(&self, wanted: LookUp) -> Reply<Vec<store::Kept>> {
+        self.ask(Command::LookUp(wanted), |answer| if let Answer::LookedUp(kept) = answer { Some(kept) } else { None })
     }
 
     fn pin(&self, by: Operator) -> Reply<Pin> {

@@ -22,6 +22,8 @@ mod retention;
 mod room;
 mod staged;
 pub(crate) mod state;
+mod subject;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod thread;

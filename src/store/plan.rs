@@ -118,6 +118,8 @@ impl Committer {
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
+            Command::Tally(page) => Ok(Planned::Tally(self.tally(&page)?)),
+            Command::LookUp(wanted) => Ok(Planned::LookedUp(self.look_up(&wanted)?)),
             Command::LegalHold(order) => Ok(Planned::LegalHold(self.obey_hold(moment, order)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;
@@ -389,6 +391,7 @@ fn noted(note: Note) -> Event {
         Note::BackupEnded { sequence, by } => Event::BackupEnded { sequence, by },
         Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
         Note::Revealed { id, payload, by, why } => Event::Revealed { id, payload, by, why },
+        Note::SubjectSought { patients, purpose, by, why } => Event::SubjectSought { patients, purpose, by, why },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },

@@ -19,6 +19,7 @@ mod place;
 mod reload;
 mod rest;
 mod rotation;
+mod subject;
 mod trace;
 
 use std::fs;

@@ -263,6 +263,7 @@ impl Model {
             | Event::BackupEnded { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
+            | Event::SubjectSought { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => Ok(()),
         }

@@ -180,7 +180,7 @@ impl Nature {
                 nature(Class::Export, "R", "0")
             }
             Event::Revealed { .. } => nature(Class::Object, "R", "0"),
-            Event::AuditRead { .. } => nature(Class::AuditLogUsed, "R", "0"),
+            Event::AuditRead { .. } | Event::SubjectSought { .. } => nature(Class::AuditLogUsed, "R", "0"),
             Event::Run { .. }
             | Event::Started { .. }
             | Event::Stopping

@@ -97,6 +97,7 @@ impl Standing {
             | Event::Concerns { .. }
             | Event::Alarmed { .. }
             | Event::LegalHoldAdded { .. }
+            | Event::SubjectSought { .. }
             | Event::LegalHoldTook { .. }
             | Event::LegalHoldComplete { .. }
             | Event::LegalHoldRemoved { .. }

@@ -153,6 +153,7 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::MailboxSuspended { .. }
         | Event::MailboxResumed { .. }
         | Event::LegalHoldAdded { .. }
+        | Event::SubjectSought { .. }
         | Event::LegalHoldComplete { .. }
         | Event::LegalHoldRemoved { .. }
         | Event::Monitor { .. } => Vec::new(),

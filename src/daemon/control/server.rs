@@ -24,9 +24,9 @@ use super::wire::{
 use crate::domain::digest::ContentDigest;
 use crate::domain::legal_hold::HoldScope;
 use crate::domain::operator::Operator;
-use crate::ports::operations::{Operations, Reveal};
+use crate::ports::operations::{Operations, Reveal, SubjectWish};
 use crate::ports::spool::Payload;
-use crate::ports::store::{Act, HoldOrder, Order, Pin, QueuePage, SetAsidePage};
+use crate::ports::store::{Act, HoldOrder, LookUp, Order, Pin, QueuePage, RetentionPage, SetAsidePage};
 use crate::ports::trace::MOST_PATIENTS;
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
@@ -286,6 +286,18 @@ async fn answer(
             let order = HoldOrder::Add { scope: *scope, by: operator?, why };
             Ok(Answer::LegalHold(operations.legal_hold(order).await.map_err(halted)??))
         }
+        Ask::Retention { after, until } => {
+            operations.tally(RetentionPage { after, until }).await.map(Answer::Retention).map_err(halted)
+        }
+        Ask::Subject { patients, .. } if !are_people(&patients) => Err(Refusal::NotUnderstood { speaks: VERSION }),
+        Ask::Subject { patients, purpose, from, why } => {
+            let wish = SubjectWish { patients, purpose, from, by: operator?, why };
+            Ok(Answer::Subject(operations.subject(wish).await.map_err(halted)??))
+        }
+        Ask::LookUp { messages } => {
+            operator?;
+            operations.look_up(LookUp::Messages(messages)).await.map(Answer::LookedUp).map_err(halted)
+        }
         Ask::RemoveLegalHold { hold, why } => {
             let order = HoldOrder::Remove { hold, by: operator?, why };
             Ok(Answer::LegalHold(operations.legal_hold(order).await.map_err(halted)??))
@@ -311,10 +323,12 @@ async fn answer(
 fn is_sound(scope: &HoldScope) -> bool {
     match scope {
         HoldScope::Mailbox(_) | HoldScope::Delivery(_) => true,
-        HoldScope::Patients(patients) => {
-            (1..=MOST_PATIENTS).contains(&patients.len()) && patients.iter().all(ContentDigest::is_sound)
-        }
+        HoldScope::Patients(patients) => are_people(patients),
     }
+}
+
+fn are_people(patients: &[ContentDigest]) -> bool {
+    (1..=MOST_PATIENTS).contains(&patients.len()) && patients.iter().all(ContentDigest::is_sound)
 }
 
 fn is_forced(act: Act) -> bool {

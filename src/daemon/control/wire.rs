@@ -7,15 +7,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
-use crate::domain::operator::Remark;
-use crate::ports::operations::{NotRevealed, Status};
+use crate::domain::operator::{Purpose, Remark};
+use crate::domain::time::Timestamp;
+use crate::ports::operations::{FoundSubject, NotRevealed, Status};
 use crate::ports::store::{
-    Act, Acted, Extent, FoundAside, FoundGroups, HoldRefused, NotAllowed, QueuePlace, Queued, Selection,
+    Act, Acted, Extent, FoundAside, FoundGroups, FoundRetention, HoldRefused, Kept, NotAllowed, QueuePlace, Queued,
+    Selection,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -139,6 +142,29 @@ pub enum Ask {
         /// Why, for the journal.
         why: Remark,
     },
+    /// How much is kept, and for how long?
+    Retention {
+        /// After this delivery.
+        after: Option<DeliveryId>,
+        /// And what goes until then, by the wall clock.
+        until: Timestamp,
+    },
+    /// What is kept about people, by what the journal says? Whoever may act may ask, and the journal says that they did.
+    Subject {
+        /// The keyed digests of their NHS numbers.
+        patients: Vec<ContentDigest>,
+        /// What for.
+        purpose: Purpose,
+        /// Where the page before ended; 0 at first.
+        from: u64,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// What is kept of these messages?
+    LookUp {
+        /// At most [`crate::ports::store::MOST_LOOKED_UP`].
+        messages: Vec<(MailboxId, MessageId)>,
+    },
     /// Do this with each of these.
     Act {
         /// Which, at most [`MOST_ACTS`].
@@ -196,6 +222,12 @@ pub enum Answer {
     MailboxResumed(bool),
     /// To [`Ask::AddLegalHold`] and [`Ask::RemoveLegalHold`]: which one stands or ended.
     LegalHold(LegalHoldId),
+    /// To [`Ask::Retention`].
+    Retention(FoundRetention),
+    /// To [`Ask::Subject`].
+    Subject(FoundSubject),
+    /// To [`Ask::LookUp`].
+    LookedUp(Vec<Kept>),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
 }

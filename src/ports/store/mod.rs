@@ -9,6 +9,8 @@ mod note;
 mod occupancy;
 mod pin;
 mod queue;
+mod retention;
+mod subject;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
 pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
+pub use self::retention::{Class, FoundRetention, RetentionPage, Stock, Tally};
+pub use self::subject::{Kept, LookUp, MOST_LOOKED_UP};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
@@ -73,6 +77,10 @@ pub trait Store: Send + Sync {
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// Begins or ends a legal hold, or says what it keeps. Durable on reply.
     fn legal_hold(&self, order: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>>;
+    /// Counts what is kept, and for how long. Changes nothing.
+    fn tally(&self, page: RetentionPage) -> Reply<FoundRetention>;
+    /// What is kept of deliveries that someone names. Changes nothing.
+    fn look_up(&self, wanted: LookUp) -> Reply<Vec<Kept>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.
     fn pin(&self, by: Operator) -> Reply<Pin>;
     /// How full we are, as of the last commit. Cheap.

@@ -15,9 +15,9 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused, Incoming, IncomingBody, Known,
-    Lease, LeaseWish, MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply,
-    SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Incoming,
+    IncomingBody, Kept, Known, Lease, LeaseWish, LookUp, MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin,
+    QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -118,6 +118,7 @@ impl Store for FakeStore {
             | Note::Resumed { .. }
             | Note::BackupEnded { .. }
             | Note::AuditRead { .. }
+            | Note::SubjectSought { .. }
             | Note::Revealed { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
@@ -144,6 +145,12 @@ impl Store for FakeStore {
     }
 
     fn legal_hold(&self, _: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
+        not_for_pollers()
+    }
+    fn tally(&self, _: RetentionPage) -> Reply<FoundRetention> {
+        not_for_pollers()
+    }
+    fn look_up(&self, _: LookUp) -> Reply<Vec<Kept>> {
         not_for_pollers()
     }
     fn pin(&self, _: Operator) -> Reply<Pin> {

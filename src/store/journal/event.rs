@@ -15,7 +15,7 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::{MonitorId, Turn};
-use crate::domain::operator::{Operator, Remark};
+use crate::domain::operator::{Operator, Purpose, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
@@ -27,7 +27,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 53] = [
+pub const KINDS: [&str; 54] = [
     "run",
     "started",
     "stopping",
@@ -80,6 +80,7 @@ pub const KINDS: [&str; 53] = [
     "legal-hold-took",
     "legal-hold-complete",
     "legal-hold-removed",
+    "subject-sought",
     "spared",
 ];
 
@@ -503,6 +504,17 @@ pub enum Event {
         /// Which.
         hold: LegalHoldId,
         /// Who wanted it.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// Someone looked for what is kept about people: the record is durable before they were given anything.
+    SubjectSought {
+        /// The keyed digests of their NHS numbers.
+        patients: Vec<ContentDigest>,
+        /// What for.
+        purpose: Purpose,
+        /// Who.
         by: Operator,
         /// Why, in their words.
         why: Remark,

@@ -212,8 +212,9 @@ impl Hunt {
     fn concerns(&self, event: &Event) -> bool {
         let wanted = &self.wanted.patients;
         let names_one = |patients: &[ContentDigest]| patients.iter().any(|patient| wanted.contains(patient));
-        let (Event::Concerns { patients, .. } | Event::LegalHoldAdded { scope: HoldScope::Patients(patients), .. }) =
-            event
+        let (Event::Concerns { patients, .. }
+        | Event::SubjectSought { patients, .. }
+        | Event::LegalHoldAdded { scope: HoldScope::Patients(patients), .. }) = event
         else {
             return wanted.is_empty();
         };

@@ -187,6 +187,7 @@ impl State {
             | Event::Restored { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
+            | Event::SubjectSought { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())

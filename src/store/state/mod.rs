@@ -11,6 +11,7 @@ mod audit;
 mod legal_holds;
 mod monitors;
 mod row;
+mod tally;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};

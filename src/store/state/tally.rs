@@ -13,7 +13,7 @@ const MOST_LOOKED_AT: usize = 2_048;
 
 impl Row {
     /// What it is kept as.
-    fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         match &self.place {
             Place::Queued { .. } | Place::Working { .. } | Place::Suspect => Class::Waiting,
             Place::Aside { kind: SetAsideKind::Held, .. } => Class::Held,

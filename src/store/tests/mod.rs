@@ -14,6 +14,7 @@ mod recover;
 mod retain;
 mod run;
 mod staged;
+mod tally;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

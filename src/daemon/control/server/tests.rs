@@ -8,11 +8,13 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
-use crate::domain::operator::Remark;
+use crate::domain::operator::{Purpose, Remark};
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{NotRevealed, Phase, Status, Told};
+use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told};
 use crate::ports::spool::{Opened, PayloadSource};
-use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, HoldRefused, NotAllowed, Pin, Queued};
+use crate::ports::store::{
+    Acted, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Kept, NotAllowed, Pin, Queued,
+};
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// A daemon that says what it was asked.
@@ -73,6 +75,19 @@ impl Operations for Parrot {
                 }
             })
         })
+    }
+
+    fn tally(&self, page: RetentionPage) -> Told<'_, FoundRetention> {
+        Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn look_up(&self, wanted: LookUp) -> Told<'_, Vec<Kept>> {
+        Box::pin(async move { Err(Halt(format!("{wanted:?}"))) })
+    }
+
+    fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>> {
+        let connected = [DeliveryId(wish.by.0.into())].into();
+        Box::pin(async move { Ok(Ok(FoundSubject { connected, kept: Vec::new(), rest: None })) })
     }
 
     fn pin(&self, by: Operator) -> Told<'_, Pin> {
@@ -344,6 +359,23 @@ async fn a_legal_hold_is_added_and_removed_in_the_name_of_who_asks_and_only_by_w
         let not_ours = answer(&add(scope), Ok(Operator(1000)), &Parrot).await;
         assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "it would go to the journal");
     }
+}
+
+#[tokio::test]
+async fn people_are_looked_for_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let subject = |digest: String| {
+        let why = Remark::new("INC0012345").expect("a remark");
+        asking(Ask::Subject { patients: vec![ContentDigest(digest)], purpose: Purpose::Find, from: 0, why })
+    };
+    let request = subject("ab".repeat(32));
+    let found = FoundSubject { connected: [DeliveryId(1000)].into(), kept: Vec::new(), rest: None };
+    assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Subject(found)));
+    let looks = Refusal::MayOnlyLook { group: None };
+    for request in [request, asking(Ask::LookUp { messages: Vec::new() })] {
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks.clone()));
+    }
+    let not_ours = answer(&subject("9990000018".into()), Ok(Operator(1000)), &Parrot).await;
+    assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "it would go to the journal");
 }
 
 fn reveal(delivery: DeliveryId, payload: bool) -> Ask {

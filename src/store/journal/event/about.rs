@@ -83,6 +83,7 @@ impl Event {
             Self::Resumed { by, .. }
             | Self::AuditRead { by, .. }
             | Self::LegalHoldRemoved { by, .. }
+            | Self::SubjectSought { by, .. }
             | Self::BackupBegun { by }
             | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },

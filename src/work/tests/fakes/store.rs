@@ -18,9 +18,9 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, HoldOrder, HoldRefused,
-    Incoming, Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply,
-    SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
+    HoldRefused, Incoming, Kept, Known, Lease, LeaseWish, LookUp, NotAllowed, Note, Occupancy, Order, Pin, QueuePage,
+    Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -242,6 +242,12 @@ impl Store for FakeStore {
         not_here()
     }
     fn legal_hold(&self, _: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
+        not_here()
+    }
+    fn tally(&self, _: RetentionPage) -> Reply<FoundRetention> {
+        not_here()
+    }
+    fn look_up(&self, _: LookUp) -> Reply<Vec<Kept>> {
         not_here()
     }
     fn pin(&self, _: Operator) -> Reply<Pin> {
