@@ -29,13 +29,13 @@ pub(super) enum Hold {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A legal hold keeps payloads, and what is known of them. Neither retention nor a disk that fills
-up, a discard or a purge for a person removes what it keeps; no delivery waits for it. (Mail that
-is held, and waits for a person, is something else: `meshd deadletter hold`.)
+up, a discard or a purge for a person removes what it keeps; no delivery waits for it. Mail that
+is held, and waits for a person, is something else: `meshd deadletter hold`.
 
 With NHS numbers it keeps the mail that the journal connects with one of them, of now and later.
 The numbers stay in this command, which needs to read keys.hmac. The journal is searched after
-this command ended; nothing at all is purged before that is done. Mail that names its patient
-in no text that is looked at (base64, encrypted, never opened) is not found: hold it by delivery.
+this command ended; nothing at all is purged before that is done. Mail that names its patient in
+no text that is looked at (base64, encrypted, never opened) is not found: hold it by delivery.
 
 Examples:
   meshd hold add --mailbox X26ABC1 --reason \"inquiry, INC0012345\"

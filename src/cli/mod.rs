@@ -101,7 +101,7 @@ enum Command {
     /// Tell what is kept for how long
     #[command(subcommand)]
     Retention(retention::Retention),
-    /// Find what is kept about a person
+    /// Find what is kept about a person, and remove it
     #[command(subcommand)]
     Subject(subject::Subject),
     /// List mailboxes, have one rest, and let it go on

@@ -1,5 +1,6 @@
 //! `meshd subject`: what is kept about a person.
 
+mod purge;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +10,15 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::purge::Purge;
 use self::scan::Hit;
 use super::audit::{digests, numbers};
 use super::{Context, Failure};
+use crate::config::Loaded;
 use crate::daemon::{Answer, Ask, ask};
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::DeliveryId;
+use crate::domain::nhs_number::NhsNumber;
 use crate::domain::operator::{Purpose, Remark};
 use crate::ports::operations::FoundSubject;
 use crate::ports::store::{Kept, Location, MOST_LOOKED_UP};
@@ -23,18 +27,20 @@ use crate::ports::store::{Kept, Location, MOST_LOOKED_UP};
 pub(super) enum Subject {
     /// List the deliveries that are about a person, and where their payloads are
     Find(Find),
+    /// Remove what is kept about a person before its time
+    Purge(Purge),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Asks the running daemon for the deliveries that the journal connects with one of the NHS numbers;
-it takes who may act, and the journal says who asked, and why. The numbers stay in this command:
-it needs to read keys.hmac, and asks for keyed digests.
+Asks the running daemon for deliveries that the journal connects with one of the NHS numbers; it
+takes who may act, and the journal says who asked, and why. The numbers stay in this command: it
+needs to read keys.hmac, and asks for keyed digests.
 
 The journal knows whom a message names once it was opened, by the first megabyte of its text.
---scan opens every payload that is kept, and looks through all of it; it needs to read keys.hmac,
-keys.identity and the spool, and runs as long as that takes. Neither sees what is encoded within
-a payload (base64, compressed, encrypted), nor what is still on its way in.
+--scan opens every payload that is kept, and looks through all of it: it needs to read
+keys.identity and the spool, too, and runs as long as that takes. Neither sees what is encoded
+within a payload (base64, compressed, encrypted), nor what is still on its way in.
 
 Examples:
   meshd subject find --nhs-number-file ./numbers --reason \"subject access, INC0012345\"
@@ -58,6 +64,7 @@ impl Subject {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::Find(find) => find.run(context),
+            Self::Purge(purge) => purge.run(context),
         }
     }
 }
@@ -88,16 +95,27 @@ impl Find {
         let Self { nhs_number_file, reason, scan, json } = self;
         let loaded = context.load()?;
         let numbers = numbers(nhs_number_file)?;
-        let people = digests(&numbers, &loaded)?;
-        let socket = &loaded.config.control.socket;
         let purpose = if scan { Purpose::Scan } else { Purpose::Find };
-        let mut found = in_journal(socket, &people, purpose, &reason)?;
-        if scan {
-            let scanned = scan::scan(context, &loaded.config.state.directory.join("spool"), &numbers)?;
-            add(socket, &mut found, scanned)?;
-        }
+        let found = gather(context, &loaded, &numbers, (purpose, scan), &reason)?;
         if json { context.out.json(&found) } else { tell(context, &found) }
     }
+}
+
+/// What is kept about these people, by the journal, and by a look into every payload if that is wanted.
+fn gather(
+    context: &mut Context,
+    loaded: &Loaded,
+    numbers: &[NhsNumber],
+    (purpose, is_scan): (Purpose, bool),
+    why: &Remark,
+) -> Result<Found, Failure> {
+    let socket = &loaded.config.control.socket;
+    let mut found = in_journal(socket, &digests(numbers, loaded)?, purpose, why)?;
+    if is_scan {
+        let hits = scan::scan(context, &loaded.config.state.directory.join("spool"), numbers)?;
+        add(socket, &mut found, hits)?;
+    }
+    Ok(found)
 }
 
 /// What the journal connects with these people.
@@ -161,7 +179,7 @@ fn tell(context: &mut Context, found: &Found) -> Result<(), Failure> {
 }
 
 fn text(about: &About) -> String {
-    let About { kept: Kept { delivery, class, until, is_legally_held }, is_in_journal, is_in_payload } = about;
+    let About { kept: Kept { delivery, class, until, is_legally_held, .. }, is_in_journal, is_in_payload } = about;
     let until = until.map_or("a person says".to_owned(), |until| until.to_string());
     let until = if *is_legally_held { format!("{until}, on hold") } else { until };
     let found = match (is_in_journal, is_in_payload) {

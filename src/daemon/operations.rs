@@ -27,9 +27,9 @@ use crate::ports::operations::{
 };
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Delivery, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Kept, LegalHold,
-    LookUp, MOST_LOOKED_UP, NotAllowed, Note, Order, Pin, QueuePage, Queued, RetentionPage, Selection, SetAsidePage,
-    Store,
+    Acted, Delivery, Expunged, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Kept,
+    LegalHold, LookUp, MOST_LOOKED_UP, NotAllowed, NotExpunged, Note, Order, Pin, QueuePage, Queued, RetentionPage,
+    Selection, SetAsidePage, Store,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -242,6 +242,18 @@ impl Operations for Desk {
                 kept.extend(self.store.look_up(LookUp::Deliveries(ids.to_vec())).await?);
             }
             Ok(Ok(FoundSubject { connected, kept, rest: page.rest.map(|rest| rest.from) }))
+        })
+    }
+
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Told<'_, Result<Expunged, NotExpunged>> {
+        let reply = self.store.expunge(delivery, by, why);
+        Box::pin(async move {
+            let result = reply.await?;
+            match &result {
+                Ok(_) => tracing::info!(%delivery, user = by.0, "an operator had a payload removed before its time"),
+                Err(refused) => tracing::info!(%delivery, user = by.0, %refused, "an operator was refused a removal"),
+            }
+            Ok(result)
         })
     }
 

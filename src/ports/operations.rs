@@ -14,8 +14,8 @@ use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::spool::Opened;
 use super::store::{
-    Acted, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Kept, LookUp,
-    MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued, RetentionPage, SetAsidePage,
+    Acted, Expunged, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Kept, LookUp,
+    MailboxOccupancy, NotAllowed, NotExpunged, Order, Pin, QueuePage, Queued, RetentionPage, SetAsidePage,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::digest::ContentDigest;
@@ -55,6 +55,8 @@ pub trait Operations: Send + Sync {
     fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>>;
     /// What is kept of deliveries or messages that someone names.
     fn look_up(&self, wanted: LookUp) -> Told<'_, Vec<Kept>>;
+    /// Removes a payload before its time, because of the person it is about, or says why not; the journal says who did it.
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Told<'_, Result<Expunged, NotExpunged>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives.
     fn pin(&self, by: Operator) -> Told<'_, Pin>;
     /// Notes that the backup of what `extent` names is whole.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
-use crate::domain::operator::Operator;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Incoming, Kept,
-    Known, Lease, LeaseWish, LookUp, NotAllowed, Note, Order, Pin, QueuePage, Queued, Refusal, RetentionPage,
-    SetAsidePage,
+    Acceptance, Acted, Delivery, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
+    Incoming, Kept, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Order, Pin, QueuePage, Queued,
+    Refusal, RetentionPage, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -50,6 +50,8 @@ pub enum Command {
     Tally(RetentionPage),
     /// What is kept of these?
     LookUp(LookUp),
+    /// A payload goes before its time.
+    Expunge(DeliveryId, Operator, Remark),
     /// A backup begins.
     Pin(Operator),
     /// Is everything before this durable?
@@ -79,6 +81,8 @@ pub enum Answer {
     Tally(FoundRetention),
     /// To [`Command::LookUp`].
     LookedUp(Vec<Kept>),
+    /// To [`Command::Expunge`].
+    Expunged(Result<Expunged, NotExpunged>),
     /// To [`Command::Pin`].
     Pinned(Pin),
     /// To every other.
@@ -106,6 +110,7 @@ pub(super) enum Planned {
     LegalHold(Result<LegalHoldId, HoldRefused>),
     Tally(FoundRetention),
     LookedUp(Vec<Kept>),
+    Expunged(Result<Expunged, NotExpunged>),
     Pinned,
     Done,
     Declined(String),

@@ -320,6 +320,7 @@ impl Planned {
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Tally(found) => Answer::Tally(found),
             Self::LookedUp(kept) => Answer::LookedUp(kept),
+            Self::Expunged(done) => Answer::Expunged(done),
             Self::LegalHold(done) => Answer::LegalHold(done),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,

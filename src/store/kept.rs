@@ -16,13 +16,13 @@ use super::thread::Request;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
-use crate::domain::operator::Operator;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    self, Acceptance, Accepted, Acted, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Incoming,
-    Known, Lease, LeaseWish, LookUp, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply,
-    RetentionPage, SetAsidePage, Store,
+    self, Acceptance, Accepted, Acted, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
+    Incoming, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued,
+    Refusal, Reply, RetentionPage, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -135,6 +135,11 @@ impl Store for Kept {
 
     fn look_up(&self, wanted: LookUp) -> Reply<Vec<store::Kept>> {
         self.ask(Command::LookUp(wanted), |answer| if let Answer::LookedUp(kept) = answer { Some(kept) } else { None })
+    }
+
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Reply<Result<Expunged, NotExpunged>> {
+        let command = Command::Expunge(delivery, by, why);
+        self.ask(command, |answer| if let Answer::Expunged(done) = answer { Some(done) } else { None })
     }
 
     fn pin(&self, by: Operator) -> Reply<Pin> {

@@ -125,7 +125,7 @@ impl Committer {
             let id = keys::number_of(&key).map(DeliveryId);
             let row = id.map(|id| self.state.row(self.index.as_ref(), id)).transpose()?.flatten();
             if let Some(row) = row.filter(|row| !self.may_not_go(row)) {
-                self.record_purge(moment, row)?;
+                self.record_purge(moment, row, None)?;
                 purged += 1;
             }
             key.push(0);

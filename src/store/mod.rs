@@ -13,6 +13,7 @@ pub mod command;
 pub mod committer;
 mod compaction;
 mod epoch;
+mod expunge;
 mod kept;
 mod legal_holds;
 mod plan;

@@ -120,6 +120,7 @@ impl Committer {
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Tally(page) => Ok(Planned::Tally(self.tally(&page)?)),
             Command::LookUp(wanted) => Ok(Planned::LookedUp(self.look_up(&wanted)?)),
+            Command::Expunge(id, by, why) => Ok(Planned::Expunged(self.expunge(moment, id, by, why)?)),
             Command::LegalHold(order) => Ok(Planned::LegalHold(self.obey_hold(moment, order)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;

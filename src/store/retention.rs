@@ -11,7 +11,7 @@ use super::committer::{Committer, Moment, Stop};
 use super::index::Order;
 use super::index::keys::{self, kind};
 use super::journal::checkpoint::{self, Draft};
-use super::journal::event::Event;
+use super::journal::event::{ByHand, Event};
 use super::journal::segment::{HEADER, Name, Reader};
 use super::journal::segments;
 use super::spool::Removal;
@@ -67,7 +67,7 @@ impl Committer {
                 }
                 Expiring::Delivery(id) => match self.state.row(self.index.as_ref(), id)? {
                     Some(row) if self.state.is_kept(&row) => spared.push(id),
-                    Some(row) if !self.state.is_looking() => self.record_purge(moment, row)?,
+                    Some(row) if !self.state.is_looking() => self.record_purge(moment, row, None)?,
                     Some(_) | None => {}
                 },
             }
@@ -78,10 +78,10 @@ impl Committer {
         Ok(())
     }
 
-    pub(super) fn record_purge(&mut self, moment: Moment, row: Row) -> Result<(), Stop> {
+    pub(super) fn record_purge(&mut self, moment: Moment, row: Row, asked: Option<ByHand>) -> Result<(), Stop> {
         let reopened = self.would_reopen(&row)?;
         let Delivery { id, mailbox, message_id: message, .. } = row.delivery;
-        self.record(moment, &Event::Purged { id, mailbox, message, reopened })?;
+        self.record(moment, &Event::Purged { id, mailbox, message, reopened, asked: asked.map(Box::new) })?;
         Ok(())
     }
 

@@ -61,7 +61,7 @@ impl Committer {
                 && relieves(&row, shortage)
                 && !self.may_not_go(&row)
             {
-                self.record_purge(moment, row)?;
+                self.record_purge(moment, row, None)?;
                 purged += 1;
             }
             key.push(0);

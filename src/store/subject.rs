@@ -17,14 +17,7 @@ impl Committer {
         match wanted {
             LookUp::Deliveries(ids) => {
                 for id in ids.iter().take(MOST_LOOKED_UP) {
-                    self.follow(*id, &mut found, |row| match row.place {
-                        Place::Ended { how: Ending::Replayed(to), .. } => Some(to),
-                        Place::Queued { .. }
-                        | Place::Working { .. }
-                        | Place::Suspect
-                        | Place::Aside { .. }
-                        | Place::Ended { .. } => None,
-                    })?;
+                    self.follow(*id, &mut found, replayed_as)?;
                 }
             }
             LookUp::Messages(messages) => {
@@ -56,9 +49,19 @@ impl Committer {
     fn kept(&self, row: Row) -> Kept {
         Kept {
             class: row.class(),
+            replayed_as: replayed_as(&row),
             until: row.keep().map(|keep| self.time.wall_of(keep)),
-            is_legally_held: self.state.is_kept(&row),
+            is_legally_held: self.may_not_go(&row),
             delivery: row.delivery,
+        }
+    }
+}
+
+fn replayed_as(row: &Row) -> Option<DeliveryId> {
+    match row.place {
+        Place::Ended { how: Ending::Replayed(to), .. } => Some(to),
+        Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Aside { .. } | Place::Ended { .. } => {
+            None
         }
     }
 }

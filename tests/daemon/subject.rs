@@ -44,6 +44,47 @@ fn about(house: &House, arguments: &[&str]) -> Value {
     serde_json::from_str(&told).expect("JSON")
 }
 
+#[test]
+fn what_is_kept_about_a_person_is_removed_unless_a_legal_hold_keeps_it() {
+    let house = House::build(Plan::default());
+    let daemon = with_letters(&house);
+    let ids: Vec<String> = about(&house, &["find", "--scan"])["deliveries"]
+        .as_object()
+        .expect("a map")
+        .keys()
+        .map(|id| format!("d{id}"))
+        .collect();
+    let foreseen = about(&house, &["purge", "--scan"]);
+    let would_go = foreseen["deliveries"].as_object().expect("a map").values().filter(|fate| *fate == "would-go");
+    assert_eq!(would_go.count(), 2, "{foreseen}");
+    assert_eq!(deliveries(&about(&house, &["find", "--scan"])).len(), 2, "nothing was removed");
+    assert!(foreseen["elsewhere"].to_string().contains("published to"), "{foreseen}");
+
+    let hold = house.meshd(&["hold", "add", "--delivery", &ids[0], "--reason", "INC0012345", "--json"]).expect_done();
+    let hold: Value = serde_json::from_str(&hold).expect("JSON");
+    let done = about(&house, &["purge", "--scan", "--yes"]);
+    assert_eq!(done["deliveries"][&ids[0][1..]]["stays"], "legally-held", "{done}");
+    assert!(
+        done["deliveries"][&ids[1][1..]]["gone"].is_string() || done["deliveries"][&ids[1][1..]]["gone"].is_object(),
+        "{done}"
+    );
+    house.meshd(&["hold", "remove", hold["added"].as_str().expect("an id"), "--reason", "INC0012345"]).expect_done();
+    about(&house, &["purge", "--yes"]);
+    daemon.wait_for("both payloads to be gone from the disk", PATIENCE, || {
+        let left = about(&house, &["find", "--scan"]);
+        deliveries(&left).is_empty() && left["left_behind"] == Value::Array(Vec::new())
+    });
+    let still = house.meshd(&["spool", "list"]).expect_done();
+    assert_eq!(still.lines().count(), 1, "the letter about nobody stays: {still}");
+    house.meshd(&["spool", "verify"]).expect_done();
+    let purged = found(&house, &["--kind", "purged"]);
+    assert!(purged.iter().all(|record| record["event"]["asked"]["why"] == "INC0012345"), "{purged:?}");
+    let told = house.meshd(&["message", "show", &ids[0]]).expect_done();
+    assert!(told.contains("had its payload removed before its time: INC0012345"), "{told}");
+    daemon.stop_in_order();
+    house.meshd(&["journal", "verify"]).expect_done();
+}
+
 fn deliveries(found: &Value) -> Vec<&Value> {
     found["deliveries"].as_object().expect("a map").values().collect()
 }

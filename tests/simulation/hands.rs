@@ -38,6 +38,7 @@ pub(crate) enum Intent {
     Known(MailboxId, Vec<MessageId>),
     Act(DeliveryId),
     LegalHold,
+    Expunge(DeliveryId),
     /// Its lease may have ended earlier in the same commit.
     Staged,
     Other,
@@ -46,7 +47,7 @@ pub(crate) enum Intent {
 impl World {
     pub(crate) fn command(&mut self) -> (Command, Intent) {
         let mailbox = self.dice.pick(&mailboxes()).clone();
-        match self.dice.below(37) {
+        match self.dice.below(38) {
             0..6 => self.accept(mailbox),
             6..9 if !self.known.is_empty() => {
                 let id = *self.dice.pick(&self.known);
@@ -68,6 +69,10 @@ impl World {
             }
             21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
+            37 if !self.known.is_empty() => {
+                let (id, why) = (*self.dice.pick(&self.known), Remark::new("as simulated").expect("a remark"));
+                (Command::Expunge(id, Operator(1000), why), Intent::Expunge(id))
+            }
             34..37 if !self.known.is_empty() => (Command::LegalHold(self.legal_hold(mailbox)), Intent::LegalHold),
             22 => (
                 Command::SetAside(SetAsidePage { before: None, only: None, selection: Selection::default(), count: 3 }),
@@ -225,6 +230,8 @@ impl World {
                 Acted::Discarded => self.oracle.happened(id, "discarded by hand"),
             },
             (Intent::Act(_), Answer::Acted(Err(_))) | (Intent::LegalHold, Answer::LegalHold(Err(_))) => {}
+            (Intent::Expunge(id), Answer::Expunged(Ok(_))) => self.oracle.happened(id, "purged"),
+            (Intent::Expunge(_), Answer::Expunged(Err(_))) => {}
             (Intent::LegalHold, Answer::LegalHold(Ok(hold))) => self.holds.push(hold),
             (Intent::Known(mailbox, ids), Answer::Known(known)) => {
                 for (message, known) in ids.into_iter().zip(known) {

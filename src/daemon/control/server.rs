@@ -294,6 +294,15 @@ async fn answer(
             let wish = SubjectWish { patients, purpose, from, by: operator?, why };
             Ok(Answer::Subject(operations.subject(wish).await.map_err(halted)??))
         }
+        Ask::Expunge { deliveries, why } => {
+            let by = operator?;
+            if deliveries.len() > MOST_ACTS {
+                return Err(Refusal::TooMany);
+            }
+            let asked: Vec<_> = deliveries.iter().map(|id| operations.expunge(*id, by, why.clone())).collect();
+            let results = try_join_all(asked).await.map_err(halted)?;
+            Ok(Answer::Expunged(deliveries.into_iter().zip(results).collect()))
+        }
         Ask::LookUp { messages } => {
             operator?;
             operations.look_up(LookUp::Messages(messages)).await.map(Answer::LookedUp).map_err(halted)

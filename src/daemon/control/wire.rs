@@ -17,8 +17,8 @@ use crate::domain::operator::{Purpose, Remark};
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{FoundSubject, NotRevealed, Status};
 use crate::ports::store::{
-    Act, Acted, Extent, FoundAside, FoundGroups, FoundRetention, HoldRefused, Kept, NotAllowed, QueuePlace, Queued,
-    Selection,
+    Act, Acted, Expunged, Extent, FoundAside, FoundGroups, FoundRetention, HoldRefused, Kept, NotAllowed, NotExpunged,
+    QueuePlace, Queued, Selection,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -160,6 +160,13 @@ pub enum Ask {
         /// Why, for the journal.
         why: Remark,
     },
+    /// Remove these payloads before their time, for the sake of the person they are about.
+    Expunge {
+        /// Which, at most [`MOST_ACTS`].
+        deliveries: Vec<DeliveryId>,
+        /// Why, for the journal.
+        why: Remark,
+    },
     /// What is kept of these messages?
     LookUp {
         /// At most [`crate::ports::store::MOST_LOOKED_UP`].
@@ -226,6 +233,8 @@ pub enum Answer {
     Retention(FoundRetention),
     /// To [`Ask::Subject`].
     Subject(FoundSubject),
+    /// To [`Ask::Expunge`]: what came of each, in the order asked.
+    Expunged(Vec<(DeliveryId, Result<Expunged, NotExpunged>)>),
     /// To [`Ask::LookUp`].
     LookedUp(Vec<Kept>),
     /// To [`Ask::Act`]: what came of each, in the order asked.

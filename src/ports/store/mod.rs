@@ -30,11 +30,11 @@ pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy
 pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 pub use self::retention::{Class, FoundRetention, RetentionPage, Stock, Tally};
-pub use self::subject::{Kept, LookUp, MOST_LOOKED_UP};
+pub use self::subject::{Expunged, Kept, LookUp, MOST_LOOKED_UP, NotExpunged};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
-use crate::domain::operator::Operator;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 
@@ -81,6 +81,9 @@ pub trait Store: Send + Sync {
     fn tally(&self, page: RetentionPage) -> Reply<FoundRetention>;
     /// What is kept of deliveries that someone names. Changes nothing.
     fn look_up(&self, wanted: LookUp) -> Reply<Vec<Kept>>;
+    /// Removes a payload before its time, because of the person it is about, or says why not. Durable on reply, together
+    /// with who did it.
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Reply<Result<Expunged, NotExpunged>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.
     fn pin(&self, by: Operator) -> Reply<Pin>;
     /// How full we are, as of the last commit. Cheap.

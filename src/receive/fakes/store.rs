@@ -9,15 +9,15 @@ use super::{Log, Stage, mailbox};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
-use crate::domain::operator::Operator;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused, Incoming,
-    IncomingBody, Kept, Known, Lease, LeaseWish, LookUp, MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin,
-    QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
+    Incoming, IncomingBody, Kept, Known, Lease, LeaseWish, LookUp, MailboxOccupancy, NotAllowed, NotExpunged, Note,
+    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -151,6 +151,9 @@ impl Store for FakeStore {
         not_for_pollers()
     }
     fn look_up(&self, _: LookUp) -> Reply<Vec<Kept>> {
+        not_for_pollers()
+    }
+    fn expunge(&self, _: DeliveryId, _: Operator, _: Remark) -> Reply<Result<Expunged, NotExpunged>> {
         not_for_pollers()
     }
     fn pin(&self, _: Operator) -> Reply<Pin> {

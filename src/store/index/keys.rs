@@ -19,6 +19,7 @@
 //! | `R` | mailbox, message id | a refusal |
 //! | `S` | mailbox, delivery | empty: a suspect |
 //! | `T` | delivery | empty: outputs are staged and not yet published |
+//! | `U` | volume, offset | empty: a group that holds a payload which someone had removed |
 //! | `V` | volume | how many live deliveries it holds, and the length of their groups |
 //! | `W` | delivery | empty: started and not settled |
 //! | `X` | delivery | a chunk directory to remove |
@@ -72,6 +73,8 @@ pub mod kind {
     pub const STAGED: u8 = b'T';
     /// Suspects.
     pub const SUSPECT: u8 = b'S';
+    /// Groups that go as soon as they can.
+    pub const UNWANTED: u8 = b'U';
     /// Volumes.
     pub const VOLUME: u8 = b'V';
     /// Started and not settled.
@@ -224,6 +227,13 @@ pub fn purge_until(at: Timestamp) -> Vec<u8> {
 pub fn group(volume: u64, offset: u64) -> Vec<u8> {
     let mut key = numbered(kind::GROUP, volume);
     key.extend(offset.to_be_bytes());
+    key
+}
+
+/// The place of an unwanted group.
+pub fn unwanted(volume: u64, offset: u64) -> Vec<u8> {
+    let mut key = group(volume, offset);
+    key[0] = kind::UNWANTED;
     key
 }
 

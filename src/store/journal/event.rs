@@ -21,7 +21,7 @@ use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 
 pub use about::About;
-pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
+pub use members::{Acceptance, Aside, ByHand, GroupPlace, Release, Replay};
 
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
@@ -313,6 +313,9 @@ pub enum Event {
         message: MessageId,
         /// It was not delivered, so the message begins another life if it comes again.
         reopened: bool,
+        /// Who had it removed before its time, for the sake of the person it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Box<ByHand>>,
     },
     /// A group was moved from one volume to the end of another, so that the first can go; or back, because the disk
     /// lost the copy.

@@ -9,7 +9,7 @@ use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
-use crate::store::journal::event::{Acceptance, Event, Replay};
+use crate::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
 
 impl State {
     /// Applies record `sequence`, written `at`. An error says that the index does not fit the journal.
@@ -148,11 +148,12 @@ impl State {
             Event::OperatorDiscarded { id, keep, .. } => {
                 self.change(index, *id, |_| Place::Ended { how: Ending::GivenUp, keep: *keep })?;
             }
-            Event::Purged { id, .. } => self.purged(index, *id)?,
+            Event::Purged { id, asked, .. } => self.purged(index, *id, asked.is_some())?,
             Event::Moved { ids, from, to } => self.moved(index, ids, *from, *to)?,
             Event::VolumeRemoved { volume } => {
                 self.remove(keys::numbered(kind::VOLUME, *volume));
                 self.volumes.remove(volume);
+                self.forget_unwanted(*volume);
             }
             Event::PartsRemoved { id } => self.remove(keys::delivery(kind::REMOVAL, *id)),
             Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
@@ -293,18 +294,25 @@ impl State {
         self.enter(index, row)
     }
 
-    fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
+    fn purged(&mut self, index: &dyn Index, id: DeliveryId, is_unwanted: bool) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
         self.leave(index, &row)?;
         self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
         let Some(location) = row.payload() else { return Ok(()) };
         self.leave_group(index, id, location)?;
-        if let Location::Parts { life, .. } = *location {
-            let Delivery { mailbox, message_id: message, .. } = row.delivery;
-            self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message, life })?;
+        match *location {
+            Location::Parts { life, .. } => {
+                let Delivery { mailbox, message_id: message, .. } = row.delivery;
+                self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message, life })
+            }
+            Location::Group { volume, offset, .. } => {
+                if is_unwanted {
+                    self.unwant(GroupPlace { volume, offset });
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Removes a refusal; how often it had been refused is returned.

@@ -120,6 +120,9 @@ impl State {
         if super::monitors::load(index)? != *self.monitors {
             return Err(differs("the monitors"));
         }
+        if super::volumes::unwanted(index)? != self.unwanted {
+            return Err(differs("the unwanted groups"));
+        }
         if super::legal_holds::load(index)? != *self.legal_holds {
             return Err(differs("the legal holds"));
         }

@@ -47,6 +47,8 @@ pub(crate) struct State {
     groups: BTreeMap<GroupPlace, Vec<DeliveryId>>,
     /// All monitors with their flows, which are bounded. Whoever reads how full we are shares them.
     monitors: Arc<Monitors>,
+    /// Groups that hold a payload which someone had removed: they go with their volumes, and are copied nowhere.
+    unwanted: BTreeSet<GroupPlace>,
     /// All legal holds, which are few.
     legal_holds: Arc<LegalHolds>,
 }
@@ -68,6 +70,7 @@ impl State {
             Ok(())
         })?;
         state.monitors = Arc::new(monitors::load(index)?);
+        state.unwanted = volumes::unwanted(index)?;
         state.legal_holds = Arc::new(legal_holds::load(index)?);
         Ok(Some(state))
     }

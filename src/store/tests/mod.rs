@@ -6,6 +6,7 @@ mod concerns;
 mod dedupe;
 mod desk;
 mod epoch;
+mod expunge;
 mod legal_holds;
 mod monitors;
 mod order;

@@ -13,7 +13,8 @@ use crate::domain::time::Timestamp;
 use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
-    Acted, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Kept, NotAllowed, Pin, Queued,
+    Acted, Expunged, Extent, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Kept, NotAllowed, NotExpunged,
+    Pin, Queued,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -88,6 +89,10 @@ impl Operations for Parrot {
     fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>> {
         let connected = [DeliveryId(wish.by.0.into())].into();
         Box::pin(async move { Ok(Ok(FoundSubject { connected, kept: Vec::new(), rest: None })) })
+    }
+
+    fn expunge(&self, _: DeliveryId, by: Operator, _: Remark) -> Told<'_, Result<Expunged, NotExpunged>> {
+        Box::pin(async move { Ok(Ok(Expunged::WithVolume { volume: by.0.into() })) })
     }
 
     fn pin(&self, by: Operator) -> Told<'_, Pin> {
@@ -370,8 +375,12 @@ async fn people_are_looked_for_in_the_name_of_who_asks_and_only_by_who_may_act()
     let request = subject("ab".repeat(32));
     let found = FoundSubject { connected: [DeliveryId(1000)].into(), kept: Vec::new(), rest: None };
     assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Subject(found)));
+    let why = Remark::new("INC0012345").expect("a remark");
+    let expunge = asking(Ask::Expunge { deliveries: vec![DeliveryId(7)], why });
+    let removed = vec![(DeliveryId(7), Ok(Expunged::WithVolume { volume: 1000 }))];
+    assert_eq!(answer(&expunge, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Expunged(removed)));
     let looks = Refusal::MayOnlyLook { group: None };
-    for request in [request, asking(Ask::LookUp { messages: Vec::new() })] {
+    for request in [request, expunge, asking(Ask::LookUp { messages: Vec::new() })] {
         assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks.clone()));
     }
     let not_ours = answer(&subject("9990000018".into()), Ok(Operator(1000)), &Parrot).await;

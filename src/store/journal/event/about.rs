@@ -41,8 +41,12 @@ impl Event {
                 is_beginning: true,
                 ..at(&replay.mailbox)
             },
-            Self::Repeated { id, mailbox, message } | Self::Purged { id, mailbox, message, .. } => {
+            Self::Repeated { id, mailbox, message } => {
                 About { mailbox: Some(mailbox), message: Some(message), ..of(id) }
+            }
+            Self::Purged { id, mailbox, message, asked, .. } => {
+                let by = asked.as_ref().map(|asked| asked.by);
+                About { mailbox: Some(mailbox), message: Some(message), by, ..of(id) }
             }
             Self::Refused { mailbox, message, .. }
             | Self::Forgotten { mailbox, message }
