@@ -21,15 +21,17 @@ fn letter(text: String) -> Arc<Mail> {
     Draft::data("X26ABC9", "LETTERS", Payload::plain(text)).ready().expect("synthetic mail is well made")
 }
 
-/// Three letters: about the person, about nobody, and about the person on its last page.
+/// Three letters: about the person, about the person on its last page, and later, so that it is sealed by itself, about
+/// nobody.
 fn with_letters(house: &House) -> Daemon {
     house.set_up();
-    house.offer(3, |number| match number {
+    house.offer(2, |number| match number {
         0 => letter("a letter about 999 000 0018".into()),
-        1 => letter("a letter about nobody".into()),
         _ => letter(format!("{} about {NUMBER}", "long ".repeat(LONG / 5))),
     });
     let daemon = house.start();
+    daemon.wait_for("it to be settled", PATIENCE, || found(house, &["--kind", "delivered"]).len() == 2);
+    house.offer(1, |_| letter("a letter about nobody".into()));
     daemon.wait_for("it to be settled", PATIENCE, || found(house, &["--kind", "delivered"]).len() == 3);
     house.write("numbers", &format!("{NUMBER}\n"));
     daemon
@@ -69,7 +71,7 @@ fn what_is_kept_about_a_person_is_removed_unless_a_legal_hold_keeps_it() {
         "{done}"
     );
     house.meshd(&["hold", "remove", hold["added"].as_str().expect("an id"), "--reason", "INC0012345"]).expect_done();
-    about(&house, &["purge", "--yes"]);
+    about(&house, &["purge", "--scan", "--yes"]);
     daemon.wait_for("both payloads to be gone from the disk", PATIENCE, || {
         let left = about(&house, &["find", "--scan"]);
         deliveries(&left).is_empty() && left["left_behind"] == Value::Array(Vec::new())

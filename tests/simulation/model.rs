@@ -178,9 +178,11 @@ impl Model {
             }
             Event::Held { id, .. } => self.go(id, "held", WORKING, Stands::Held),
             Event::Dead { id, cause, .. } => self.go(id, "dead", WORKING, Stands::Dead(cause)),
-            Event::Purged { id, .. } => {
+            Event::Purged { id, asked, .. } => {
                 self.may_go(id)?;
-                let from = [Stands::Delivered, Stands::Discarded, Stands::GivenUp, Stands::Replayed];
+                // By itself nothing held goes; at somebody's wish nothing whose payload is another's.
+                let either = if asked.is_some() { Stands::Held } else { Stands::Replayed };
+                let from = [Stands::Delivered, Stands::Discarded, Stands::GivenUp, either];
                 let dead = matches!(self.life(id)?.stands, Stands::Dead(_));
                 let stands = self.life(id)?.stands;
                 self.go(id, "purged", if dead { std::slice::from_ref(&stands) } else { &from }, Stands::Purged)
