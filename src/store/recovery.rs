@@ -30,7 +30,7 @@ use super::journal::compress::Compressor;
 use super::journal::event::{Event, GroupPlace, Release};
 use super::journal::record::Hash;
 use super::journal::seen::Seen;
-use super::journal::segment::Record;
+use super::journal::segment::{Reader, Record};
 use super::journal::{Head, Journal, Records, Stamp, checkpoint, segments};
 use super::spool::{Appender, Removal};
 use super::state::{Ending, Place, Row, State, for_each};
@@ -67,9 +67,12 @@ impl Committer {
             let (ours, theirs) = (key.id(), &state.meta.key);
             return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured")));
         }
-        let last = found.last.as_ref().map(|last| (last_time(&state, last), last.frame.wall));
-        let time = StoreTime::new(clock, last);
         let open_from = journal.open_from();
+        let last = match &found.last {
+            Some(last) => Some((last_time(disk.as_ref(), &directory, open_from, &state, last)?, last.frame.wall)),
+            None => None,
+        };
+        let time = StoreTime::new(clock, last);
         let oldest = time.now().minus(settings.retention.seen);
         let mut seen = Seen::open(disk.clone(), &directory, key.clone(), open_from, oldest)?;
         let mut records = Records::from(disk.as_ref(), &directory, open_from)?;
@@ -308,11 +311,33 @@ fn is_copy_of(one: &Location, other: &Location) -> bool {
 }
 
 /// The store's own time when the last record was written.
-fn last_time(state: &State, last: &Record) -> Timestamp {
-    let (time, monotonic_ms) = state.meta.began;
-    let lasted =
-        if last.frame.run == state.meta.run { last.frame.monotonic_ms.saturating_sub(monotonic_ms) } else { 0 };
-    time.plus(Duration::from_millis(lasted))
+///
+/// A beginning that was cut short leaves records of a run without the one that says its time: then it is that of the
+/// last record of the run before, or of the open segment if that has none of these.
+fn last_time(
+    disk: &dyn Disk,
+    directory: &Path,
+    open_from: u64,
+    state: &State,
+    last: &Record,
+) -> Result<Timestamp, Halt> {
+    let (time, began_ms) = state.meta.began;
+    let at = |monotonic_ms: u64| time.plus(Duration::from_millis(monotonic_ms.saturating_sub(began_ms)));
+    if last.frame.run == state.meta.run {
+        return Ok(at(last.frame.monotonic_ms));
+    }
+    let names = segments(disk, directory)?;
+    let open = names.iter().find(|name| name.first == open_from);
+    let opened = open.map(|name| Reader::open(disk, directory, name).map(|reader| reader.header().time)).transpose();
+    let opened = opened.map_err(|trouble| Halt(format!("read a journal header: {trouble}")))?;
+    let mut latest = opened.map_or(time, |opened| opened.max(time));
+    let mut records = Records::from(disk, directory, open_from)?;
+    while let Some(record) = records.read()? {
+        if record.frame.run == state.meta.run {
+            latest = latest.max(at(record.frame.monotonic_ms));
+        }
+    }
+    Ok(latest)
 }
 
 /// What the disk lost though it had said that it was durable.
