@@ -213,7 +213,9 @@ fn there_are_bounds_and_what_is_not_there_is_not_held() {
     assert_eq!(unknown, Err(HoldRefused::UnknownDelivery));
     let end = HoldOrder::Remove { hold: LegalHoldId(999), by: Operator(1000), why: why() };
     assert_eq!(store.order_hold(end), Err(HoldRefused::UnknownHold));
-    (0..MOST_LEGAL_HOLDS).for_each(|_| drop(store.hold(HoldScope::Mailbox(mailbox()))));
+    for _ in 0..MOST_LEGAL_HOLDS {
+        store.hold(HoldScope::Mailbox(mailbox()));
+    }
     assert_eq!(store.order_hold(order(HoldScope::Mailbox(mailbox()))), Err(HoldRefused::TooMany));
 }
 
