@@ -23,10 +23,10 @@ pub(super) enum Retention {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Retention works by itself, at every commit; this command removes nothing. GOES is what goes until
-a time: of now, what is about to; of a later one, what would if nothing else came. The journal has
-a record of each payload, volume and segment that went: `meshd audit find --kind purged` and its
-siblings. Times are in UTC; near the disk's floor, delivered mail goes early.
+Retention works by itself, at every commit; this command removes nothing. GOES is what goes
+until a time: of now, what is about to; of a later one, what would if nothing else came. The
+journal has a record of each payload, volume and segment that went: `meshd audit find --kind
+purged` and its siblings. Times are in UTC; near the disk's floor, delivered mail goes early.
 
 Examples:
   meshd retention report
