@@ -22,8 +22,8 @@ way, staged for an output or under a legal hold stays, and is told; so run it ag
 
 Payloads go. What the journal has of them stays, as evidence: ids, times, and keyed digests. A
 small payload is sealed together with others, and leaves the disk with its volume: at once,
-unless mail that stays is sealed with it; then with the last of that. Until then nothing knows of
-it but `meshd subject find --scan`, which needs the key to open it.
+unless mail that stays is sealed with it; then with the last of that. Until then nothing knows
+of it but `meshd subject find --scan`, which needs the key to open it.
 
 Examples:
   meshd subject purge --nhs-number-file ./numbers --reason \"request, INC0012345\"
