@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use self::export::Export;
 use self::filter::Filter;
+pub(super) use self::filter::{digests, numbers, patients, time};
 use super::pages::for_each_record;
 use super::{Context, Failure};
 use crate::daemon::Ask;

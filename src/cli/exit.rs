@@ -93,7 +93,11 @@ impl Failure {
             Self::Ask(
                 AskError::Failed(..)
                 | AskError::Refused(
-                    Refusal::NotUnderstood { .. } | Refusal::TooWide | Refusal::NotRevealed(_) | Refusal::Unreadable(_),
+                    Refusal::NotUnderstood { .. }
+                    | Refusal::TooWide
+                    | Refusal::NotRevealed(_)
+                    | Refusal::LegalHold(_)
+                    | Refusal::Unreadable(_),
                 ),
             )
             | Self::Stop(Stop::Failed(_)) => Exit::Failed,

@@ -11,6 +11,7 @@ mod deadletter;
 #[cfg(feature = "simulator")]
 mod demo;
 mod exit;
+mod hold;
 mod index_probe;
 mod journal;
 mod keys;
@@ -24,12 +25,14 @@ mod pages;
 mod pipeline;
 mod print;
 mod queue;
+mod retention;
 mod run;
 mod schema;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod spool;
 mod status;
+mod subject;
 mod top;
 
 use std::path::PathBuf;
@@ -92,6 +95,15 @@ enum Command {
     /// Read the journal: who did what to which message, and when
     #[command(subcommand)]
     Audit(Box<audit::Audit>),
+    /// Keep mail for an inquiry or a court, whatever its retention says
+    #[command(subcommand)]
+    Hold(hold::Hold),
+    /// Tell what is kept for how long
+    #[command(subcommand)]
+    Retention(retention::Retention),
+    /// Find what is kept about a person, and remove it
+    #[command(subcommand)]
+    Subject(subject::Subject),
     /// List mailboxes, have one rest, and let it go on
     #[command(subcommand)]
     Mailbox(mailbox::Mailbox),
@@ -170,6 +182,9 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Message(message) => message.run(context),
         Command::Queue(queue) => queue.run(context),
         Command::Audit(audit) => audit.run(context),
+        Command::Hold(hold) => hold.run(context),
+        Command::Retention(retention) => retention.run(context),
+        Command::Subject(subject) => subject.run(context),
         Command::Mailbox(mailbox) => mailbox.run(context),
         Command::Pipeline(pipeline) => pipeline.run(context),
         Command::Monitor(monitor) => monitor.run(context),

@@ -218,7 +218,7 @@ impl Verify {
     }
 }
 
-fn disk() -> Arc<dyn Disk> {
+pub(super) fn disk() -> Arc<dyn Disk> {
     Arc::new(Real::new())
 }
 
@@ -226,7 +226,7 @@ pub(super) fn identities(file: PathBuf) -> Result<Identities, Failure> {
     Ok(identities_of(&SecretRef::File(file)).context("read the identity")?)
 }
 
-fn configured(context: &Context) -> Result<Identities, Failure> {
+pub(super) fn configured(context: &Context) -> Result<Identities, Failure> {
     let loaded = context.load()?;
     Ok(identities_of(&loaded.config.keys.identity).context("read keys.identity; --identity takes another")?)
 }

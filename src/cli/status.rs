@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use clap::Args;
 
+use super::hold::spared;
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, ask};
 use crate::ports::obstacles::Obstacle;
@@ -42,6 +43,9 @@ impl Status {
                 &delivered_total.to_string(),
                 &listed_at.map_or("never".into(), |at| at.to_string()),
             ]))?;
+        }
+        if !status.legal_holds.is_empty() {
+            context.out.line(spared(&status))?;
         }
         for mailbox in &status.mailboxes {
             if let Some(since) = mailbox.waits_since {
@@ -120,6 +124,7 @@ mod tests {
             ready: true,
             pipelines: Vec::new(),
             monitors: Vec::new(),
+            legal_holds: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         };

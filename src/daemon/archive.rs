@@ -18,7 +18,8 @@ const MOST_SEARCHES: usize = 2;
 /// How long one page is looked for: below the patience of whoever asks, also behind two others.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The journal, for those who ask about it.
+/// The journal, for those who ask about it. Clones share the places.
+#[derive(Clone)]
 pub(super) struct Archive {
     directory: PathBuf,
     head: watch::Receiver<Head>,

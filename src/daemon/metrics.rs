@@ -309,6 +309,7 @@ mod tests {
                 unfollowed: 0,
                 flows: Vec::new(),
             }],
+            legal_holds: Vec::new(),
             obstacles: [1, 2].map(obstacle).into(),
             mailboxes: vec![MailboxStatus {
                 id: mailbox.clone(),

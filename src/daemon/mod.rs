@@ -15,6 +15,7 @@ mod heartbeat;
 mod http;
 mod jobs;
 mod keys;
+mod legal_holds;
 mod lock;
 mod logging;
 mod metrics;

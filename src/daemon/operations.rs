@@ -8,11 +8,13 @@ use tokio::sync::watch;
 use super::archive::Archive;
 use super::health::{Looked, is_ready};
 use super::jobs::Bulk;
+use super::legal_holds::concerned;
 use super::monitors::Monitors;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{JobId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
+use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
@@ -21,12 +23,14 @@ use crate::ports::clock::Clock;
 use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
-    MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal, Status, Suspended, Told,
+    FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal,
+    Status, SubjectWish, Suspended, Told,
 };
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Delivery, Extent, Foreseen, Foresight, FoundAside, FoundGroups, Halt, Job, JobOrder, NotAllowed, Note,
-    Order, Pin, QueuePage, Queued, Selection, SetAsidePage, Store, TooManyJobs,
+    Acted, Delivery, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
+    HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, MOST_LOOKED_UP, NotAllowed, NotExpunged, Note, Order, Pin,
+    QueuePage, Queued, RetentionPage, Selection, SetAsidePage, Store, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -61,6 +65,11 @@ impl Desk {
         let is_suspended = self.store.occupancy().suspension(mailbox).is_some();
         let is_silent = is_suspended || self.obstacles.has(&At::Mesh(mailbox.clone()));
         self.waits.of(mailbox).into_iter().chain(listed_at.filter(|_| is_silent)).min()
+    }
+
+    /// Whether mail is taken in for a mailbox, or was.
+    fn is_known(&self, mailbox: &MailboxId) -> bool {
+        self.organisations.contains_key(mailbox) || self.store.occupancy().mailboxes.contains_key(mailbox)
     }
 
     fn pipelines(&self) -> Vec<PipelineStatus> {
@@ -100,6 +109,17 @@ fn missed(monitor: &MonitorStatus) -> Option<Obstacle> {
     Some(Obstacle { at, code, detail, since })
 }
 
+/// A legal hold, without the digests it finds people by.
+fn told((id, hold): (&LegalHoldId, &LegalHold)) -> LegalHoldStatus {
+    let keeps = match &hold.scope {
+        HoldScope::Mailbox(mailbox) => KeptBy::Mailbox(mailbox.clone()),
+        HoldScope::Delivery(delivery) => KeptBy::Delivery(*delivery),
+        HoldScope::Patients(patients) => KeptBy::Patients(patients.len() as u64),
+    };
+    let LegalHold { since, by, why, is_complete, .. } = hold.clone();
+    LegalHoldStatus { id: *id, keeps, since, by, why, is_complete }
+}
+
 impl Operations for Desk {
     fn status(&self) -> Status {
         let occupancy = self.store.occupancy();
@@ -134,6 +154,7 @@ impl Operations for Desk {
             dropped_leases: occupancy.dropped_leases,
             certificate_days: self.http.health().client_certificate_days(now),
             ready,
+            legal_holds: occupancy.legal_holds.iter().map(told).collect(),
             obstacles: self.obstacles.all().into_iter().chain(found).collect(),
             pipelines,
             monitors,
@@ -195,6 +216,63 @@ impl Operations for Desk {
 
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool> {
         Box::pin(self.monitors.accept(of, by, why))
+    }
+
+    fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>> {
+        if let HoldOrder::Add { scope: HoldScope::Mailbox(mailbox), .. } = &order
+            && !self.is_known(mailbox)
+        {
+            return Box::pin(async { Ok(Err(HoldRefused::UnknownMailbox)) });
+        }
+        let reply = self.store.legal_hold(order);
+        Box::pin(async move {
+            let done = reply.await?;
+            if let Ok(hold) = &done {
+                tracing::info!(%hold, "an operator began or ended a legal hold: the journal says who, and why");
+            }
+            Ok(done)
+        })
+    }
+
+    fn tally(&self, page: RetentionPage) -> Told<'_, FoundRetention> {
+        self.store.tally(page)
+    }
+
+    fn look_up(&self, wanted: LookUp) -> Told<'_, Vec<Kept>> {
+        self.store.look_up(wanted)
+    }
+
+    fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>> {
+        Box::pin(async move {
+            let SubjectWish { patients, purpose, from, by, why } = wish;
+            if from == 0 {
+                tracing::info!(user = by.0, ?purpose, "someone looks for what is kept about people");
+                self.store.note(Note::SubjectSought { patients: patients.clone(), purpose, by, why }).await?;
+            }
+            let wanted = Search { kinds: vec!["concerns".into()], patients, from, ..Search::default() };
+            let page = match self.trace(wanted).await? {
+                Ok(page) => page,
+                Err(unreadable) => return Ok(Err(unreadable)),
+            };
+            let connected: BTreeSet<DeliveryId> = page.records.iter().filter_map(concerned).collect();
+            let mut kept = Vec::new();
+            for ids in connected.iter().copied().collect::<Vec<_>>().chunks(MOST_LOOKED_UP) {
+                kept.extend(self.store.look_up(LookUp::Deliveries(ids.to_vec())).await?);
+            }
+            Ok(Ok(FoundSubject { connected, kept, rest: page.rest.map(|rest| rest.from) }))
+        })
+    }
+
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Told<'_, Result<Expunged, NotExpunged>> {
+        let reply = self.store.expunge(delivery, by, why);
+        Box::pin(async move {
+            let result = reply.await?;
+            match &result {
+                Ok(_) => tracing::info!(%delivery, user = by.0, "an operator had a payload removed before its time"),
+                Err(refused) => tracing::info!(%delivery, user = by.0, %refused, "an operator was refused a removal"),
+            }
+            Ok(result)
+        })
     }
 
     fn pin(&self, by: Operator) -> Told<'_, Pin> {

@@ -14,6 +14,7 @@ use super::control::{Control, ControlError, Groups};
 use super::crew::Crew;
 use super::health::{self, Watched};
 use super::http::{self, Told};
+use super::legal_holds::LegalHolds;
 use super::monitors::Monitors;
 use super::operations::Desk;
 use super::{Stop, heartbeat};
@@ -60,6 +61,8 @@ impl Tellers {
             pipelines: house.work.pipelines.clone(),
             clock: Arc::clone(&house.clock),
         };
+        let archive = Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock));
+        let legal_holds = LegalHolds { store: Arc::clone(&house.store), archive: archive.clone() };
         let desk: Arc<dyn Operations> = Arc::new(Desk {
             store: Arc::clone(&house.store),
             head: head.clone(),
@@ -75,7 +78,7 @@ impl Tellers {
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),
             bulk: house.bulk.clone(),
-            archive: Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock)),
+            archive,
             reader: house.reader.clone(),
         });
 
@@ -108,6 +111,8 @@ impl Tellers {
         });
         let stop = token.clone();
         crew.add("monitors", async move { Ok(monitors.watch(stop).await?) });
+        let stop = token.clone();
+        crew.add("legal holds", async move { Ok(legal_holds.watch(stop).await?) });
         let bulletins = Bulletins {
             operations: Arc::clone(&desk),
             obstacles: house.obstacles.clone(),

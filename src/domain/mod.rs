@@ -7,6 +7,7 @@ pub mod fault;
 pub mod finding;
 pub mod fingerprint;
 pub mod ids;
+pub mod legal_hold;
 pub mod monitor;
 pub mod nhs_number;
 pub mod operator;

@@ -15,6 +15,18 @@ impl fmt::Display for Operator {
     }
 }
 
+/// What someone looks for people's mail for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// To know where it is, by what the journal says.
+    Find,
+    /// To know where it is, by a look into every payload.
+    Scan,
+    /// To have it removed.
+    Purge,
+}
+
 /// Digits of an NHS number.
 const NHS_NUMBER: usize = 10;
 

@@ -49,9 +49,16 @@ pub struct Scan {
     runs: [usize; 3],
     /// A space or hyphen was the last byte, with digits before it.
     is_between: bool,
+    /// Only these are looked for; all, if none is named.
+    wanted: BTreeSet<NhsNumber>,
 }
 
 impl Scan {
+    /// Looks for these alone, however many others are named.
+    pub fn for_these(wanted: impl IntoIterator<Item = NhsNumber>) -> Self {
+        Self { wanted: wanted.into_iter().collect(), ..Self::default() }
+    }
+
     /// Looks at the next piece.
     pub fn look_at(&mut self, bytes: &[u8]) {
         for byte in bytes {
@@ -97,6 +104,7 @@ impl Scan {
     fn end_run(&mut self) {
         if (self.runs[2] == DIGITS || self.runs == GROUPS)
             && let Ok(number) = NhsNumber::from_digits(self.digits)
+            && (self.wanted.is_empty() || self.wanted.contains(&number))
         {
             self.found.add(number);
         }
@@ -158,6 +166,18 @@ mod tests {
             text.chunks(size).for_each(|piece| scan.look_at(piece));
             assert_eq!(scan.end().numbers.len(), 2, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn one_that_is_looked_for_is_found_behind_any_number_of_others() {
+        let wanted: NhsNumber = "9990000018".parse().expect("its check digit is right");
+        let mut scan = Scan::for_these([wanted.clone()]);
+        for number in (0..).filter_map(|n| format!("999{n:07}").parse::<NhsNumber>().ok()).skip(9).take(MOST + 1) {
+            scan.look_at(number.reveal());
+            scan.break_off();
+        }
+        scan.look_at(b"999 000 0018");
+        assert_eq!(scan.end(), Patients { numbers: [wanted].into(), more: false });
     }
 
     #[test]

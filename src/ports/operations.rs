@@ -2,8 +2,10 @@
 //!
 //! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
 //! [`Operations::begin_job`], [`Operations::cancel_job`], [`Operations::resume`], [`Operations::accept_monitor`], those
-//! about whole mailboxes, a backup and the records that [`Operations::audit`] and [`Operations::reveal`] leave change
-//! anything; whoever calls them has made sure that the operator may.
+//! about whole mailboxes, legal holds, a backup and the records that [`Operations::audit`] and [`Operations::reveal`]
+//! leave change anything; whoever calls them has made sure that the operator may.
+
+use std::collections::BTreeSet;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -12,15 +14,18 @@ use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::spool::Opened;
 use super::store::{
-    Acted, Extent, Foreseen, Foresight, FoundAside, FoundGroups, Halt, Job, JobOrder, MailboxOccupancy, NotAllowed,
-    Order, Pin, QueuePage, Queued, SetAsidePage, TooManyJobs,
+    Acted, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
+    HoldRefused, Job, JobOrder, Kept, LookUp, MailboxOccupancy, NotAllowed, NotExpunged, Order, Pin, QueuePage, Queued,
+    RetentionPage, SetAsidePage, TooManyJobs,
 };
 use super::trace::{Page, Search, Unreadable};
+use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
-use crate::domain::operator::{Operator, Remark};
+use crate::domain::operator::{Operator, Purpose, Remark};
 use crate::domain::time::Timestamp;
 
 /// An answer that may wait for the store.
@@ -50,6 +55,17 @@ pub trait Operations: Send + Sync {
     fn resume(&self, pipeline: Name, by: Operator, why: Option<Remark>) -> Told<'_, bool>;
     /// Waits no longer for what a monitor missed; `false` if it has no alarm. The journal says who did it, and why.
     fn accept_monitor(&self, of: MonitorId, by: Operator, why: Remark) -> Told<'_, bool>;
+    /// Begins or ends a legal hold, or says why not; the journal says who did it, and why.
+    fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>>;
+    /// Counts what is kept, and for how long.
+    fn tally(&self, page: RetentionPage) -> Told<'_, FoundRetention>;
+    /// What is kept about people, by what the journal says: a page of it. Before the answer is given, the journal says
+    /// durably who asked, and why.
+    fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>>;
+    /// What is kept of deliveries or messages that someone names.
+    fn look_up(&self, wanted: LookUp) -> Told<'_, Vec<Kept>>;
+    /// Removes a payload before its time, because of the person it is about, or says why not; the journal says who did it.
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Told<'_, Result<Expunged, NotExpunged>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives.
     fn pin(&self, by: Operator) -> Told<'_, Pin>;
     /// Notes that the backup of what `extent` names is whole.
@@ -94,6 +110,32 @@ pub enum NotRevealed {
     Unreadable(String),
 }
 
+/// Whose mail someone wants to know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectWish {
+    /// The keyed digests of their NHS numbers.
+    pub patients: Vec<ContentDigest>,
+    /// What for.
+    pub purpose: Purpose,
+    /// Where the page before ended.
+    pub from: u64,
+    /// Who.
+    pub by: Operator,
+    /// Why.
+    pub why: Remark,
+}
+
+/// What the journal connects with people, and how to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundSubject {
+    /// The deliveries that a record connects with one of them, gone or not.
+    pub connected: BTreeSet<DeliveryId>,
+    /// Of those, and of what replays them, all that is still known.
+    pub kept: Vec<Kept>,
+    /// The next page begins there; `None` if the end was reached.
+    pub rest: Option<u64>,
+}
+
 /// How the daemon is. Its form as JSON is what `meshd status --json` prints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -121,6 +163,8 @@ pub struct Status {
     pub pipelines: Vec<PipelineStatus>,
     /// What should come, in the order of pipelines and names.
     pub monitors: Vec<MonitorStatus>,
+    /// The legal holds, the oldest first.
+    pub legal_holds: Vec<LegalHoldStatus>,
     /// What stands in the way.
     pub obstacles: Vec<Obstacle>,
     /// Each mailbox, in the order of their ids.
@@ -139,6 +183,35 @@ pub struct MailboxStatus {
     pub waits_since: Option<Timestamp>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,
+}
+
+/// One legal hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegalHoldStatus {
+    /// Which.
+    pub id: LegalHoldId,
+    /// What it keeps.
+    pub keeps: KeptBy,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who wanted it.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Remark,
+    /// The mail of before that it keeps is found; nothing at all is purged before.
+    pub is_complete: bool,
+}
+
+/// What a legal hold keeps, for whoever may look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeptBy {
+    /// All mail of a mailbox.
+    Mailbox(MailboxId),
+    /// One delivery, and whichever replays it.
+    Delivery(DeliveryId),
+    /// Mail about so many people.
+    Patients(u64),
 }
 
 /// One pipeline.

@@ -6,12 +6,14 @@ use std::time::Duration;
 pub use super::jobs::{JobAnswer, JobCommand};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
-use crate::domain::operator::Operator;
+use crate::domain::legal_hold::LegalHoldId;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
+    Acceptance, Acted, Delivery, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
+    Incoming, Kept, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Order, Pin, QueuePage, Queued,
+    Refusal, RetentionPage, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -45,6 +47,14 @@ pub enum Command {
     Act(Order),
     /// Something about bulk acts.
     Job(JobCommand),
+    /// A legal hold begins or ends, or takes something.
+    LegalHold(HoldOrder),
+    /// How much is kept, and for how long?
+    Tally(RetentionPage),
+    /// What is kept of these?
+    LookUp(LookUp),
+    /// A payload goes before its time.
+    Expunge(DeliveryId, Operator, Remark),
     /// A backup begins.
     Pin(Operator),
     /// Is everything before this durable?
@@ -70,6 +80,14 @@ pub enum Answer {
     Acted(Result<Acted, NotAllowed>),
     /// To [`Command::Job`].
     Job(JobAnswer),
+    /// To [`Command::LegalHold`].
+    LegalHold(Result<LegalHoldId, HoldRefused>),
+    /// To [`Command::Tally`].
+    Tally(FoundRetention),
+    /// To [`Command::LookUp`].
+    LookedUp(Vec<Kept>),
+    /// To [`Command::Expunge`].
+    Expunged(Result<Expunged, NotExpunged>),
     /// To [`Command::Pin`].
     Pinned(Pin),
     /// To every other.
@@ -95,6 +113,10 @@ pub(super) enum Planned {
     Queue(Vec<Queued>),
     Acted(Result<Acted, NotAllowed>),
     Job(JobAnswer),
+    LegalHold(Result<LegalHoldId, HoldRefused>),
+    Tally(FoundRetention),
+    LookedUp(Vec<Kept>),
+    Expunged(Result<Expunged, NotExpunged>),
     Pinned,
     Done,
     Declined(String),

@@ -160,6 +160,7 @@ impl Committer {
         if is_idle && !is_pinned {
             self.make_room(moment)?;
             self.sweep(moment)?;
+            self.purge_spared(moment)?;
         }
         self.purge(moment)?;
         self.make_durable()?;
@@ -319,6 +320,10 @@ impl Planned {
             Self::Queue(page) => Answer::Queue(page),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Job(answer) => Answer::Job(answer),
+            Self::Tally(found) => Answer::Tally(found),
+            Self::LookedUp(kept) => Answer::LookedUp(kept),
+            Self::Expunged(done) => Answer::Expunged(done),
+            Self::LegalHold(done) => Answer::LegalHold(done),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,
             Self::Declined(why) => Answer::Declined(Halt(why)),

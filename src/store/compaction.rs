@@ -5,6 +5,8 @@
 //! volume goes in a later commit than that record's. A crash leaves either place whole. A copy that no record names is
 //! dead weight in its volume.
 //!
+//! A group that holds a payload which someone had removed is copied nowhere: see [`super::expunge`].
+//!
 //! A delivery in work stays where its lease says it is, and its group with it.
 
 use std::collections::BTreeSet;
@@ -36,11 +38,15 @@ impl Committer {
     pub(super) fn compact(&mut self, moment: Moment, shortage: Option<Shortage>) -> Result<bool, Stop> {
         let free_bytes = self.disk.space(&self.settings.directory).map_or(0, |space| space.free_bytes);
         let times = if shortage == Some(Shortage::Bytes) { DEAD_ENOUGH_WHEN_SHORT } else { DEAD_ENOUGH };
+        if self.state.has_unwanted(self.appender.open_volume()) {
+            self.appender.close();
+        }
         let open = self.appender.open_volume();
         let is_sparse = |(volume, row): &(u64, VolumeRow)| {
             let length = self.appender.length_of(*volume).unwrap_or(0);
             // The copies lie beside the old volume for a while.
-            row.live > 0 && row.bytes.saturating_mul(times) < length && length < free_bytes
+            let is_sparse = row.bytes.saturating_mul(times) < length || self.state.has_unwanted(*volume);
+            row.live > 0 && is_sparse && length < free_bytes
         };
         let movable = |(volume, _): &(u64, VolumeRow)| *volume != open && !self.unmovable.0.contains(volume);
         let sparse: Vec<u64> =
@@ -59,7 +65,7 @@ impl Committer {
             if bytes >= COPIED || deliveries >= DELIVERIES {
                 break;
             }
-            if self.is_in_work(&ids)? {
+            if self.state.is_unwanted(GroupPlace { volume, offset }) || self.is_in_work(&ids)? {
                 continue;
             }
             let copied = match self.appender.copy((volume, offset)) {

@@ -19,7 +19,7 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId};
 use crate::domain::operator::Operator;
 use crate::ports::store::{
-    Foreseen, Foresight, Job, JobOrder, JobOutcome, Left, LeftBehind, MOST_OPEN_JOBS, Order, Stepped, Tally,
+    Forecast, Foreseen, Foresight, Job, JobOrder, JobOutcome, Left, LeftBehind, MOST_OPEN_JOBS, Order, Stepped,
     TooManyJobs,
 };
 
@@ -155,7 +155,7 @@ impl Committer {
                 Err(refused) => *left.entry(Left::from(refused)).or_default() += 1,
             }
         }
-        let tally = |((mailbox, code), (would, left))| Tally { mailbox, code, would, left };
+        let tally = |((mailbox, code), (would, left))| Forecast { mailbox, code, would, left };
         let rest = walked.reached.filter(|_| !walked.is_end);
         Ok(Foreseen { tallies: tallies.into_iter().map(tally).collect(), rest })
     }

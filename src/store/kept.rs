@@ -15,13 +15,15 @@ use super::command::{Answer, Command, JobAnswer, JobCommand};
 use super::thread::Request;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
-use crate::domain::operator::Operator;
+use crate::domain::legal_hold::LegalHoldId;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Foreseen, Foresight, FoundAside, FoundGroups, Halt, Incoming, Job, JobOrder, Jobs,
-    Known, Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage,
-    Stepped, Store, TooManyJobs,
+    self, Acceptance, Accepted, Acted, Expunged, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt,
+    HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged,
+    Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Stepped, Store,
+    TooManyJobs,
 };
 
 /// A handle to the open store.
@@ -119,6 +121,26 @@ impl Store for Kept {
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {
         self.ask(Command::Act(order), |answer| if let Answer::Acted(acted) = answer { Some(acted) } else { None })
+    }
+
+    fn legal_hold(&self, order: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
+        self.ask(
+            Command::LegalHold(order),
+            |answer| if let Answer::LegalHold(done) = answer { Some(done) } else { None },
+        )
+    }
+
+    fn tally(&self, page: RetentionPage) -> Reply<FoundRetention> {
+        self.ask(Command::Tally(page), |answer| if let Answer::Tally(found) = answer { Some(found) } else { None })
+    }
+
+    fn look_up(&self, wanted: LookUp) -> Reply<Vec<store::Kept>> {
+        self.ask(Command::LookUp(wanted), |answer| if let Answer::LookedUp(kept) = answer { Some(kept) } else { None })
+    }
+
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Reply<Result<Expunged, NotExpunged>> {
+        let command = Command::Expunge(delivery, by, why);
+        self.ask(command, |answer| if let Answer::Expunged(done) = answer { Some(done) } else { None })
     }
 
     fn pin(&self, by: Operator) -> Reply<Pin> {

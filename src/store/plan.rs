@@ -105,8 +105,7 @@ impl Committer {
                 match self.working(id)? {
                     Some(row) => {
                         if let Some(patients) = patients.filter(|patients| !row.is_told && !patients.is_none()) {
-                            let event = self.concerned(id, &patients);
-                            self.record(moment, &event)?;
+                            self.concerned(moment, id, &patients)?;
                         }
                         let event = self.settled(moment, id, *settlement, handling);
                         self.done(moment, &event)
@@ -120,6 +119,10 @@ impl Committer {
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Job(command) => Ok(Planned::Job(self.job(moment, command)?)),
+            Command::Tally(page) => Ok(Planned::Tally(self.tally(&page)?)),
+            Command::LookUp(wanted) => Ok(Planned::LookedUp(self.look_up(&wanted)?)),
+            Command::Expunge(id, by, why) => Ok(Planned::Expunged(self.expunge(moment, id, by, why)?)),
+            Command::LegalHold(order) => Ok(Planned::LegalHold(self.obey_hold(moment, order)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;
                 Ok(Planned::Pinned)
@@ -328,9 +331,11 @@ impl Committer {
         Ok(first.is_none_or(|first| first.delivery.id == id))
     }
 
-    fn concerned(&self, id: DeliveryId, found: &Patients) -> Event {
-        let patients = found.numbers.iter().map(|number| self.key.patient(number)).collect();
-        Event::Concerns { id, patients, more: found.more }
+    fn concerned(&mut self, moment: Moment, id: DeliveryId, found: &Patients) -> Result<(), Stop> {
+        let patients: Vec<_> = found.numbers.iter().map(|number| self.key.patient(number)).collect();
+        self.hold_what_concerns(moment, id, &patients)?;
+        self.record(moment, &Event::Concerns { id, patients, more: found.more })?;
+        Ok(())
     }
 
     fn settled(
@@ -388,6 +393,7 @@ fn noted(note: Note) -> Event {
         Note::BackupEnded { sequence, by } => Event::BackupEnded { sequence, by },
         Note::AuditRead { by, what, records } => Event::AuditRead { by, what, records },
         Note::Revealed { id, payload, by, why } => Event::Revealed { id, payload, by, why },
+        Note::SubjectSought { patients, purpose, by, why } => Event::SubjectSought { patients, purpose, by, why },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },

@@ -2,7 +2,8 @@
 //!
 //! A payload that ended is purged first in the journal and the index, and leaves the spool after that was durable:
 //! its chunk directory in a later commit, its volume when no live delivery is left in it. A crash between leaves the
-//! row that says so, and the removal is done then. Nothing held ever goes by itself.
+//! row that says so, and the removal is done then. Nothing held ever goes by itself, nor
+//! anything that a legal hold keeps: see [`super::legal_holds`].
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::committer::{Committer, Moment, Stop};
 use super::index::Order;
 use super::index::keys::{self, kind};
 use super::journal::checkpoint::{self, Draft};
-use super::journal::event::Event;
+use super::journal::event::{ByHand, Event};
 use super::journal::segment::{HEADER, Name, Reader};
 use super::journal::segments;
 use super::spool::Removal;
@@ -18,7 +19,7 @@ use super::state::{Ending, Expiring, PartsRow, Place, Row};
 use crate::domain::ids::DeliveryId;
 use crate::domain::step::Step;
 use crate::ports::spool::SpoolError;
-use crate::ports::store::Halt;
+use crate::ports::store::{Delivery, Halt};
 
 /// Deliveries and refusals purged in one commit: faster than any commit accepts on average.
 pub(super) const PURGES: usize = 64;
@@ -37,6 +38,8 @@ pub(super) struct Progress {
     pub(super) checkpoint_length: u64,
     /// Nothing is removed from the spool before then, by the monotonic clock: this machine was short of something.
     pub(super) not_before: Duration,
+    /// Where the last commit's look at what legal holds spare ended.
+    pub(super) spared_from: Option<Vec<u8>>,
 }
 
 /// Whether it is gone. What this machine is too short of something to remove now is removed at a later commit.
@@ -56,17 +59,29 @@ impl Committer {
     pub(super) fn purge(&mut self, moment: Moment) -> Result<(), Stop> {
         let to = keys::purge_until(moment.now);
         let due = self.state.scan(self.index.as_ref(), &[kind::PURGE], &to, Order::Ascending, PURGES)?;
+        let mut spared = Vec::new();
         for (_, value) in due {
-            let event = match keys::decode(&value)? {
-                Expiring::Refusal(mailbox, message) => Event::Forgotten { mailbox, message },
-                Expiring::Delivery(id) => {
-                    let Some(row) = self.state.row(self.index.as_ref(), id)? else { continue };
-                    let reopened = self.would_reopen(&row)?;
-                    Event::Purged { id, mailbox: row.delivery.mailbox, message: row.delivery.message_id, reopened }
+            match keys::decode(&value)? {
+                Expiring::Refusal(mailbox, message) => {
+                    self.record(moment, &Event::Forgotten { mailbox, message })?;
                 }
-            };
-            self.record(moment, &event)?;
+                Expiring::Delivery(id) => match self.state.row(self.index.as_ref(), id)? {
+                    Some(row) if self.state.is_kept(&row) => spared.push(id),
+                    Some(row) if !self.state.is_looking() => self.record_purge(moment, row, None)?,
+                    Some(_) | None => {}
+                },
+            }
         }
+        if !spared.is_empty() {
+            self.record(moment, &Event::Spared { ids: spared })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn record_purge(&mut self, moment: Moment, row: Row, asked: Option<ByHand>) -> Result<(), Stop> {
+        let reopened = self.would_reopen(&row)?;
+        let Delivery { id, mailbox, message_id: message, .. } = row.delivery;
+        self.record(moment, &Event::Purged { id, mailbox, message, reopened, asked: asked.map(Box::new) })?;
         Ok(())
     }
 
@@ -158,8 +173,11 @@ impl Committer {
         Ok(())
     }
 
-    /// Removes the oldest segment if its retention is over and no rebuild would need it.
+    /// Removes the oldest segment if its retention is over, no legal hold stands, and no rebuild would need it.
     fn drop_old_segment(&mut self) -> Result<(), Stop> {
+        if !self.state.legal_holds().is_empty() {
+            return Ok(());
+        }
         let directory = self.journal.directory().to_owned();
         let names = segments(self.disk.as_ref(), &directory)?;
         let [oldest, next, ..] = names.as_slice() else { return Ok(()) };

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::committer::{Committer, Moment, Stop};
 use super::index::Order;
 use super::index::keys::{self, kind};
-use super::journal::event::Event;
 use super::retention::PURGES;
 use super::state::{Ending, Expiring, Place, Row};
 use crate::ports::disk::{Mark, Shortage};
@@ -60,9 +59,9 @@ impl Committer {
             if let Expiring::Delivery(id) = keys::decode(&value)?
                 && let Some(row) = self.state.row(self.index.as_ref(), id)?
                 && relieves(&row, shortage)
+                && !self.may_not_go(&row)
             {
-                let (mailbox, message) = (row.delivery.mailbox, row.delivery.message_id);
-                self.record(moment, &Event::Purged { id, mailbox, message, reopened: false })?;
+                self.record_purge(moment, row, None)?;
                 purged += 1;
             }
             key.push(0);

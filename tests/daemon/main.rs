@@ -11,6 +11,7 @@ mod full;
 mod handshake;
 mod health;
 mod house;
+mod legal_hold;
 mod manager;
 mod mistakes;
 mod monitors;
@@ -19,6 +20,7 @@ mod place;
 mod reload;
 mod rest;
 mod rotation;
+mod subject;
 mod trace;
 
 use std::fs;

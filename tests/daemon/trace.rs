@@ -13,7 +13,7 @@ use crate::PATIENCE;
 use crate::house::House;
 
 /// The records that `arguments` find.
-fn found(house: &House, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn found(house: &House, arguments: &[&str]) -> Vec<Value> {
     let all = [&["audit", "find", "--json"], arguments].concat();
     let lines = house.meshd(&all).expect_done();
     lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()

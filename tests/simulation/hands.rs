@@ -7,13 +7,16 @@ use meshd::domain::course::{Arrival, Handling};
 use meshd::domain::envelope::{Envelope, MessageKind, Status};
 use meshd::domain::fault::FaultCode;
 use meshd::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, WorkflowId};
+use meshd::domain::legal_hold::HoldScope;
 use meshd::domain::monitor::{Numbered, Sighting};
+use meshd::domain::nhs_number::NhsNumber;
 use meshd::domain::operator::{Operator, Remark};
+use meshd::domain::patients::Patients;
 use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
 use meshd::ports::store::{
-    Acceptance, Act, Acted, AsideState, Incoming, IncomingBody, JobAct, JobOrder, Known, Lease, LeaseWish, Note, Order,
-    QueuePage, Refusal, Selection, SetAsidePage,
+    Acceptance, Act, Acted, AsideState, HoldOrder, Incoming, IncomingBody, JobAct, JobOrder, Known, Lease, LeaseWish,
+    Note, Order, QueuePage, Refusal, Selection, SetAsidePage,
 };
 use meshd::store::command::{Answer, Command, JobAnswer, JobCommand};
 
@@ -34,6 +37,8 @@ pub(crate) enum Intent {
     Settle(DeliveryId, &'static str),
     Known(MailboxId, Vec<MessageId>),
     Act(DeliveryId),
+    LegalHold,
+    Expunge(DeliveryId),
     /// Its lease may have ended earlier in the same commit.
     Staged,
     Other,
@@ -42,7 +47,7 @@ pub(crate) enum Intent {
 impl World {
     pub(crate) fn command(&mut self) -> (Command, Intent) {
         let mailbox = self.dice.pick(&mailboxes()).clone();
-        match self.dice.below(42) {
+        match self.dice.below(46) {
             0..6 => self.accept(mailbox),
             6..9 if !self.known.is_empty() => {
                 let id = *self.dice.pick(&self.known);
@@ -64,7 +69,12 @@ impl World {
             }
             21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
-            34..42 => (Command::Job(self.job(mailbox)), Intent::Other),
+            37 if !self.known.is_empty() => {
+                let (id, why) = (*self.dice.pick(&self.known), Remark::new("as simulated").expect("a remark"));
+                (Command::Expunge(id, Operator(1000), why), Intent::Expunge(id))
+            }
+            34..37 if !self.known.is_empty() => (Command::LegalHold(self.legal_hold(mailbox)), Intent::LegalHold),
+            38..46 => (Command::Job(self.job(mailbox)), Intent::Other),
             22 => (
                 Command::SetAside(SetAsidePage { before: None, only: None, selection: Selection::default(), count: 3 }),
                 Intent::Other,
@@ -183,10 +193,33 @@ impl World {
         }
     }
 
+    /// A legal hold begins, takes something, is complete, or ends. Whoever has them ended does so more often.
+    fn legal_hold(&mut self, mailbox: MailboxId) -> HoldOrder {
+        let (by, why) = (Operator(1000), Remark::new("as simulated").expect("a remark"));
+        let delivery = *self.dice.pick(&self.known);
+        if self.holds.is_empty() || self.dice.once_in(3) {
+            let scope = match self.dice.below(4) {
+                0 => HoldScope::Mailbox(mailbox),
+                1 => HoldScope::Delivery(delivery),
+                _ => HoldScope::Patients(vec![self.key.patient(&person())]),
+            };
+            return HoldOrder::Add { scope, by, why };
+        }
+        let hold = *self.dice.pick(&self.holds);
+        match self.dice.below(5) {
+            0 => HoldOrder::Take { hold, deliveries: vec![delivery] },
+            1 => HoldOrder::Complete { hold },
+            _ => HoldOrder::Remove { hold, by, why },
+        }
+    }
+
     fn end_a_lease(&mut self) -> (Command, Intent) {
         let place = self.dice.below(self.leases.len() as u64) as usize;
         let mut lease = self.leases.swap_remove(place);
         lease.handling = Some(Box::new(handling(&lease)));
+        if self.dice.once_in(2) {
+            lease.patients = Some(Patients { numbers: [person()].into(), more: false });
+        }
         let id = lease.delivery.id;
         let after = Duration::from_secs(self.dice.below(60));
         let code = if self.dice.once_in(2) { FaultCode::MsgPanic } else { FaultCode::MsgBadCompression };
@@ -231,7 +264,10 @@ impl World {
                 stepped.acted.into_iter().for_each(|(id, acted)| self.acted(id, acted));
             }
             (Intent::Other, Answer::Job(JobAnswer::Begun(begun))) => self.jobs.extend(begun.ok()),
-            (Intent::Act(_), Answer::Acted(Err(_))) => {}
+            (Intent::Act(_), Answer::Acted(Err(_))) | (Intent::LegalHold, Answer::LegalHold(Err(_))) => {}
+            (Intent::Expunge(id), Answer::Expunged(Ok(_))) => self.oracle.happened(id, "purged"),
+            (Intent::Expunge(_), Answer::Expunged(Err(_))) => {}
+            (Intent::LegalHold, Answer::LegalHold(Ok(hold))) => self.holds.push(hold),
             (Intent::Known(mailbox, ids), Answer::Known(known)) => {
                 for (message, known) in ids.into_iter().zip(known) {
                     let forgotten = known == Known::New && self.oracle.has_kept(&mailbox, &message);
@@ -267,6 +303,11 @@ impl World {
             lease.delivery.id
         );
     }
+}
+
+/// Whom some mail names.
+fn person() -> NhsNumber {
+    "9990000018".parse().expect("its check digit is right")
 }
 
 /// One of the few messages that are refused.

@@ -27,7 +27,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
         return;
     }
     let next = AtomicU64::new(0);
-    let [recoveries, moves, acts, bulk_acts] = [const { AtomicU64::new(0) }; 4];
+    let [recoveries, moves, acts, bulk_acts, spared] = [const { AtomicU64::new(0) }; 5];
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -43,6 +43,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
                     moves.fetch_add(world.moves, Ordering::Relaxed);
                     acts.fetch_add(world.acts, Ordering::Relaxed);
                     bulk_acts.fetch_add(world.bulk_acts, Ordering::Relaxed);
+                    spared.fetch_add(world.spared, Ordering::Relaxed);
                 }
             });
         }
@@ -53,5 +54,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
     let bulk_acts = bulk_acts.into_inner();
     assert!(bulk_acts > SEEDS / 8, "bulk acts hardly do anything: {bulk_acts}");
     let moves = moves.into_inner();
+    let spared = spared.into_inner();
+    assert!(spared > SEEDS, "legal holds hardly keep anything any more: {spared} spared");
     assert!(moves > SEEDS / 4, "the simulation hardly moves any more: {moves} groups");
 }

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use meshd::domain::digest::ContentDigest;
 use meshd::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
+use meshd::domain::legal_hold::{HoldScope, LegalHoldId};
 use meshd::domain::settlement::DeathCause;
 use meshd::ports::disk::Disk;
 use meshd::ports::store::{LeftBehind, Location, MailboxOccupancy, SetAsideKind};
@@ -42,6 +44,10 @@ pub(crate) struct Life {
     pub(crate) solo_deaths: u32,
     /// Where its payload lies.
     pub(crate) location: Location,
+    /// Legal holds that keep it by a mark.
+    kept_by: BTreeSet<LegalHoldId>,
+    /// Its time is over, and a legal hold keeps it.
+    is_spared: bool,
     /// Who has its payload now, if it has not.
     replayed_as: Option<DeliveryId>,
     /// The record that last changed where it stands.
@@ -79,6 +85,10 @@ pub(crate) struct Model {
     strict: BTreeSet<MailboxId>,
     /// Mailboxes that operators have rest.
     pub(crate) suspended: BTreeSet<MailboxId>,
+    /// Legal holds that stand, and whether what they keep is found.
+    pub(crate) legal_holds: BTreeMap<LegalHoldId, (HoldScope, bool)>,
+    /// How often a legal hold kept what would have gone.
+    pub(crate) spared: u64,
 }
 
 impl Model {
@@ -184,8 +194,11 @@ impl Model {
             }
             Event::Held { id, .. } => self.go(id, "held", WORKING, Stands::Held),
             Event::Dead { id, cause, .. } => self.go(id, "dead", WORKING, Stands::Dead(cause)),
-            Event::Purged { id, .. } => {
-                let from = [Stands::Delivered, Stands::Discarded, Stands::GivenUp, Stands::Replayed];
+            Event::Purged { id, asked, .. } => {
+                self.may_go(id)?;
+                // By itself nothing held goes; at somebody's wish nothing whose payload is another's.
+                let either = if asked.is_some() { Stands::Held } else { Stands::Replayed };
+                let from = [Stands::Delivered, Stands::Discarded, Stands::GivenUp, either];
                 let dead = matches!(self.life(id)?.stands, Stands::Dead(_));
                 let stands = self.life(id)?.stands;
                 self.go(id, "purged", if dead { std::slice::from_ref(&stands) } else { &from }, Stands::Purged)
@@ -226,6 +239,33 @@ impl Model {
                 self.moves += 1;
                 ids.into_iter().try_for_each(|id| self.moved(id, from, to))
             }
+            Event::LegalHoldAdded { scope, .. } => {
+                let hold = LegalHoldId(sequence);
+                let is_complete = !matches!(scope, HoldScope::Patients(_));
+                if let HoldScope::Delivery(id) = &scope {
+                    self.mark(hold, *id);
+                }
+                self.legal_holds.insert(hold, (scope, is_complete));
+                Ok(())
+            }
+            Event::LegalHoldTook { hold, ids } => {
+                ids.into_iter().for_each(|id| self.mark(hold, id));
+                self.legal_hold(hold).map(drop)
+            }
+            Event::LegalHoldComplete { hold } => {
+                self.legal_hold(hold)?.1 = true;
+                Ok(())
+            }
+            Event::LegalHoldRemoved { hold, .. } => {
+                self.legal_hold(hold)?;
+                self.legal_holds.remove(&hold);
+                Ok(())
+            }
+            Event::Spared { ids } => {
+                self.spared += ids.len() as u64;
+                ids.into_iter().try_for_each(|id| self.spare(id))
+            }
+            Event::Concerns { id, patients, .. } => self.concerns(id, &patients),
             Event::MailboxSuspended { mailbox, .. } => {
                 self.suspended.insert(mailbox.clone());
                 self.totals.entry(mailbox).or_default();
@@ -258,7 +298,7 @@ impl Model {
             | Event::BackupEnded { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
-            | Event::Concerns { .. }
+            | Event::SubjectSought { .. }
             | Event::Alarmed { .. }
             | Event::Monitor { .. } => Ok(()),
         }
@@ -281,6 +321,8 @@ impl Model {
                 story: vec!["accepted"],
                 solo_deaths: 0,
                 location,
+                kept_by: BTreeSet::new(),
+                is_spared: false,
                 replayed_as: None,
                 since: id.0,
             },
@@ -303,7 +345,8 @@ impl Model {
         let mut story = vec!["replays"];
         story.extend(old.story.contains(&"acknowledged").then_some("acknowledged"));
         let stands = if replay.alone { Stands::Suspect } else { Stands::Queued };
-        self.lives.insert(id, Life { stands, story, solo_deaths: 0, since: id.0, ..old });
+        let fresh = Life { stands, story, solo_deaths: 0, since: id.0, is_spared: false, replayed_as: None, ..old };
+        self.lives.insert(id, fresh);
         Ok(())
     }
 
@@ -358,6 +401,60 @@ impl Model {
         }
         life.story.push(what);
         (life.stands, life.since) = (to, sequence);
+        life.is_spared = false;
+        Ok(())
+    }
+
+    fn legal_hold(&mut self, hold: LegalHoldId) -> Result<&mut (HoldScope, bool), String> {
+        self.legal_holds.get_mut(&hold).ok_or_else(|| format!("legal hold {hold} does not stand"))
+    }
+
+    /// Whoever has the payload by now is kept, too.
+    fn mark(&mut self, hold: LegalHoldId, id: DeliveryId) {
+        let mut next = Some(id);
+        while let Some(life) = next.and_then(|id| self.lives.get_mut(&id)).filter(|life| life.stands != Stands::Purged)
+        {
+            life.kept_by.insert(hold);
+            next = life.replayed_as;
+        }
+    }
+
+    fn is_kept(&self, life: &Life) -> bool {
+        self.legal_holds.iter().any(|(hold, (scope, _))| match scope {
+            HoldScope::Mailbox(mailbox) => *mailbox == life.accepted.mailbox,
+            HoldScope::Delivery(_) | HoldScope::Patients(_) => life.kept_by.contains(hold),
+        })
+    }
+
+    /// Nothing goes that a legal hold keeps, or may keep.
+    fn may_go(&mut self, id: DeliveryId) -> Result<(), String> {
+        let life = self.life(id)?.clone();
+        if self.is_kept(&life) || self.legal_holds.values().any(|(_, is_complete)| !is_complete) {
+            return Err(format!("{id} was purged under a legal hold"));
+        }
+        Ok(())
+    }
+
+    fn spare(&mut self, id: DeliveryId) -> Result<(), String> {
+        let life = self.life(id)?.clone();
+        if life.is_spared || !self.is_kept(&life) {
+            return Err(format!("{id} was spared, and no legal hold keeps it, or again"));
+        }
+        self.life(id)?.is_spared = true;
+        Ok(())
+    }
+
+    /// Whoever holds mail about these people keeps it before it is connected with them.
+    fn concerns(&mut self, id: DeliveryId, patients: &[ContentDigest]) -> Result<(), String> {
+        let kept_by = self.life(id)?.kept_by.clone();
+        for (hold, (scope, _)) in &self.legal_holds {
+            if let HoldScope::Patients(people) = scope
+                && people.iter().any(|person| patients.contains(person))
+                && !kept_by.contains(hold)
+            {
+                return Err(format!("{id} concerns whom {hold} is about, and is not kept"));
+            }
+        }
         Ok(())
     }
 
@@ -408,7 +505,12 @@ impl Model {
                 Stands::Purged => continue,
             };
             amount.messages += 1;
-            amount.bytes += if life.stands == Stands::Replayed { 0 } else { life.accepted.length };
+            let bytes = if life.stands == Stands::Replayed { 0 } else { life.accepted.length };
+            amount.bytes += bytes;
+            if life.is_spared {
+                counters.spared.messages += 1;
+                counters.spared.bytes += bytes;
+            }
         }
         for (mailbox, _) in self.refused.keys() {
             counted.entry(mailbox.clone()).or_default().refused += 1;

@@ -1,6 +1,6 @@
 //! One simulated machine: its disk, its clocks, its store, and the hands that use it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use meshd::domain::digest::DigestKey;
 use meshd::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
-use meshd::domain::operator::Operator;
+use meshd::domain::legal_hold::LegalHoldId;
+use meshd::domain::operator::{Operator, Remark};
 use meshd::domain::settlement::Settlement;
 use meshd::domain::step::Step;
 use meshd::ports::disk::{Disk, Floor};
-use meshd::ports::store::{Halt, Job, Lease, LeaseWish, Note};
+use meshd::ports::store::{Halt, HoldOrder, Job, Lease, LeaseWish, Note};
 use meshd::store::command::Command;
 use meshd::store::committer::Committer;
 use meshd::store::disk::{Side, Simulated};
@@ -98,6 +99,10 @@ pub(crate) struct World {
     pub(crate) jobs: Vec<JobId>,
     /// How many deliveries bulk acts acted on.
     pub(crate) bulk_acts: u64,
+    /// Legal holds that the hands may speak of.
+    pub(crate) holds: Vec<LegalHoldId>,
+    /// How often a legal hold kept what would have gone.
+    pub(crate) spared: u64,
 }
 
 impl World {
@@ -127,6 +132,8 @@ impl World {
             acts: 0,
             jobs: Vec::new(),
             bulk_acts: 0,
+            holds: Vec::new(),
+            spared: 0,
         }
     }
 
@@ -144,7 +151,7 @@ impl World {
         self.burn_and_compare();
         let model = self.check();
         self.read_everything(&model);
-        (self.moves, self.acts) = (model.moves, model.acts);
+        (self.moves, self.acts, self.spared) = (model.moves, model.acts, model.spared);
         self.bulk_acts = model.jobs.values().map(|bulk| bulk.done).sum();
     }
 
@@ -296,6 +303,8 @@ impl World {
             (counters.handshake_at, counters.handshake_tried_at) = (None, None);
         }
         assert_eq!(counted, model.recount(), "counters differ from a recount");
+        let holds = occupancy.legal_holds.iter().map(|(id, hold)| (*id, (hold.scope.clone(), hold.is_complete)));
+        assert_eq!(holds.collect::<BTreeMap<_, _>>(), model.legal_holds, "legal holds differ from the journal's");
         assert_eq!(occupancy.suspects, model.suspects(), "suspects differ from a recount");
         self.check_jobs(&model);
         let flows = occupancy.monitors.values().filter_map(|known| known.flows.get(FLOW));
@@ -365,12 +374,24 @@ impl World {
         self.check();
     }
 
-    /// Hours without mail: what was delivered goes, what lives on is moved together.
+    /// Hours without mail, and without legal holds in the second half: what was delivered goes, what lives on is moved
+    /// together.
     fn rest(&mut self) {
-        for _ in 0..6 {
-            self.clock.pass(HOUR);
-            self.store().commit(Vec::new()).expect("no faults");
+        for half in [1, 2] {
+            for _ in 0..6 {
+                self.clock.pass(HOUR);
+                self.store().commit(Vec::new()).expect("no faults");
+            }
+            if half == 1 {
+                let holds: Vec<_> = self.store().watch().borrow().legal_holds.keys().copied().collect();
+                let why = Remark::new("as simulated").expect("a remark");
+                let end = |hold| HoldOrder::Remove { hold, by: Operator(1000), why: why.clone() };
+                let ended = holds.into_iter().map(|hold| Command::LegalHold(end(hold))).collect();
+                self.store().commit(ended).expect("no faults");
+            }
         }
+        let spared: u64 = self.store().watch().borrow().mailboxes.values().map(|of| of.spared.messages).sum();
+        assert_eq!(spared, 0, "nothing keeps it any more");
     }
 
     /// The index may burn: made anew, it is what it was (I9).

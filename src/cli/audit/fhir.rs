@@ -180,7 +180,7 @@ impl Nature {
                 nature(Class::Export, "R", "0")
             }
             Event::Revealed { .. } => nature(Class::Object, "R", "0"),
-            Event::AuditRead { .. } => nature(Class::AuditLogUsed, "R", "0"),
+            Event::AuditRead { .. } | Event::SubjectSought { .. } => nature(Class::AuditLogUsed, "R", "0"),
             Event::JobBegun(_)
             | Event::JobPassed { .. }
             | Event::JobEnded { .. }
@@ -199,6 +199,9 @@ impl Nature {
             | Event::Restored { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
+            | Event::LegalHoldAdded { .. }
+            | Event::LegalHoldComplete { .. }
+            | Event::LegalHoldRemoved { .. }
             | Event::Monitor { turn: Turn::Begun | Turn::Cleared | Turn::Accepted { .. } | Turn::Ended, .. } => {
                 nature(Class::Application, "E", "0")
             }
@@ -226,6 +229,8 @@ impl Nature {
             | Event::OperatorReleased { .. }
             | Event::OperatorHeld { .. }
             | Event::OperatorDiscarded { .. }
+            | Event::LegalHoldTook { .. }
+            | Event::Spared { .. }
             | Event::Moved { .. } => nature(Class::Object, "U", "0"),
         }
     }

@@ -66,17 +66,26 @@ impl Filter {
 
 /// The keyed digests under which the journal knows these people. The numbers stay here; whoever cannot read `keys.hmac`
 /// cannot ask.
-fn patients(file: PathBuf, loaded: &Loaded) -> Result<Vec<ContentDigest>, Failure> {
+pub(in crate::cli) fn patients(file: PathBuf, loaded: &Loaded) -> Result<Vec<ContentDigest>, Failure> {
+    digests(&numbers(file)?, loaded)
+}
+
+/// The keyed digests of these numbers.
+pub(in crate::cli) fn digests(numbers: &[NhsNumber], loaded: &Loaded) -> Result<Vec<ContentDigest>, Failure> {
+    let key = loaded.digest_key().map_err(Failure::Configuration)?;
+    Ok(numbers.iter().map(|number| key.patient(number)).collect())
+}
+
+/// The numbers in a file that nobody else may read.
+pub(in crate::cli) fn numbers(file: PathBuf) -> Result<Vec<NhsNumber>, Failure> {
     let name = file.display().to_string();
     let text = SecretRef::File(file).read(None).map_err(anyhow::Error::from)?;
     let numbers = NhsNumber::list(text.expose_secret()).map_err(|error| anyhow!("{name}: {error}"))?;
     match numbers.len() {
-        1..=MOST_PATIENTS => {}
-        0 => return Err(anyhow!("{name}: expected NHS numbers, one on a line").into()),
-        many => return Err(anyhow!("{name}: {many} numbers, and at most {MOST_PATIENTS} can be looked for").into()),
+        1..=MOST_PATIENTS => Ok(numbers),
+        0 => Err(anyhow!("{name}: expected NHS numbers, one on a line").into()),
+        many => Err(anyhow!("{name}: {many} numbers, and at most {MOST_PATIENTS} can be looked for").into()),
     }
-    let key = loaded.digest_key().map_err(Failure::Configuration)?;
-    Ok(numbers.iter().map(|number| key.patient(number)).collect())
 }
 
 fn message(text: &str) -> Result<MessageId, String> {
@@ -93,7 +102,7 @@ fn by(text: &str) -> Result<By, String> {
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(in crate::cli) fn time(text: &str) -> Result<Timestamp, String> {
     let moment = DateTime::parse_from_rfc3339(text).map(|moment| moment.timestamp_millis());
     let day =
         |text: &str| text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());

@@ -16,7 +16,7 @@ use crate::daemon::{Answer, Ask, ask};
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{JobId, MailboxId};
 use crate::domain::operator::Remark;
-use crate::ports::store::{Job, JobAct, JobEnd, JobOutcome, LeftBehind, Rate, Selection, Tally};
+use crate::ports::store::{Forecast, Job, JobAct, JobEnd, JobOutcome, LeftBehind, Rate, Selection};
 
 /// Between two looks at a job.
 const LOOK: Duration = Duration::from_millis(250);
@@ -35,7 +35,7 @@ pub(super) struct Bulk {
 struct Outlook {
     would: u64,
     left: LeftBehind,
-    by_mailbox_and_code: Vec<Tally>,
+    by_mailbox_and_code: Vec<Forecast>,
 }
 
 impl Bulk {
@@ -53,7 +53,7 @@ impl Bulk {
             return context.out.good("nothing of that kind is dead or held");
         }
         context.out.line(row(["MAILBOX", "REASON", &self.act.as_str().to_uppercase(), "LEFT AS IT IS"]))?;
-        for Tally { mailbox, code, would, left } in &outlook.by_mailbox_and_code {
+        for Forecast { mailbox, code, would, left } in &outlook.by_mailbox_and_code {
             let left = left.values().sum::<u64>();
             context.out.line(row([mailbox.as_str(), code.as_str(), &would.to_string(), &left.to_string()]))?;
         }
@@ -91,7 +91,7 @@ impl Bulk {
 
     /// Asks until all of it was looked at.
     fn outlook(&self, socket: &Path) -> Result<Outlook, Failure> {
-        let mut tallies: BTreeMap<(MailboxId, FaultCode), Tally> = BTreeMap::new();
+        let mut tallies: BTreeMap<(MailboxId, FaultCode), Forecast> = BTreeMap::new();
         let mut after = None;
         loop {
             let question = Ask::Foresee { selection: Box::new(self.selection.clone()), act: self.act, after };
@@ -110,7 +110,7 @@ impl Bulk {
                 break;
             }
         }
-        let by_mailbox_and_code: Vec<Tally> = tallies.into_values().collect();
+        let by_mailbox_and_code: Vec<Forecast> = tallies.into_values().collect();
         let mut left = LeftBehind::new();
         by_mailbox_and_code.iter().for_each(|tally| add(&mut left, &tally.left));
         let would = by_mailbox_and_code.iter().map(|tally| tally.would).sum();

@@ -99,6 +99,12 @@ impl Standing {
             | Event::MailboxResumed { .. }
             | Event::Concerns { .. }
             | Event::Alarmed { .. }
+            | Event::LegalHoldAdded { .. }
+            | Event::SubjectSought { .. }
+            | Event::LegalHoldTook { .. }
+            | Event::LegalHoldComplete { .. }
+            | Event::LegalHoldRemoved { .. }
+            | Event::Spared { .. }
             | Event::Monitor { .. } => return,
         };
         self.text = text;

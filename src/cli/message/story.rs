@@ -10,7 +10,7 @@ use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Location, SetAsideKind};
-use crate::store::journal::event::{Acceptance, Event, Release};
+use crate::store::journal::event::{Acceptance, ByHand, Event, Release};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -116,7 +116,11 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             let what = if *payload { "its envelope and payload" } else { "its envelope" };
             one(id, format!("{by} was shown {what}{}", why(Some(said))))
         }
-        Event::Purged { id, .. } => one(id, "purged: its payload's time is over".into()),
+        Event::Purged { id, asked: None, .. } => one(id, "purged: its payload's time is over".into()),
+        Event::Purged { id, asked: Some(asked), .. } => {
+            let ByHand { by, why: said } = &**asked;
+            one(id, format!("{by} had its payload removed before its time{}", why(Some(said))))
+        }
         Event::Moved { ids, from, to } => {
             let text = format!("moved in the spool from volume {} to volume {}", from.volume, to.volume);
             ids.iter().map(|id| line(at, Some(*id), text.clone())).collect()
@@ -127,6 +131,13 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             one(id, format!("it names {}{more} NHS numbers", patients.len()))
         }
         Event::Alarmed { id, pipeline, code } => one(id, format!("pipeline {pipeline} raised an alarm: {code}")),
+        Event::LegalHoldTook { hold, ids } => {
+            ids.iter().map(|id| line(at, Some(*id), format!("legal hold {hold} keeps it"))).collect()
+        }
+        Event::Spared { ids } => {
+            let text = "its payload's time is over, and a legal hold keeps it";
+            ids.iter().map(|id| line(at, Some(*id), text.into())).collect()
+        }
         Event::JobBegun(_)
         | Event::JobPassed { .. }
         | Event::JobEnded { .. }
@@ -151,6 +162,10 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::AuditRead { .. }
         | Event::MailboxSuspended { .. }
         | Event::MailboxResumed { .. }
+        | Event::LegalHoldAdded { .. }
+        | Event::SubjectSought { .. }
+        | Event::LegalHoldComplete { .. }
+        | Event::LegalHoldRemoved { .. }
         | Event::Monitor { .. } => Vec::new(),
     }
 }

@@ -79,7 +79,7 @@ fn story() -> Vec<(u64, i64, Event)> {
         (12, 60_300, Event::Replayed(Box::new(replay))),
         (13, 60_400, Event::Working { ids: vec![again], alone: false }),
         (14, 60_500, Event::Delivered { id: again, outputs: Vec::new(), keep: began(), handling: handling(Some(5)) }),
-        (15, 90_000_000, Event::Purged { id: again, mailbox, message, reopened: false }),
+        (15, 90_000_000, Event::Purged { id: again, mailbox, message, reopened: false, asked: None }),
     ]
 }
 

@@ -202,6 +202,7 @@ mod tests {
                 suspended: None,
             }],
             monitors: Vec::new(),
+            legal_holds: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: vec![MailboxStatus { id, organisation, waits_since: None, occupancy }],
         }

@@ -21,10 +21,15 @@ use super::people::{Asker, Groups, May};
 use super::wire::{
     Answer, Ask, LARGEST_PAGE, LONGEST_REQUEST, MOST_ACTS, Outcome, Refusal, Request, Response, VERSION,
 };
+use crate::domain::digest::ContentDigest;
+use crate::domain::legal_hold::HoldScope;
 use crate::domain::operator::Operator;
-use crate::ports::operations::{Operations, Reveal};
+use crate::ports::operations::{Operations, Reveal, SubjectWish};
 use crate::ports::spool::Payload;
-use crate::ports::store::{Act, Foresight, JobOrder, Order, Pin, QueuePage, SetAsidePage};
+use crate::ports::store::{
+    Act, Foresight, HoldOrder, JobOrder, LookUp, Order, Pin, QueuePage, RetentionPage, SetAsidePage,
+};
+use crate::ports::trace::MOST_PATIENTS;
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
 
@@ -288,6 +293,36 @@ async fn answer(
         }
         Ask::Jobs => operations.jobs().await.map(Answer::Jobs).map_err(halted),
         Ask::CancelJob { job } => operations.cancel_job(job, operator?).await.map(Answer::JobCancelled).map_err(halted),
+        Ask::AddLegalHold { scope, .. } if !is_sound(&scope) => Err(Refusal::NotUnderstood { speaks: VERSION }),
+        Ask::AddLegalHold { scope, why } => {
+            let order = HoldOrder::Add { scope: *scope, by: operator?, why };
+            Ok(Answer::LegalHold(operations.legal_hold(order).await.map_err(halted)??))
+        }
+        Ask::Retention { after, until } => {
+            operations.tally(RetentionPage { after, until }).await.map(Answer::Retention).map_err(halted)
+        }
+        Ask::Subject { patients, .. } if !are_people(&patients) => Err(Refusal::NotUnderstood { speaks: VERSION }),
+        Ask::Subject { patients, purpose, from, why } => {
+            let wish = SubjectWish { patients, purpose, from, by: operator?, why };
+            Ok(Answer::Subject(operations.subject(wish).await.map_err(halted)??))
+        }
+        Ask::Expunge { deliveries, why } => {
+            let by = operator?;
+            if deliveries.len() > MOST_ACTS {
+                return Err(Refusal::TooMany);
+            }
+            let asked: Vec<_> = deliveries.iter().map(|id| operations.expunge(*id, by, why.clone())).collect();
+            let results = try_join_all(asked).await.map_err(halted)?;
+            Ok(Answer::Expunged(deliveries.into_iter().zip(results).collect()))
+        }
+        Ask::LookUp { messages } => {
+            operator?;
+            operations.look_up(LookUp::Messages(messages)).await.map(Answer::LookedUp).map_err(halted)
+        }
+        Ask::RemoveLegalHold { hold, why } => {
+            let order = HoldOrder::Remove { hold, by: operator?, why };
+            Ok(Answer::LegalHold(operations.legal_hold(order).await.map_err(halted)??))
+        }
         Ask::Act { deliveries, act, why } => {
             let by = operator?;
             let most = if is_forced(act) { 1 } else { MOST_ACTS };
@@ -303,6 +338,18 @@ async fn answer(
         }
     };
     answer.map(Given::from)
+}
+
+/// Digests go to the journal: nothing else may pass for one (I8).
+fn is_sound(scope: &HoldScope) -> bool {
+    match scope {
+        HoldScope::Mailbox(_) | HoldScope::Delivery(_) => true,
+        HoldScope::Patients(patients) => are_people(patients),
+    }
+}
+
+fn are_people(patients: &[ContentDigest]) -> bool {
+    (1..=MOST_PATIENTS).contains(&patients.len()) && patients.iter().all(ContentDigest::is_sound)
 }
 
 fn is_forced(act: Act) -> bool {

@@ -7,15 +7,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name};
+use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
-use crate::domain::operator::Remark;
-use crate::ports::operations::{NotRevealed, Status};
+use crate::domain::operator::{Purpose, Remark};
+use crate::domain::time::Timestamp;
+use crate::ports::operations::{FoundSubject, NotRevealed, Status};
 use crate::ports::store::{
-    Act, Acted, Extent, Foreseen, FoundAside, FoundGroups, Job, JobAct, NotAllowed, QueuePlace, Queued, Rate,
-    Selection, TooManyJobs,
+    Act, Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, HoldRefused, Job, JobAct, Kept,
+    NotAllowed, NotExpunged, QueuePlace, Queued, Rate, Selection, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -125,6 +128,50 @@ pub enum Ask {
         /// Why, for the journal.
         why: Option<Remark>,
     },
+    /// Keep this, whatever its retention says.
+    AddLegalHold {
+        /// What.
+        scope: Box<HoldScope>,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Keep no longer what this legal hold keeps.
+    RemoveLegalHold {
+        /// Which.
+        hold: LegalHoldId,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// How much is kept, and for how long?
+    Retention {
+        /// After this delivery.
+        after: Option<DeliveryId>,
+        /// And what goes until then, by the wall clock.
+        until: Timestamp,
+    },
+    /// What is kept about people, by what the journal says? Whoever may act may ask, and the journal says that they did.
+    Subject {
+        /// The keyed digests of their NHS numbers.
+        patients: Vec<ContentDigest>,
+        /// What for.
+        purpose: Purpose,
+        /// Where the page before ended; 0 at first.
+        from: u64,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// Remove these payloads before their time, for the sake of the person they are about.
+    Expunge {
+        /// Which, at most [`MOST_ACTS`].
+        deliveries: Vec<DeliveryId>,
+        /// Why, for the journal.
+        why: Remark,
+    },
+    /// What is kept of these messages?
+    LookUp {
+        /// At most [`crate::ports::store::MOST_LOOKED_UP`].
+        messages: Vec<(MailboxId, MessageId)>,
+    },
     /// Do this with each of these.
     Act {
         /// Which, at most [`MOST_ACTS`].
@@ -207,6 +254,16 @@ pub enum Answer {
     MailboxSuspended(bool),
     /// To [`Ask::ResumeMailbox`]: whether it rested.
     MailboxResumed(bool),
+    /// To [`Ask::AddLegalHold`] and [`Ask::RemoveLegalHold`]: which one stands or ended.
+    LegalHold(LegalHoldId),
+    /// To [`Ask::Retention`].
+    Retention(FoundRetention),
+    /// To [`Ask::Subject`].
+    Subject(FoundSubject),
+    /// To [`Ask::Expunge`]: what came of each, in the order asked.
+    Expunged(Vec<(DeliveryId, Result<Expunged, NotExpunged>)>),
+    /// To [`Ask::LookUp`].
+    LookedUp(Vec<Kept>),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
     /// To [`Ask::Foresee`].
@@ -253,6 +310,9 @@ pub enum Refusal {
     /// What is sealed is not shown.
     #[error(transparent)]
     NotRevealed(#[from] NotRevealed),
+    /// Nothing became of the legal hold.
+    #[error(transparent)]
+    LegalHold(#[from] HoldRefused),
     /// The journal does not read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),

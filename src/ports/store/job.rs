@@ -255,14 +255,14 @@ pub struct Foresight {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Foreseen {
     /// By mailbox and code, in their order.
-    pub tallies: Vec<Tally>,
+    pub tallies: Vec<Forecast>,
     /// What comes behind this delivery was not looked at; `None` if the end was reached.
     pub rest: Option<DeliveryId>,
 }
 
 /// What a job would do with the deliveries of one mailbox that were set aside with one code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct Forecast {
     /// The mailbox.
     pub mailbox: MailboxId,
     /// The code.

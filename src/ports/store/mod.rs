@@ -4,11 +4,14 @@ mod accept;
 mod desk;
 mod job;
 mod lease;
+mod legal_hold;
 mod monitors;
 mod note;
 mod occupancy;
 mod pin;
 mod queue;
+mod retention;
+mod subject;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,18 +24,22 @@ pub use self::desk::{
     SetAsideKind, SetAsidePage,
 };
 pub use self::job::{
-    Foreseen, Foresight, InvalidRate, Job, JobAct, JobEnd, JobOrder, JobOutcome, Jobs, Left, LeftBehind,
-    MOST_OPEN_JOBS, Rate, Stepped, Tally, TooManyJobs,
+    Forecast, Foreseen, Foresight, InvalidRate, Job, JobAct, JobEnd, JobOrder, JobOutcome, Jobs, Left, LeftBehind,
+    MOST_OPEN_JOBS, Rate, Stepped, TooManyJobs,
 };
 pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
+pub use self::legal_hold::{HoldOrder, HoldRefused, LegalHold, LegalHolds, MOST_LEGAL_HOLDS};
 pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
 pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
+pub use self::retention::{Class, FoundRetention, RetentionPage, Stock, Tally};
+pub use self::subject::{Expunged, Kept, LookUp, MOST_LOOKED_UP, NotExpunged};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
-use crate::domain::operator::Operator;
+use crate::domain::legal_hold::LegalHoldId;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 
@@ -73,6 +80,15 @@ pub trait Store: Send + Sync {
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
+    /// Begins or ends a legal hold, or says what it keeps. Durable on reply.
+    fn legal_hold(&self, order: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>>;
+    /// Counts what is kept, and for how long. Changes nothing.
+    fn tally(&self, page: RetentionPage) -> Reply<FoundRetention>;
+    /// What is kept of deliveries that someone names. Changes nothing.
+    fn look_up(&self, wanted: LookUp) -> Reply<Vec<Kept>>;
+    /// Removes a payload before its time, because of the person it is about, or says why not. Durable on reply, together
+    /// with who did it.
+    fn expunge(&self, delivery: DeliveryId, by: Operator, why: Remark) -> Reply<Result<Expunged, NotExpunged>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.
     fn pin(&self, by: Operator) -> Reply<Pin>;
     /// How full we are, as of the last commit. Cheap.

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::{MonitorId, Turn};
-use crate::domain::operator::{Operator, Remark};
+use crate::domain::operator::{Operator, Purpose, Remark};
 
 /// What the daemon itself did. Journalled for auditors; changes no delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +84,17 @@ pub enum Note {
         id: DeliveryId,
         /// Its bytes too, and not its envelope alone.
         payload: bool,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// Someone is about to be told what is kept about people.
+    SubjectSought {
+        /// The keyed digests of their NHS numbers.
+        patients: Vec<ContentDigest>,
+        /// What for.
+        purpose: Purpose,
         /// Who.
         by: Operator,
         /// Why, in their words.

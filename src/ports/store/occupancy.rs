@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::MailboxId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::time::Timestamp;
-use crate::ports::store::Monitors;
+use crate::ports::store::{LegalHolds, Monitors};
 
 /// How full we are.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Occupancy {
     /// What monitors know. Shared, since it is read seldom and told with every commit.
     #[serde(skip)]
     pub monitors: Arc<Monitors>,
+    /// Legal holds. Shared likewise.
+    #[serde(skip)]
+    pub legal_holds: Arc<LegalHolds>,
 }
 
 impl Occupancy {
@@ -48,6 +51,8 @@ pub struct MailboxOccupancy {
     pub dead: Amount,
     /// Settled, kept for their retention.
     pub retained: Amount,
+    /// Of what is dead or retained: beyond its time, and kept by a legal hold alone.
+    pub spared: Amount,
     /// Refused and left at MESH.
     pub refused: u64,
     /// Accepted ever; with `delivered` a pair of counters (style: metrics).

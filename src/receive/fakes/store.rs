@@ -8,14 +8,16 @@ use futures_util::future::{BoxFuture, ready};
 use super::{Log, Stage, mailbox};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
-use crate::domain::operator::Operator;
+use crate::domain::legal_hold::LegalHoldId;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish,
-    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
+    Incoming, IncomingBody, Kept, Known, Lease, LeaseWish, LookUp, MailboxOccupancy, NotAllowed, NotExpunged, Note,
+    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -116,6 +118,7 @@ impl Store for FakeStore {
             | Note::Resumed { .. }
             | Note::BackupEnded { .. }
             | Note::AuditRead { .. }
+            | Note::SubjectSought { .. }
             | Note::Revealed { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
@@ -141,6 +144,18 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
+    fn legal_hold(&self, _: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
+        not_for_pollers()
+    }
+    fn tally(&self, _: RetentionPage) -> Reply<FoundRetention> {
+        not_for_pollers()
+    }
+    fn look_up(&self, _: LookUp) -> Reply<Vec<Kept>> {
+        not_for_pollers()
+    }
+    fn expunge(&self, _: DeliveryId, _: Operator, _: Remark) -> Reply<Result<Expunged, NotExpunged>> {
+        not_for_pollers()
+    }
     fn pin(&self, _: Operator) -> Reply<Pin> {
         not_for_pollers()
     }

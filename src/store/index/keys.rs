@@ -11,6 +11,8 @@
 //! | `E` | fingerprint, mailbox text | how many failures are alike |
 //! | `G` | volume, offset | the live deliveries of a group |
 //! | `J` | the record that began it | a bulk act: what it is to do, and how far it came |
+//! | `K` | delivery | empty: it may go by its time, and a legal hold keeps it |
+//! | `L` | legal hold | what it keeps |
 //! | `M` | – | the position in the journal, and what is counted once |
 //! | `O` | mailbox, delivery | empty: waits for work, is in work or a suspect; so these are in order of acceptance |
 //! | `P` | time, journal sequence | what may go then |
@@ -18,6 +20,7 @@
 //! | `R` | mailbox, message id | a refusal |
 //! | `S` | mailbox, delivery | empty: a suspect |
 //! | `T` | delivery | empty: outputs are staged and not yet published |
+//! | `U` | volume, offset | empty: a group that holds a payload which someone had removed |
 //! | `V` | volume | how many live deliveries it holds, and the length of their groups |
 //! | `W` | delivery | empty: started and not settled |
 //! | `X` | delivery | a chunk directory to remove |
@@ -57,6 +60,10 @@ pub mod kind {
     pub const GROUP: u8 = b'G';
     /// Bulk acts.
     pub const JOB: u8 = b'J';
+    /// Beyond their time, and kept by a legal hold.
+    pub const SPARED: u8 = b'K';
+    /// Legal holds.
+    pub const LEGAL_HOLD: u8 = b'L';
     /// All that has not come to an end and needs no person, in order of acceptance.
     pub const WAITING: u8 = b'O';
     /// What may go, by time.
@@ -69,6 +76,8 @@ pub mod kind {
     pub const STAGED: u8 = b'T';
     /// Suspects.
     pub const SUSPECT: u8 = b'S';
+    /// Groups that go as soon as they can.
+    pub const UNWANTED: u8 = b'U';
     /// Volumes.
     pub const VOLUME: u8 = b'V';
     /// Started and not settled.
@@ -221,6 +230,13 @@ pub fn purge_until(at: Timestamp) -> Vec<u8> {
 pub fn group(volume: u64, offset: u64) -> Vec<u8> {
     let mut key = numbered(kind::GROUP, volume);
     key.extend(offset.to_be_bytes());
+    key
+}
+
+/// The place of an unwanted group.
+pub fn unwanted(volume: u64, offset: u64) -> Vec<u8> {
+    let mut key = group(volume, offset);
+    key[0] = kind::UNWANTED;
     key
 }
 

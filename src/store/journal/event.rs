@@ -13,21 +13,22 @@ use crate::domain::course::Handling;
 use crate::domain::digest::ContentDigest;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name};
+use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::{MonitorId, Turn};
-use crate::domain::operator::{Operator, Remark};
+use crate::domain::operator::{Operator, Purpose, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{JobOrder, JobOutcome, LeftBehind};
 
 pub use about::About;
-pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
+pub use members::{Acceptance, Aside, ByHand, GroupPlace, Release, Replay};
 
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 51] = [
+pub const KINDS: [&str; 57] = [
     "run",
     "started",
     "stopping",
@@ -79,6 +80,12 @@ pub const KINDS: [&str; 51] = [
     "mailbox-resumed",
     "alarmed",
     "monitor",
+    "legal-hold-added",
+    "legal-hold-took",
+    "legal-hold-complete",
+    "legal-hold-removed",
+    "subject-sought",
+    "spared",
 ];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
@@ -342,6 +349,9 @@ pub enum Event {
         message: MessageId,
         /// It was not delivered, so the message begins another life if it comes again.
         reopened: bool,
+        /// Who had it removed before its time, for the sake of the person it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Box<ByHand>>,
     },
     /// A group was moved from one volume to the end of another, so that the first can go; or back, because the disk
     /// lost the copy.
@@ -506,6 +516,52 @@ pub enum Event {
         of: MonitorId,
         /// What.
         turn: Turn,
+    },
+    /// A legal hold begins; its id is the sequence of this record.
+    LegalHoldAdded {
+        /// What it keeps.
+        scope: HoldScope,
+        /// Who wanted it.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// A legal hold keeps deliveries that its scope does not name by itself.
+    LegalHoldTook {
+        /// Which.
+        hold: LegalHoldId,
+        /// What it keeps; what replays them, too.
+        ids: Vec<DeliveryId>,
+    },
+    /// All of the journal was searched for what a legal hold keeps.
+    LegalHoldComplete {
+        /// Which.
+        hold: LegalHoldId,
+    },
+    /// A legal hold ended.
+    LegalHoldRemoved {
+        /// Which.
+        hold: LegalHoldId,
+        /// Who wanted it.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// Someone looked for what is kept about people: the record is durable before they were given anything.
+    SubjectSought {
+        /// The keyed digests of their NHS numbers.
+        patients: Vec<ContentDigest>,
+        /// What for.
+        purpose: Purpose,
+        /// Who.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
+    },
+    /// The time of these payloads is over, and a legal hold keeps them.
+    Spared {
+        /// Whose.
+        ids: Vec<DeliveryId>,
     },
 }
 

@@ -22,6 +22,7 @@ use super::segment::{Name, Raw, Reader, Trouble};
 use super::{Head, at, segments};
 use crate::domain::digest::{ContentDigest, hex};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::HoldScope;
 use crate::ports::disk::Disk;
 use crate::ports::store::Halt;
 use crate::ports::trace::{By, FoundRecord, Page, Search, Unreadable};
@@ -211,7 +212,13 @@ impl Hunt {
     fn concerns(&self, event: &Event) -> bool {
         let wanted = &self.wanted.patients;
         let names_one = |patients: &[ContentDigest]| patients.iter().any(|patient| wanted.contains(patient));
-        wanted.is_empty() || matches!(event, Event::Concerns { patients, .. } if names_one(patients))
+        let (Event::Concerns { patients, .. }
+        | Event::SubjectSought { patients, .. }
+        | Event::LegalHoldAdded { scope: HoldScope::Patients(patients), .. }) = event
+        else {
+            return wanted.is_empty();
+        };
+        wanted.is_empty() || names_one(patients)
     }
 
     fn is_of_mailbox(&self, about: About<'_>) -> bool {

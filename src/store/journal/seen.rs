@@ -137,6 +137,13 @@ impl Seen {
         Ok(None)
     }
 
+    /// How many are remembered, the bytes of their files, and when the oldest file was closed.
+    pub fn stock(&self) -> (u64, u64, Option<Timestamp>) {
+        let closed: usize = self.closed.iter().map(|closed| closed.count).sum();
+        let bytes: usize = self.closed.iter().map(|closed| HEADER + closed.count * ENTRY + 4).sum();
+        ((closed + self.open.len()) as u64, bytes as u64, self.closed.first().map(|closed| closed.at))
+    }
+
     /// Takes from a record of the open segment what is to be remembered.
     pub fn note(&mut self, sequence: u64, event: &Event) {
         if let Some((fingerprint, entry)) = self.entry(sequence, event) {
@@ -171,7 +178,7 @@ impl Seen {
             let entry = Entry { delivery: DeliveryId(sequence), length: replay.length, digest, reopened: false };
             return Some((self.fingerprint(&replay.mailbox, &replay.message), entry));
         }
-        if let Event::Purged { id, mailbox, message, reopened: true } = event {
+        if let Event::Purged { id, mailbox, message, reopened: true, .. } = event {
             let entry = Entry { delivery: *id, length: 0, digest: [0; 16], reopened: true };
             return Some((self.fingerprint(mailbox, message), entry));
         }

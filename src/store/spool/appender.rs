@@ -156,6 +156,13 @@ impl Appender {
         Ok(())
     }
 
+    /// Closes the open volume, if all of it is durable: the next group begins another.
+    pub fn close(&mut self) {
+        if self.open.as_ref().is_some_and(|volume| !volume.is_dirty) {
+            self.open = None;
+        }
+    }
+
     /// Takes over a whole message, by the name of this life of it. Durable on return; fine if it is taken over already.
     ///
     /// Must not be called for a life that a record names, while the message is on its way in again: a chunk directory

@@ -3,12 +3,13 @@
 use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
-use crate::store::journal::event::{Acceptance, Event, Replay};
+use crate::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
 
 impl State {
     /// Applies record `sequence`, written `at`. An error says that the index does not fit the journal.
@@ -163,11 +164,12 @@ impl State {
             Event::JobBegun(order) => self.job_begun(index, JobId(sequence), wall, order)?,
             Event::JobPassed { job, to, left } => self.job_passed(index, *job, *to, left)?,
             Event::JobEnded { job, how, .. } => self.job_ended(index, *job, wall, *how)?,
-            Event::Purged { id, .. } => self.purged(index, *id)?,
+            Event::Purged { id, asked, .. } => self.purged(index, *id, asked.is_some())?,
             Event::Moved { ids, from, to } => self.moved(index, ids, *from, *to)?,
             Event::VolumeRemoved { volume } => {
                 self.remove(keys::numbered(kind::VOLUME, *volume));
                 self.volumes.remove(volume);
+                self.forget_unwanted(*volume);
             }
             Event::PartsRemoved { id } => self.remove(keys::delivery(kind::REMOVAL, *id)),
             Event::HandshakeTried { mailbox } => self.counters(mailbox).handshake_tried_at = Some(wall),
@@ -179,6 +181,15 @@ impl State {
                 self.counters(mailbox).suspended = Some(suspension);
             }
             Event::MailboxResumed { mailbox, .. } => self.counters(mailbox).suspended = None,
+            Event::LegalHoldAdded { scope, by, why } => {
+                self.legal_hold_added(index, LegalHoldId(sequence), wall, scope, (*by, why))?;
+            }
+            Event::LegalHoldTook { hold, ids } => {
+                ids.iter().try_for_each(|id| self.legal_hold_took(index, *hold, *id))?
+            }
+            Event::LegalHoldComplete { hold } => self.legal_hold_complete(*hold)?,
+            Event::LegalHoldRemoved { hold, .. } => self.legal_hold_removed(*hold),
+            Event::Spared { ids } => ids.iter().try_for_each(|id| self.spared(index, *id))?,
             Event::Started { .. }
             | Event::Abandoned { .. }
             | Event::TailCut { .. }
@@ -193,6 +204,7 @@ impl State {
             | Event::Restored { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
+            | Event::SubjectSought { .. }
             | Event::Alarmed { .. } => {}
         }
         Ok(())
@@ -244,8 +256,18 @@ impl State {
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
         let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        let (acknowledged, counted, is_told, last) = (false, false, false, None);
-        let row = Row { delivery, place, since: accepted.due, acknowledged, as_served, counted, is_told, last };
+        let row = Row {
+            delivery,
+            place,
+            since: accepted.due,
+            acknowledged: false,
+            as_served,
+            counted: false,
+            is_told: false,
+            kept_by: Vec::new(),
+            is_spared: false,
+            last: None,
+        };
         self.note_waiting(&row, false);
         self.enter(index, row)
     }
@@ -258,7 +280,7 @@ impl State {
         wall: Timestamp,
         replay: &Replay,
     ) -> Result<(), IndexError> {
-        let Row { delivery: before, acknowledged, counted, .. } = self.expect(index, replay.of)?;
+        let Row { delivery: before, acknowledged, counted, kept_by, .. } = self.expect(index, replay.of)?;
         self.leave_group(index, replay.of, &before.location)?;
         self.change(index, replay.of, |_| Place::Ended { how: Ending::Replayed(id), keep: replay.keep })?;
         self.join_group(index, id, &before.location)?;
@@ -273,24 +295,41 @@ impl State {
             ..before
         };
         let place = waiting(replay.due, replay.alone);
-        let (as_served, is_told, last) = (false, false, None);
-        let row = Row { delivery, place, since: replay.due, acknowledged, as_served, counted, is_told, last };
+        let row = Row {
+            delivery,
+            place,
+            since: replay.due,
+            acknowledged,
+            as_served: false,
+            counted,
+            is_told: false,
+            kept_by,
+            is_spared: false,
+            last: None,
+        };
         self.note_waiting(&row, false);
         self.enter(index, row)
     }
 
-    fn purged(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
+    fn purged(&mut self, index: &dyn Index, id: DeliveryId, is_unwanted: bool) -> Result<(), IndexError> {
         let row = self.expect(index, id)?;
         self.leave(index, &row)?;
         self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
         let Some(location) = row.payload() else { return Ok(()) };
         self.leave_group(index, id, location)?;
-        if let Location::Parts { life, .. } = *location {
-            let Delivery { mailbox, message_id: message, .. } = row.delivery;
-            self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message, life })?;
+        match *location {
+            Location::Parts { life, .. } => {
+                let Delivery { mailbox, message_id: message, .. } = row.delivery;
+                self.put(keys::delivery(kind::REMOVAL, id), &PartsRow { mailbox, message, life })
+            }
+            Location::Group { volume, offset, .. } => {
+                if is_unwanted {
+                    self.unwant(GroupPlace { volume, offset });
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Removes a refusal; how often it had been refused is returned.
@@ -320,6 +359,7 @@ impl State {
         let (was_staged, was_waiting) = (row.is_staged(), row.is_waiting());
         let [inferred, republished] = UNSEEN.map(|how| published(&row.delivery, how));
         row.place = to(&mut row.delivery);
+        row.is_spared = false;
         self.note_staged(id, was_staged, row.is_staged());
         self.note_waiting(&row, was_waiting);
         let counters = self.counters(&row.delivery.mailbox);
@@ -373,13 +413,16 @@ impl State {
                 self.remove(keys::suspect(&delivery.mailbox, delivery.id));
                 self.meta.suspects = self.meta.suspects.saturating_sub(1);
             }
-            Place::Aside { keep, .. } => {
-                self.remove(keys::delivery(kind::ASIDE, delivery.id));
-                if let Some(keep) = keep {
-                    self.remove(keys::purge(*keep, delivery.id.0));
-                }
-            }
-            Place::Ended { keep, .. } => self.remove(keys::purge(*keep, delivery.id.0)),
+            Place::Aside { .. } => self.remove(keys::delivery(kind::ASIDE, delivery.id)),
+            Place::Ended { .. } => {}
+        }
+        if let Some(expiry) = row.expiry() {
+            self.remove(expiry);
+        }
+        if row.is_spared {
+            let spared = &mut self.counters(&row.delivery.mailbox).spared;
+            spared.messages = spared.messages.saturating_sub(1);
+            spared.bytes = spared.bytes.saturating_sub(row.bytes());
         }
         let amount = self.amount(row);
         amount.messages = amount.messages.saturating_sub(1);
@@ -390,7 +433,6 @@ impl State {
     fn enter(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
         self.join_alike(index, &row)?;
         let delivery = &row.delivery;
-        let expiring = Expiring::Delivery(delivery.id);
         match &row.place {
             Place::Queued { due } => self.set(keys::queued(&delivery.mailbox, *due, delivery.id)),
             Place::Working { alone } => {
@@ -402,13 +444,12 @@ impl State {
                 self.set(keys::suspect(&delivery.mailbox, delivery.id));
                 self.meta.suspects += 1;
             }
-            Place::Aside { keep, .. } => {
-                self.note_aside(&row)?;
-                if let Some(keep) = keep {
-                    self.put(keys::purge(*keep, delivery.id.0), &expiring)?;
-                }
-            }
-            Place::Ended { keep, .. } => self.put(keys::purge(*keep, delivery.id.0), &expiring)?,
+            Place::Aside { .. } => self.note_aside(&row)?,
+            Place::Ended { .. } => {}
+        }
+        // Nothing enters a place spared: its time there is only beginning.
+        if let Some(expiry) = row.expiry() {
+            self.put(expiry, &Expiring::Delivery(row.delivery.id))?;
         }
         let amount = self.amount(&row);
         amount.messages += 1;

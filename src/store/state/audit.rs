@@ -1,7 +1,7 @@
 //! Does the index agree with itself?
 //!
 //! A damaged sled can open well and lack rows. After an unclean end all rows are read once: every delivery must have
-//! the one row its place asks for, and amounts, suspects, volumes, groups, jobs and monitors must be what the counters say. Anything else
+//! the one row its place asks for, and amounts, suspects, volumes, groups, jobs, monitors and legal holds must be what the counters say. Anything else
 //! means that the index is made anew. It costs some microseconds for each delivery kept.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, MailboxId};
 use crate::ports::store::{Amount, Job, Location, MailboxOccupancy};
 
 /// The kinds of rows that say where a delivery stands.
-const PLACES: [u8; 5] = [kind::QUEUE, kind::WORKING, kind::SUSPECT, kind::ASIDE, kind::PURGE];
+const PLACES: [u8; 6] = [kind::QUEUE, kind::WORKING, kind::SUSPECT, kind::ASIDE, kind::PURGE, kind::SPARED];
 
 impl State {
     /// Reads all rows of `index`, which must contain all changes, and compares.
@@ -50,45 +50,50 @@ impl State {
             if let Some((key, one)) = AlikeRow::of(&row) {
                 alike.entry(key).and_modify(|others| others.add(&one)).or_insert(one);
             }
-            let Row { delivery, place, .. } = row;
+            let expiry = row.expiry();
+            let goes = [expiry.is_some() && !row.is_spared, expiry.is_some() && row.is_spared];
+            let Row { delivery, place, is_spared, .. } = row;
             if keys::number_of(key) != Some(delivery.id.0) {
                 return Err(differs("a delivery's key"));
             }
             let counters = counted.entry(delivery.mailbox.clone()).or_default();
-            let (has, amount, row): ([bool; PLACES.len()], &mut Amount, Vec<u8>) = match &place {
+            let (has, amount, row): ([bool; 4], &mut Amount, Option<Vec<u8>>) = match &place {
                 Place::Queued { due } => {
                     let row = keys::queued(&delivery.mailbox, *due, delivery.id);
-                    ([true, false, false, false, false], &mut counters.queued, row)
+                    ([true, false, false, false], &mut counters.queued, Some(row))
                 }
                 Place::Working { alone } => {
                     working += 1;
                     suspects += u64::from(*alone);
                     let row = keys::delivery(kind::WORKING, delivery.id);
-                    ([false, true, false, false, false], &mut counters.queued, row)
+                    ([false, true, false, false], &mut counters.queued, Some(row))
                 }
                 Place::Suspect => {
                     suspects += 1;
                     let row = keys::suspect(&delivery.mailbox, delivery.id);
-                    ([false, false, true, false, false], &mut counters.queued, row)
+                    ([false, false, true, false], &mut counters.queued, Some(row))
                 }
                 Place::Aside { kind: crate::ports::store::SetAsideKind::Held, .. } => {
                     let row = keys::delivery(kind::ASIDE, delivery.id);
-                    ([false, false, false, true, false], &mut counters.held, row)
+                    ([false, false, false, true], &mut counters.held, Some(row))
                 }
-                Place::Aside { keep, .. } => {
+                Place::Aside { .. } => {
                     let row = keys::delivery(kind::ASIDE, delivery.id);
-                    ([false, false, false, true, keep.is_some()], &mut counters.dead, row)
+                    ([false, false, false, true], &mut counters.dead, Some(row))
                 }
-                Place::Ended { keep, .. } => {
-                    let row = keys::purge(*keep, delivery.id.0);
-                    ([false, false, false, false, true], &mut counters.retained, row)
-                }
+                Place::Ended { .. } => ([false; 4], &mut counters.retained, None),
             };
             amount.messages += 1;
             amount.bytes += bytes;
-            expected.iter_mut().zip(has).for_each(|(count, has)| *count += u64::from(has));
-            if index.get(&row)?.is_none() {
-                return Err(differs("the place of a delivery"));
+            if is_spared {
+                counters.spared.messages += 1;
+                counters.spared.bytes += bytes;
+            }
+            expected.iter_mut().zip(has.into_iter().chain(goes)).for_each(|(count, has)| *count += u64::from(has));
+            for row in row.into_iter().chain(expiry) {
+                if index.get(&row)?.is_none() {
+                    return Err(differs("the place of a delivery"));
+                }
             }
             Ok(())
         })?;
@@ -122,6 +127,12 @@ impl State {
         }
         if super::monitors::load(index)? != *self.monitors {
             return Err(differs("the monitors"));
+        }
+        if super::volumes::unwanted(index)? != self.unwanted {
+            return Err(differs("the unwanted groups"));
+        }
+        if super::legal_holds::load(index)? != *self.legal_holds {
+            return Err(differs("the legal holds"));
         }
         self.compare(counted, (working, suspects, refused))
     }
@@ -159,7 +170,7 @@ impl State {
         mut counted: BTreeMap<MailboxId, MailboxOccupancy>,
         (working, suspects, refused): (u64, u64, u64),
     ) -> Result<(), IndexError> {
-        let amounts = |of: &MailboxOccupancy| [of.queued, of.held, of.dead, of.retained];
+        let amounts = |of: &MailboxOccupancy| [of.queued, of.held, of.dead, of.retained, of.spared];
         for (mailbox, counters) in &self.mailboxes {
             if amounts(counters) != amounts(&counted.remove(mailbox).unwrap_or_default()) {
                 return Err(differs("a mailbox's amounts"));

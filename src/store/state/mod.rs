@@ -1,7 +1,7 @@
 //! What a journal record does to the index: one pure step, the same when it happens and when it is replayed (I9).
 //!
 //! A [`State`] is the small part that is held in memory, whatever the length of the queue (I3): counters per mailbox,
-//! monitors, the row about the whole, and the rows changed since the last batch, which reads see before those of the index.
+//! monitors, legal holds, the row about the whole, and the rows changed since the last batch, which reads see before those of the index.
 //! It decides nothing; a record that does not fit what the index says means that the index is wrong.
 
 mod alike;
@@ -9,8 +9,10 @@ mod apply;
 mod aside;
 mod audit;
 mod jobs;
+mod legal_holds;
 mod monitors;
 mod row;
+mod tally;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +26,7 @@ use super::journal::event::GroupPlace;
 use super::journal::{Head, Stamp};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::time::Timestamp;
-use crate::ports::store::{MailboxOccupancy, Monitors, Occupancy};
+use crate::ports::store::{LegalHolds, MailboxOccupancy, Monitors, Occupancy};
 
 pub(crate) use aside::Walk;
 pub(crate) use row::{Ending, Expiring, Meta, PartsRow, Place, RefusedRow, Row, VolumeRow};
@@ -47,6 +49,10 @@ pub(crate) struct State {
     groups: BTreeMap<GroupPlace, Vec<DeliveryId>>,
     /// All monitors with their flows, which are bounded. Whoever reads how full we are shares them.
     monitors: Arc<Monitors>,
+    /// Groups that hold a payload which someone had removed: they go with their volumes, and are copied nowhere.
+    unwanted: BTreeSet<GroupPlace>,
+    /// All legal holds, which are few.
+    legal_holds: Arc<LegalHolds>,
 }
 
 impl State {
@@ -66,6 +72,8 @@ impl State {
             Ok(())
         })?;
         state.monitors = Arc::new(monitors::load(index)?);
+        state.unwanted = volumes::unwanted(index)?;
+        state.legal_holds = Arc::new(legal_holds::load(index)?);
         Ok(Some(state))
     }
 
@@ -122,6 +130,7 @@ impl State {
             dropped_leases,
             began: self.meta.began,
             monitors: Arc::clone(&self.monitors),
+            legal_holds: Arc::clone(&self.legal_holds),
         }
     }
 

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::output::Progress;
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Delivery, Location, SetAsideKind};
+use crate::store::index::keys::{self, kind};
 use crate::store::journal::record::Hash;
 
 /// One delivery and where it stands.
@@ -27,6 +29,10 @@ pub(crate) struct Row {
     pub(crate) counted: bool,
     /// The journal says whom it concerns.
     pub(crate) is_told: bool,
+    /// Legal holds that keep it though their scope does not name it by itself. One that ended may still be among them.
+    pub(crate) kept_by: Vec<LegalHoldId>,
+    /// Its time is over, and a legal hold keeps it.
+    pub(crate) is_spared: bool,
     /// How it failed or why it was deferred, the last time.
     pub(crate) last: Option<Reason>,
 }
@@ -63,6 +69,22 @@ impl Row {
             Place::Queued { due } => Some(due),
             Place::Working { .. } | Place::Suspect | Place::Aside { .. } | Place::Ended { .. } => None,
         }
+    }
+
+    /// Until when its payload is kept, if not without limit.
+    pub(crate) fn keep(&self) -> Option<Timestamp> {
+        match self.place {
+            Place::Aside { keep, .. } => keep,
+            Place::Ended { keep, .. } => Some(keep),
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => None,
+        }
+    }
+
+    /// Its place among what may go by its time, or would if no legal hold kept it.
+    pub(crate) fn expiry(&self) -> Option<Vec<u8>> {
+        let id = self.delivery.id;
+        let expiry = |keep| if self.is_spared { keys::delivery(kind::SPARED, id) } else { keys::purge(keep, id.0) };
+        self.keep().map(expiry)
     }
 
     /// Whether it has not come to an end and needs no person.

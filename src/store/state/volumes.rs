@@ -1,6 +1,8 @@
 //! What of each volume lives, and which deliveries each of its groups holds.
 
-use super::{GroupPlace, Index, IndexError, Order, State, VolumeRow, keys, kind};
+use std::collections::BTreeSet;
+
+use super::{GroupPlace, Index, IndexError, Order, State, VolumeRow, for_each, keys, kind};
 use crate::domain::ids::DeliveryId;
 use crate::ports::store::Location;
 
@@ -25,6 +27,40 @@ impl State {
             Ok((offset, keys::decode(&value)?))
         };
         rows.into_iter().map(group).collect()
+    }
+
+    /// The live deliveries of one group.
+    pub(crate) fn members_of(
+        &mut self,
+        index: &dyn Index,
+        volume: u64,
+        offset: u64,
+    ) -> Result<Vec<DeliveryId>, IndexError> {
+        self.members(index, GroupPlace { volume, offset }).map(|members| members.clone())
+    }
+
+    /// Whether a group holds a payload that someone had removed.
+    pub(crate) fn is_unwanted(&self, place: GroupPlace) -> bool {
+        self.unwanted.contains(&place)
+    }
+
+    /// Whether a volume has such a group.
+    pub(crate) fn has_unwanted(&self, volume: u64) -> bool {
+        let all = GroupPlace { volume, offset: 0 }..=GroupPlace { volume, offset: u64::MAX };
+        self.unwanted.range(all).next().is_some()
+    }
+
+    pub(super) fn unwant(&mut self, place: GroupPlace) {
+        self.unwanted.insert(place);
+        self.set(keys::unwanted(place.volume, place.offset));
+    }
+
+    pub(super) fn forget_unwanted(&mut self, volume: u64) {
+        let all = GroupPlace { volume, offset: 0 }..=GroupPlace { volume, offset: u64::MAX };
+        for place in self.unwanted.range(all).copied().collect::<Vec<_>>() {
+            self.unwanted.remove(&place);
+            self.remove(keys::unwanted(place.volume, place.offset));
+        }
     }
 
     pub(super) fn moved(
@@ -97,4 +133,16 @@ impl State {
         let row = self.volumes.get(&volume).copied().unwrap_or_default();
         self.put(keys::numbered(kind::VOLUME, volume), &row)
     }
+}
+
+/// Every unwanted group, as the index has it.
+pub(super) fn unwanted(index: &dyn Index) -> Result<BTreeSet<GroupPlace>, IndexError> {
+    let mut all = BTreeSet::new();
+    for_each(index, kind::UNWANTED, |key, _| {
+        let place = keys::volume_of(key).zip(keys::number_of(key));
+        let (volume, offset) = place.ok_or_else(|| IndexError("an unwanted group's key".into()))?;
+        all.insert(GroupPlace { volume, offset });
+        Ok(())
+    })?;
+    Ok(all)
 }

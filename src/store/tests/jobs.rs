@@ -4,8 +4,8 @@ use super::*;
 use crate::domain::ids::JobId;
 use crate::domain::operator::{Operator, Remark};
 use crate::ports::store::{
-    Act, Acted, AsideState, Foreseen, Foresight, Job, JobAct, JobOrder, JobOutcome, Left, LeftBehind, MOST_OPEN_JOBS,
-    Order, Stepped, Tally, TooManyJobs,
+    Act, Acted, AsideState, Forecast, Foreseen, Foresight, Job, JobAct, JobOrder, JobOutcome, Left, LeftBehind,
+    MOST_OPEN_JOBS, Order, Stepped, TooManyJobs,
 };
 use crate::store::command::{JobAnswer, JobCommand};
 use crate::store::journal::Records;
@@ -91,7 +91,7 @@ fn a_job_replays_what_it_may_once_in_the_order_of_ids_and_counts_what_it_leaves(
     let foreseen = store.foresee(JobAct::Replay);
     assert_eq!(foreseen.rest, None);
     assert_eq!(foreseen.tallies.iter().map(|tally| tally.would).sum::<u64>(), 3);
-    let none = |tally: &&Tally| tally.would == 0;
+    let none = |tally: &&Forecast| tally.would == 0;
     assert!(foreseen.tallies.iter().filter(none).all(|tally| tally.left.values().sum::<u64>() == 1), "{foreseen:?}");
 
     let job = store.begin(JobAct::Replay);

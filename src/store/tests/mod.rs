@@ -6,7 +6,9 @@ mod concerns;
 mod dedupe;
 mod desk;
 mod epoch;
+mod expunge;
 mod jobs;
+mod legal_holds;
 mod monitors;
 mod order;
 mod queue;
@@ -14,6 +16,7 @@ mod recover;
 mod retain;
 mod run;
 mod staged;
+mod tally;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

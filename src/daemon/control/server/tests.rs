@@ -6,13 +6,15 @@ use crate::daemon::control::client::{AskError, ask, ask_for_bytes, pin};
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
+use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
-use crate::domain::operator::Remark;
+use crate::domain::operator::{Purpose, Remark};
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{NotRevealed, Phase, Status, Told};
+use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
-    Acted, Extent, Foreseen, FoundAside, FoundGroups, Halt, Job, JobAct, NotAllowed, Pin, Queued, TooManyJobs,
+    Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Job, JobAct, Kept,
+    NotAllowed, NotExpunged, Pin, Queued, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -34,6 +36,7 @@ impl Operations for Parrot {
             ready: true,
             pipelines: Vec::new(),
             monitors: Vec::new(),
+            legal_holds: Vec::new(),
             obstacles: Vec::new(),
             mailboxes: Vec::new(),
         }
@@ -77,6 +80,35 @@ impl Operations for Parrot {
 
     fn accept_monitor(&self, of: MonitorId, by: Operator, _: Remark) -> Told<'_, bool> {
         Box::pin(async move { Ok(of.monitor.as_str() == format!("of-{}", by.0)) })
+    }
+
+    fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>> {
+        Box::pin(async move {
+            Ok(match order {
+                HoldOrder::Add { by, .. } => Ok(LegalHoldId(by.0.into())),
+                HoldOrder::Remove { hold, by, .. } if hold.0 == u64::from(by.0) => Ok(hold),
+                HoldOrder::Remove { .. } | HoldOrder::Take { .. } | HoldOrder::Complete { .. } => {
+                    Err(HoldRefused::UnknownHold)
+                }
+            })
+        })
+    }
+
+    fn tally(&self, page: RetentionPage) -> Told<'_, FoundRetention> {
+        Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn look_up(&self, wanted: LookUp) -> Told<'_, Vec<Kept>> {
+        Box::pin(async move { Err(Halt(format!("{wanted:?}"))) })
+    }
+
+    fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>> {
+        let connected = [DeliveryId(wish.by.0.into())].into();
+        Box::pin(async move { Ok(Ok(FoundSubject { connected, kept: Vec::new(), rest: None })) })
+    }
+
+    fn expunge(&self, _: DeliveryId, by: Operator, _: Remark) -> Told<'_, Result<Expunged, NotExpunged>> {
+        Box::pin(async move { Ok(Ok(Expunged::WithVolume { volume: by.0.into() })) })
     }
 
     fn pin(&self, by: Operator) -> Told<'_, Pin> {
@@ -344,6 +376,47 @@ async fn bulk_acts_are_foreseen_and_listed_by_who_looks_and_begun_and_ended_by_w
         assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(done));
         assert_eq!(answer(&request, looks(), &Parrot).await, Err(Refusal::MayOnlyLook { group: None }));
     }
+}
+
+#[tokio::test]
+async fn a_legal_hold_is_added_and_removed_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let why = || Remark::new("INC0012345").expect("a remark");
+    let patients = |digest: String| Box::new(HoldScope::Patients(vec![ContentDigest(digest)]));
+    let add = |scope| asking(Ask::AddLegalHold { scope, why: why() });
+    let remove = asking(Ask::RemoveLegalHold { hold: LegalHoldId(1000), why: why() });
+    for request in [add(patients("ab".repeat(32))), remove.clone()] {
+        let done = answer(&request, Ok(Operator(1000)), &Parrot).await;
+        assert_eq!(done, Ok(Answer::LegalHold(LegalHoldId(1000))));
+        let looks = Refusal::MayOnlyLook { group: None };
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks));
+    }
+    let refused = answer(&remove, Ok(Operator(1001)), &Parrot).await;
+    assert_eq!(refused, Err(Refusal::LegalHold(HoldRefused::UnknownHold)));
+    for scope in [patients("9990000018".into()), Box::new(HoldScope::Patients(Vec::new()))] {
+        let not_ours = answer(&add(scope), Ok(Operator(1000)), &Parrot).await;
+        assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "it would go to the journal");
+    }
+}
+
+#[tokio::test]
+async fn people_are_looked_for_in_the_name_of_who_asks_and_only_by_who_may_act() {
+    let subject = |digest: String| {
+        let why = Remark::new("INC0012345").expect("a remark");
+        asking(Ask::Subject { patients: vec![ContentDigest(digest)], purpose: Purpose::Find, from: 0, why })
+    };
+    let request = subject("ab".repeat(32));
+    let found = FoundSubject { connected: [DeliveryId(1000)].into(), kept: Vec::new(), rest: None };
+    assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Subject(found)));
+    let why = Remark::new("INC0012345").expect("a remark");
+    let expunge = asking(Ask::Expunge { deliveries: vec![DeliveryId(7)], why });
+    let removed = vec![(DeliveryId(7), Ok(Expunged::WithVolume { volume: 1000 }))];
+    assert_eq!(answer(&expunge, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Expunged(removed)));
+    let looks = Refusal::MayOnlyLook { group: None };
+    for request in [request, expunge, asking(Ask::LookUp { messages: Vec::new() })] {
+        assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks.clone()));
+    }
+    let not_ours = answer(&subject("9990000018".into()), Ok(Operator(1000)), &Parrot).await;
+    assert_eq!(not_ours, Err(Refusal::NotUnderstood { speaks: VERSION }), "it would go to the journal");
 }
 
 fn reveal(delivery: DeliveryId, payload: bool) -> Ask {

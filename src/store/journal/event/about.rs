@@ -3,6 +3,7 @@
 use super::Event;
 use crate::domain::course::Handling;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::legal_hold::HoldScope;
 use crate::domain::monitor::Turn;
 use crate::domain::operator::Operator;
 use crate::ports::store::JobOutcome;
@@ -41,8 +42,12 @@ impl Event {
                 is_beginning: true,
                 ..at(&replay.mailbox)
             },
-            Self::Repeated { id, mailbox, message } | Self::Purged { id, mailbox, message, .. } => {
+            Self::Repeated { id, mailbox, message } => {
                 About { mailbox: Some(mailbox), message: Some(message), ..of(id) }
+            }
+            Self::Purged { id, mailbox, message, asked, .. } => {
+                let by = asked.as_ref().map(|asked| asked.by);
+                About { mailbox: Some(mailbox), message: Some(message), by, ..of(id) }
             }
             Self::Refused { mailbox, message, .. }
             | Self::Forgotten { mailbox, message }
@@ -64,7 +69,18 @@ impl Event {
             | Self::OperatorHeld { id, by, .. }
             | Self::OperatorDiscarded { id, by, .. }
             | Self::Revealed { id, by, .. } => About { by: Some(*by), ..of(id) },
-            Self::Working { ids, .. } | Self::Moved { ids, .. } => About { deliveries: ids, ..About::default() },
+            Self::Working { ids, .. }
+            | Self::Moved { ids, .. }
+            | Self::LegalHoldTook { ids, .. }
+            | Self::Spared { ids } => About { deliveries: ids, ..About::default() },
+            Self::LegalHoldAdded { scope, by, .. } => {
+                let of = match scope {
+                    HoldScope::Mailbox(mailbox) => at(mailbox),
+                    HoldScope::Delivery(id) => of(id),
+                    HoldScope::Patients(_) => About::default(),
+                };
+                About { by: Some(*by), ..of }
+            }
             Self::HandshakeTried { mailbox } | Self::Handshake { mailbox } | Self::Listed { mailbox } => at(mailbox),
             Self::MailboxSuspended { mailbox, by, .. } | Self::MailboxResumed { mailbox, by, .. } => {
                 About { by: Some(*by), ..at(mailbox) }
@@ -73,6 +89,8 @@ impl Event {
             Self::JobEnded { how: JobOutcome::Cancelled(by), .. } => About { by: Some(*by), ..About::default() },
             Self::Resumed { by, .. }
             | Self::AuditRead { by, .. }
+            | Self::LegalHoldRemoved { by, .. }
+            | Self::SubjectSought { by, .. }
             | Self::BackupBegun { by }
             | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },
@@ -90,6 +108,7 @@ impl Event {
             | Self::ClockStep { .. }
             | Self::Configured { .. }
             | Self::Restored { .. }
+            | Self::LegalHoldComplete { .. }
             | Self::Suspended { .. } => About::default(),
         }
     }

@@ -77,6 +77,16 @@ pub struct Replay {
     pub job: Option<JobId>,
 }
 
+/// Who did by hand what is else done by itself, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByHand {
+    /// Who.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Remark,
+}
+
 /// Where a group lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -108,6 +108,34 @@ fn events_read_as_version_1_says() {
             Event::Concerns { id, patients: vec![ContentDigest("ab".into())], more: true },
             r#"{"e":"concerns","id":7,"patients":["ab"],"more":true}"#,
         ),
+        (
+            Event::LegalHoldAdded {
+                scope: HoldScope::Patients(vec![ContentDigest("ab".into())]),
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            },
+            r#"{"e":"legal-hold-added","scope":{"patients":["ab"]},"by":1000,"why":"INC0012345"}"#,
+        ),
+        (Event::LegalHoldTook { hold: LegalHoldId(9), ids: vec![id] }, r#"{"e":"legal-hold-took","hold":9,"ids":[7]}"#),
+        (Event::LegalHoldComplete { hold: LegalHoldId(9) }, r#"{"e":"legal-hold-complete","hold":9}"#),
+        (
+            Event::LegalHoldRemoved {
+                hold: LegalHoldId(9),
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            },
+            r#"{"e":"legal-hold-removed","hold":9,"by":1000,"why":"INC0012345"}"#,
+        ),
+        (
+            Event::SubjectSought {
+                patients: vec![ContentDigest("ab".into())],
+                purpose: Purpose::Scan,
+                by: Operator(1000),
+                why: Remark::new("INC0012345").expect("a remark"),
+            },
+            r#"{"e":"subject-sought","patients":["ab"],"purpose":"scan","by":1000,"why":"INC0012345"}"#,
+        ),
+        (Event::Spared { ids: vec![id] }, r#"{"e":"spared","ids":[7]}"#),
         (Event::Working { ids: vec![id], alone: true }, r#"{"e":"working","ids":[7],"alone":true}"#),
         (
             Event::Retry { id, due: Timestamp(9), reason, handling: None },

@@ -64,8 +64,13 @@ const DAY: i64 = 24 * 3_600_000;
 fn written(disk: &Simulated) -> Journal {
     let mut journal = begin(disk);
     let working = |ids: &[u64]| Event::Working { ids: ids.iter().copied().map(DeliveryId).collect(), alone: false };
-    let purged =
-        |id| Event::Purged { id: DeliveryId(id), mailbox: mailbox("MB1"), message: message("M1"), reopened: true };
+    let purged = |id| Event::Purged {
+        id: DeliveryId(id),
+        mailbox: mailbox("MB1"),
+        message: message("M1"),
+        reopened: true,
+        asked: None,
+    };
     let hold = Event::OperatorDiscarded {
         id: DeliveryId(8),
         keep: Timestamp(9),

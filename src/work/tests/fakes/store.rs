@@ -10,15 +10,17 @@ use super::{Calls, FakeClock, START, lock};
 use crate::domain::course::Handling;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
-use crate::domain::operator::Operator;
+use crate::domain::legal_hold::LegalHoldId;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, Known, Lease,
-    LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Delivery, DroppedLeases, Expunged, FoundAside, FoundGroups, FoundRetention, Halt,
+    HoldOrder, HoldRefused, Incoming, Kept, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Occupancy,
+    Order, Pin, QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -237,6 +239,18 @@ impl Store for FakeStore {
         done(())
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_here()
+    }
+    fn legal_hold(&self, _: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
+        not_here()
+    }
+    fn tally(&self, _: RetentionPage) -> Reply<FoundRetention> {
+        not_here()
+    }
+    fn look_up(&self, _: LookUp) -> Reply<Vec<Kept>> {
+        not_here()
+    }
+    fn expunge(&self, _: DeliveryId, _: Operator, _: Remark) -> Reply<Result<Expunged, NotExpunged>> {
         not_here()
     }
     fn pin(&self, _: Operator) -> Reply<Pin> {

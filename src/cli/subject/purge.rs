@@ -1,0 +1,155 @@
+//! `meshd subject purge`: what is kept about a person goes before its time.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::super::audit::numbers;
+use super::super::{Context, Failure};
+use super::{Found, gather, other_answer};
+use crate::daemon::{Answer, Ask, ask};
+use crate::domain::ids::DeliveryId;
+use crate::domain::operator::{Purpose, Remark};
+use crate::domain::output::Progress;
+use crate::ports::store::{Class, Expunged, Kept, MOST_LOOKED_UP, NotExpunged};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --yes it removes nothing, and tells what it would do with each delivery. What is on its
+way, staged for an output or under a legal hold stays, and is told; so run it again later.
+
+Payloads go. What the journal has of them stays, as evidence: ids, times, and keyed digests. A
+small payload is sealed together with others, and leaves the disk with its volume: at once,
+unless mail that stays is sealed with it; then with the last of that. Until then nothing knows
+of it but `meshd subject find --scan`, which needs the key to open it.
+
+Examples:
+  meshd subject purge --nhs-number-file ./numbers --reason \"request, INC0012345\"
+  meshd subject purge --nhs-number-file ./numbers --reason INC0012345 --scan --yes")]
+pub(in crate::cli) struct Purge {
+    /// A file of NHS numbers, one on a line, that nobody else may read
+    #[arg(long, value_name = "FILE")]
+    nhs_number_file: PathBuf,
+    /// Why, for the journal, in a few words; never name a patient
+    #[arg(long, value_name = "TEXT")]
+    reason: Remark,
+    /// Look into every payload, too
+    #[arg(long)]
+    scan: bool,
+    /// Remove them, and do not only tell
+    #[arg(long)]
+    yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What becomes, or would become, of one delivery.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fate {
+    WouldGo,
+    Gone(Expunged),
+    Stays(NotExpunged),
+}
+
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    deliveries: &'a BTreeMap<DeliveryId, Fate>,
+    /// Where else data about them is, or may be.
+    elsewhere: Vec<String>,
+}
+
+impl Purge {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let Self { nhs_number_file, reason, scan, yes, json } = self;
+        let loaded = context.load()?;
+        let numbers = numbers(nhs_number_file)?;
+        let found = gather(context, &loaded, &numbers, (Purpose::Purge, scan), &reason)?;
+        let mut fates: BTreeMap<DeliveryId, Fate> =
+            found.deliveries.iter().map(|(id, about)| (*id, foreseen(&about.kept))).collect();
+        if yes {
+            expunge(&loaded.config.control.socket, &mut fates, &reason)?;
+        }
+        let elsewhere = elsewhere(&found);
+        if json {
+            return context.out.json(&Told { deliveries: &fates, elsewhere });
+        }
+        for (id, fate) in &fates {
+            context.out.line(format_args!("{id}: {}", in_words(fate)))?;
+        }
+        if !yes {
+            context.out.note("nothing was removed: --yes does");
+        }
+        context.out.line("what still holds, or may hold, data about them:")?;
+        elsewhere.iter().try_for_each(|place| context.out.line(format_args!("- {place}")))
+    }
+}
+
+/// What the daemon would say by now.
+fn foreseen(kept: &Kept) -> Fate {
+    match kept.class {
+        Class::Waiting => Fate::Stays(NotExpunged::OnItsWay),
+        _ if kept.is_legally_held => Fate::Stays(NotExpunged::LegallyHeld),
+        Class::Held | Class::Dead if has_staged(kept) => Fate::Stays(NotExpunged::Staged),
+        // Nothing but what is known of it, until its time: the payload is another delivery's, which is told of, too.
+        Class::Replayed => Fate::Stays(kept.replayed_as.map_or(NotExpunged::Unknown, NotExpunged::ReplayedAs)),
+        Class::Held | Class::Dead | Class::Delivered | Class::Discarded => Fate::WouldGo,
+    }
+}
+
+fn has_staged(kept: &Kept) -> bool {
+    kept.delivery.outputs.iter().any(|output| matches!(output.progress, Progress::Staged(_)))
+}
+
+/// Asks for the removal of what may go; the daemon decides.
+fn expunge(socket: &Path, fates: &mut BTreeMap<DeliveryId, Fate>, why: &Remark) -> Result<(), Failure> {
+    let would_go = |(id, fate): (&DeliveryId, &Fate)| matches!(fate, Fate::WouldGo).then_some(*id);
+    let ids: Vec<DeliveryId> = fates.iter().filter_map(would_go).collect();
+    for ids in ids.chunks(MOST_LOOKED_UP) {
+        let question = Ask::Expunge { deliveries: ids.to_vec(), why: why.clone() };
+        let Answer::Expunged(done) = ask(socket, question)? else { return Err(other_answer()) };
+        for (id, result) in done {
+            fates.insert(id, result.map_or_else(Fate::Stays, Fate::Gone));
+        }
+    }
+    Ok(())
+}
+
+fn in_words(fate: &Fate) -> String {
+    match fate {
+        Fate::WouldGo => "its payload would go".to_owned(),
+        Fate::Gone(Expunged::Now) => "its payload goes from the disk now".to_owned(),
+        Fate::Gone(Expunged::WithVolume { volume }) => {
+            format!("its payload goes from the disk with volume {volume}, as soon as the others in it are moved")
+        }
+        Fate::Gone(Expunged::Shared { volume, shared_by, until }) => {
+            let until = until.map_or("a person or a legal hold lets go".to_owned(), |until| until.to_string());
+            format!("its payload is given up, and sealed in volume {volume} with {shared_by} more until {until}")
+        }
+        Fate::Stays(why) => format!("stays: {why}"),
+    }
+}
+
+fn elsewhere(found: &Found) -> Vec<String> {
+    let mut places = vec![
+        "the journal: ids, times, and keyed digests of their NHS numbers; never their text".to_owned(),
+        "backups and snapshots of the state directory: nothing is known of them here".to_owned(),
+        "whoever has a private key of the spool can open what is still sealed in it, or in a copy".to_owned(),
+    ];
+    for about in found.deliveries.values() {
+        let delivery = &about.kept.delivery;
+        for output in &delivery.outputs {
+            if let Progress::Published(_) = output.progress {
+                let (folder, message) = (output.plan.folder.display(), &delivery.message_id);
+                places.push(format!("{message}, published to {folder}: its consumer has it, or will"));
+            }
+        }
+    }
+    for hit in &found.left_behind {
+        places.push(format!("{}: {} of {}, known no more", super::place(&hit.location), hit.message, hit.mailbox));
+    }
+    places
+}

@@ -1,0 +1,124 @@
+//! What is kept about a person.
+
+use std::sync::Arc;
+
+use meshd::simulator::house::Plan;
+use meshd::simulator::message::{Draft, Mail};
+use meshd::simulator::payload::Payload;
+use serde_json::Value;
+
+use crate::PATIENCE;
+use crate::house::House;
+use crate::place::Daemon;
+use crate::trace::found;
+
+const NUMBER: &str = "9990000018";
+
+/// Looks at the first megabyte alone: what names somebody behind it is in no record.
+const LONG: usize = (1 << 20) + 100;
+
+fn letter(text: String) -> Arc<Mail> {
+    Draft::data("X26ABC9", "LETTERS", Payload::plain(text)).ready().expect("synthetic mail is well made")
+}
+
+/// Three letters: about the person, about the person on its last page, and later, so that it is sealed by itself, about
+/// nobody.
+fn with_letters(house: &House) -> Daemon {
+    house.set_up();
+    house.offer(2, |number| match number {
+        0 => letter("a letter about 999 000 0018".into()),
+        _ => letter(format!("{} about {NUMBER}", "long ".repeat(LONG / 5))),
+    });
+    let daemon = house.start();
+    daemon.wait_for("it to be settled", PATIENCE, || found(house, &["--kind", "delivered"]).len() == 2);
+    house.offer(1, |_| letter("a letter about nobody".into()));
+    daemon.wait_for("it to be settled", PATIENCE, || found(house, &["--kind", "delivered"]).len() == 3);
+    house.write("numbers", &format!("{NUMBER}\n"));
+    daemon
+}
+
+/// What `arguments` say about the person, as JSON.
+fn about(house: &House, arguments: &[&str]) -> Value {
+    let numbers = house.path("numbers");
+    let numbers =
+        ["--nhs-number-file", numbers.to_str().expect("a path of letters"), "--reason", "INC0012345", "--json"];
+    let told = house.meshd(&[&["subject"][..], arguments, &numbers].concat()).expect_done();
+    serde_json::from_str(&told).expect("JSON")
+}
+
+#[test]
+fn what_is_kept_about_a_person_is_removed_unless_a_legal_hold_keeps_it() {
+    let house = House::build(Plan::default());
+    let daemon = with_letters(&house);
+    let ids: Vec<String> = about(&house, &["find", "--scan"])["deliveries"]
+        .as_object()
+        .expect("a map")
+        .keys()
+        .map(|id| format!("d{id}"))
+        .collect();
+    let foreseen = about(&house, &["purge", "--scan"]);
+    let would_go = foreseen["deliveries"].as_object().expect("a map").values().filter(|fate| *fate == "would-go");
+    assert_eq!(would_go.count(), 2, "{foreseen}");
+    assert_eq!(deliveries(&about(&house, &["find", "--scan"])).len(), 2, "nothing was removed");
+    assert!(foreseen["elsewhere"].to_string().contains("published to"), "{foreseen}");
+
+    let hold = house.meshd(&["hold", "add", "--delivery", &ids[0], "--reason", "INC0012345", "--json"]).expect_done();
+    let hold: Value = serde_json::from_str(&hold).expect("JSON");
+    let done = about(&house, &["purge", "--scan", "--yes"]);
+    assert_eq!(done["deliveries"][&ids[0][1..]]["stays"], "legally-held", "{done}");
+    assert!(
+        done["deliveries"][&ids[1][1..]]["gone"].is_string() || done["deliveries"][&ids[1][1..]]["gone"].is_object(),
+        "{done}"
+    );
+    house.meshd(&["hold", "remove", hold["added"].as_str().expect("an id"), "--reason", "INC0012345"]).expect_done();
+    about(&house, &["purge", "--scan", "--yes"]);
+    daemon.wait_for("both payloads to be gone from the disk", PATIENCE, || {
+        let left = about(&house, &["find", "--scan"]);
+        deliveries(&left).is_empty() && left["left_behind"] == Value::Array(Vec::new())
+    });
+    let still = house.meshd(&["spool", "list"]).expect_done();
+    assert_eq!(still.lines().count(), 1, "the letter about nobody stays: {still}");
+    house.meshd(&["spool", "verify"]).expect_done();
+    let purged = found(&house, &["--kind", "purged"]);
+    assert!(purged.iter().all(|record| record["event"]["asked"]["why"] == "INC0012345"), "{purged:?}");
+    let told = house.meshd(&["message", "show", &ids[0]]).expect_done();
+    assert!(told.contains("had its payload removed before its time: INC0012345"), "{told}");
+    daemon.stop_in_order();
+    house.meshd(&["journal", "verify"]).expect_done();
+}
+
+fn deliveries(found: &Value) -> Vec<&Value> {
+    found["deliveries"].as_object().expect("a map").values().collect()
+}
+
+#[test]
+fn what_is_kept_about_a_person_is_found_in_the_journal_and_the_rest_by_a_scan() {
+    let house = House::build(Plan::default());
+    let daemon = with_letters(&house);
+    let by_journal = about(&house, &["find"]);
+    let [one] = deliveries(&by_journal)[..] else { panic!("{by_journal}") };
+    assert_eq!((&one["class"], &one["is_in_journal"]), (&"delivered".into(), &true.into()));
+    let by_scan = about(&house, &["find", "--scan"]);
+    let both = deliveries(&by_scan);
+    assert_eq!(both.len(), 2, "{by_scan}");
+    assert!(both.iter().all(|one| one["is_in_payload"] == true), "{by_scan}");
+    assert_eq!(both.iter().filter(|one| one["is_in_journal"] == true).count(), 1, "{by_scan}");
+    house.write("numbers", "9990000026\n");
+    let nobody = about(&house, &["find", "--scan"]);
+    assert!(deliveries(&nobody).is_empty() && nobody["gone"] == Value::Array(Vec::new()), "{nobody}");
+    house.write("numbers", &format!("{NUMBER}\n"));
+
+    let user = u64::from(rustix::process::getuid().as_raw());
+    let sought = found(&house, &["--kind", "subject-sought", "--by", &user.to_string()]);
+    let purposes: Vec<_> = sought.iter().map(|record| record["event"]["purpose"].clone()).collect();
+    assert_eq!(purposes, ["find", "scan", "scan"]);
+    assert!(sought.iter().all(|record| record["event"]["why"] == "INC0012345"), "{sought:?}");
+    let report = house.meshd(&["retention", "report", "--json"]).expect_done();
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["tallies"][0]["amount"]["messages"], 3, "{report}");
+    assert!(house.meshd(&["retention", "report"]).expect_done().contains("X26ABC1          delivered         3"));
+    daemon.stop_in_order();
+    for (path, bytes) in house.kept_in_clear() {
+        assert!(!bytes.windows(NUMBER.len()).any(|some| some == NUMBER.as_bytes()), "{}", path.display());
+    }
+}
