@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::clock::{SystemChance, SystemClock};
 use super::lock::LastEnd;
 use super::metrics::Metrics;
+use super::sealing::Keyholders;
 use super::service::Service;
 use super::{Stop, probe};
 use crate::adapters::http::Client;
@@ -61,6 +62,7 @@ pub(super) struct House {
     pub(super) publisher: Publisher,
     /// Opens what is sealed, for operators.
     pub(super) reader: Reader,
+    pub(super) keyholders: Keyholders,
     /// Where a reload sends new ones.
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     /// Likewise the limits in them.
@@ -130,6 +132,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let keyholders = Keyholders::new(config, &secrets);
     let key = secrets.hmac.clone();
     let backlogs = Backlogs::new(Arc::clone(&clock));
     backlogs.change(pipelines.waiting());
@@ -163,6 +166,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         metrics,
         publisher,
         reader,
+        keyholders,
         pipelines,
         backlogs,
         receivers,

@@ -25,6 +25,7 @@ mod pipelines;
 mod probe;
 mod reload;
 mod run;
+mod sealing;
 mod service;
 mod signals;
 mod tellers;

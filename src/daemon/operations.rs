@@ -8,12 +8,14 @@ use tokio::sync::watch;
 use super::archive::Archive;
 use super::health::{Looked, is_ready};
 use super::monitors::Monitors;
+use super::sealing::Sealing;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{MailboxId, Name};
+use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
@@ -22,6 +24,7 @@ use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
     MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal, Status, Suspended, Told,
 };
+use crate::ports::sealed::SealedPage;
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
     Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Note, Order, Pin, QueuePage, Queued, Selection,
@@ -49,6 +52,7 @@ pub(super) struct Desk {
     pub(super) suspensions: Suspensions,
     pub(super) monitors: Monitors,
     pub(super) archive: Archive,
+    pub(super) sealing: Sealing,
     /// Opens what is sealed.
     pub(super) reader: Reader,
 }
@@ -149,6 +153,18 @@ impl Operations for Desk {
 
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
         self.store.queue(page)
+    }
+
+    fn sealed(&self, after: Option<DeliveryId>) -> Told<'_, SealedPage> {
+        Box::pin(self.sealing.page(after))
+    }
+
+    fn key_made(&self, recipient: RecipientTag, by: Operator) -> Told<'_, Vec<Holder>> {
+        tracing::info!(%recipient, user = by.0, "an operator made an identity");
+        Box::pin(async move {
+            self.store.note(Note::KeyMade { recipient, by }).await?;
+            Ok(self.sealing.keyholders.holders.clone())
+        })
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {

@@ -16,6 +16,7 @@ use super::health::{self, Watched};
 use super::http::{self, Told};
 use super::monitors::Monitors;
 use super::operations::Desk;
+use super::sealing::Sealing;
 use super::{Stop, heartbeat};
 use crate::config::{Config, Listen};
 use crate::ports::operations::{Operations, Phase};
@@ -75,6 +76,11 @@ impl Tellers {
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),
             archive: Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock)),
+            sealing: Sealing {
+                store: Arc::clone(&house.store),
+                reader: house.reader.clone(),
+                keyholders: house.keyholders.clone(),
+            },
             reader: house.reader.clone(),
         });
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
+use super::sealed::SealedPage;
 use super::spool::Opened;
 use super::store::{
     Acted, Extent, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued,
@@ -21,6 +22,7 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 
 /// An answer that may wait for the store.
@@ -36,6 +38,10 @@ pub trait Operations: Send + Sync {
     fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups>;
     /// What waits for work, and what is in work.
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>>;
+    /// For whom some of the kept payloads are sealed, after this delivery.
+    fn sealed(&self, after: Option<DeliveryId>) -> Told<'_, SealedPage>;
+    /// Notes that an identity was made, whose recipient this is. Durable on reply, with what is loaded.
+    fn key_made(&self, recipient: RecipientTag, by: Operator) -> Told<'_, Vec<Holder>>;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.

@@ -9,8 +9,8 @@ use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
+    Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, KeptPayload, Known, Lease, LeaseWish,
+    NotAllowed, Note, Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -40,6 +40,8 @@ pub enum Command {
     Groups(Option<Fingerprint>),
     /// What waits for work?
     Queue(QueuePage),
+    /// Which payloads are kept, after this delivery, at most so many?
+    Payloads(Option<DeliveryId>, usize),
     /// An operator wants something done.
     Act(Order),
     /// A backup begins.
@@ -63,6 +65,8 @@ pub enum Answer {
     Groups(FoundGroups),
     /// To [`Command::Queue`].
     Queue(Vec<Queued>),
+    /// To [`Command::Payloads`].
+    Payloads(Vec<KeptPayload>),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To [`Command::Pin`].
@@ -88,6 +92,7 @@ pub(super) enum Planned {
     SetAside(FoundAside),
     Groups(FoundGroups),
     Queue(Vec<Queued>),
+    Payloads(Vec<KeptPayload>),
     Acted(Result<Acted, NotAllowed>),
     Pinned,
     Done,

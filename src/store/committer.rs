@@ -316,6 +316,7 @@ impl Planned {
             Self::SetAside(page) => Answer::SetAside(page),
             Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
+            Self::Payloads(page) => Answer::Payloads(page),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,

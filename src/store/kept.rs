@@ -19,8 +19,8 @@ use crate::domain::operator::Operator;
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, Known, Lease, LeaseWish, NotAllowed, Note,
-    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, KeptPayload, Known, Lease, LeaseWish,
+    NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -114,6 +114,13 @@ impl Store for Kept {
 
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>> {
         self.ask(Command::Queue(page), |answer| if let Answer::Queue(page) = answer { Some(page) } else { None })
+    }
+
+    fn payloads(&self, after: Option<DeliveryId>, count: usize) -> Reply<Vec<KeptPayload>> {
+        self.ask(
+            Command::Payloads(after, count),
+            |answer| if let Answer::Payloads(page) = answer { Some(page) } else { None },
+        )
     }
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {

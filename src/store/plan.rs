@@ -118,6 +118,7 @@ impl Committer {
             Command::SetAside(page) => Ok(Planned::SetAside(self.state.set_aside(self.index.as_ref(), &page)?)),
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
+            Command::Payloads(after, count) => Ok(Planned::Payloads(self.payloads(after, count)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;
@@ -389,6 +390,7 @@ fn noted(note: Note) -> Event {
         Note::Revealed { id, payload, by, why } => Event::Revealed { id, payload, by, why },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
+        Note::KeyMade { recipient, by } => Event::KeyMade { recipient, by },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
         Note::Monitor { of, turn } => Event::Monitor { of, turn },
     }

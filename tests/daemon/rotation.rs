@@ -3,6 +3,7 @@
 use std::fs;
 
 use meshd::simulator::mail::mixed;
+use serde_json::Value;
 
 use crate::house::House;
 use crate::{MESSAGES, PATIENCE};
@@ -41,4 +42,69 @@ fn mail_sealed_for_the_old_identity_comes_out_under_the_new_one() {
         verified.code == Some(1) && verified.stderr.contains("problems"),
         "the old one is needed yet: {verified:?}"
     );
+}
+
+#[test]
+fn an_identity_is_rotated_as_the_command_says_and_needed_until_nothing_is_sealed_for_it_alone() {
+    let house = House::new();
+    house.set_up();
+    house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
+    let daemon = house.start();
+    daemon.wait_for("all mail to come out", PATIENCE, || house.published().len() as u64 == MESSAGES);
+    let status = keys_status(&house);
+    let old = text(&status["identities"][0]["recipient"]);
+    assert_eq!(status["identities"][0]["opens"]["messages"], MESSAGES);
+    for none in ["closed", "unnamed", "unreadable", "outdated"] {
+        assert_eq!(status[none]["messages"], 0, "{none}: {status}");
+    }
+
+    let path = house.path("identity-2").display().to_string();
+    let said = house.meshd(&["keys", "rotate", "--output", &path]).expect_done();
+    let new = said.lines().next().expect("the recipient").to_owned();
+    let again = house.meshd(&["keys", "rotate", "--output", &path]);
+    assert!(again.code == Some(1) && again.stderr.contains("exists"), "never over another: {again:?}");
+    let made = house.meshd(&["audit", "export", "--json"]);
+    assert!(!made.stdout.contains("AGE-SECRET"), "{made:?}");
+    daemon.stop_in_order();
+
+    let configured = |name: &str| fs::read_to_string(house.path(name)).expect("it is ours");
+    let [identity, retired] = ["identity = ", "retired_identities = "].map(|key| {
+        let line = said.lines().map(str::trim).find(|line| line.starts_with(key));
+        line.expect("it is printed").to_owned()
+    });
+    let before = configured("meshd.toml");
+    let present = before.lines().find(|line| line.starts_with("identity = ")).expect("it is configured").to_owned();
+    // The old recipient may stay nowhere.
+    house.write("meshd.toml", &before.replace(&present, &format!("{identity}\n{retired}")));
+    let refused = house.meshd(&["check"]);
+    assert!(refused.code == Some(78) && refused.stderr.contains("retired_identities"), "{refused:?}");
+    let rotated = before.replace(&present, &format!("{identity}\n{retired}")).replace(&old, &new);
+    house.write("meshd.toml", &rotated);
+    house.meshd(&["check"]).expect_done();
+
+    let daemon = house.start();
+    house.offer(MESSAGES, |number| mixed(number).expect("synthetic mail is well made"));
+    daemon.wait_for("new mail to come out", PATIENCE, || house.published().len() as u64 == 2 * MESSAGES);
+    let status = keys_status(&house);
+    let of = |number: usize, what: &str| status["identities"][number][what]["messages"].clone();
+    assert_eq!(status["identities"][0]["recipient"], new.as_str());
+    assert_eq!((of(0, "opens"), of(1, "opens"), of(1, "needed")), (MESSAGES.into(), MESSAGES.into(), MESSAGES.into()));
+    assert_eq!(status["outdated"]["messages"], MESSAGES);
+    house.meshd(&["spool", "verify"]).expect_done();
+    daemon.stop_in_order();
+
+    house.write("meshd.toml", &rotated.replace(&retired, ""));
+    let daemon = house.start();
+    let closed = house.meshd(&["keys", "status"]);
+    assert!(closed.code == Some(1) && closed.stdout.contains("no identity opens"), "{closed:?}");
+    daemon.stop_in_order();
+}
+
+fn keys_status(house: &House) -> Value {
+    let said = house.meshd(&["keys", "status", "--json"]).expect_done();
+    serde_json::from_str(&said).expect("it is JSON")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("it is text").to_owned()
 }

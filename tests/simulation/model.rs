@@ -227,6 +227,7 @@ impl Model {
             | Event::Revealed { .. }
             | Event::Concerns { .. }
             | Event::Alarmed { .. }
+            | Event::KeyMade { .. }
             | Event::Monitor { .. } => Ok(()),
         }
     }

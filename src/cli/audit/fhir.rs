@@ -194,6 +194,7 @@ impl Nature {
             | Event::Configured { .. }
             | Event::Resumed { .. }
             | Event::Restored { .. }
+            | Event::KeyMade { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
             | Event::Monitor { turn: Turn::Begun | Turn::Cleared | Turn::Accepted { .. } | Turn::Ended, .. } => {

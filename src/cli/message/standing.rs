@@ -74,6 +74,7 @@ impl Standing {
             | Event::Forgotten { .. }
             | Event::Staged { .. }
             | Event::Moved { .. }
+            | Event::KeyMade { .. }
             | Event::VolumeRemoved { .. }
             | Event::PartsRemoved { .. }
             | Event::Abandoned { .. }

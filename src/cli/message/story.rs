@@ -129,6 +129,7 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::Stopping
         | Event::Stopped
         | Event::VolumeRemoved { .. }
+        | Event::KeyMade { .. }
         | Event::TailCut { .. }
         | Event::Rebuilt { .. }
         | Event::SegmentRemoved { .. }

@@ -242,6 +242,10 @@ async fn answer(
             let page = QueuePage { mailbox, after, count: count.min(LARGEST_PAGE) };
             operations.queue(page).await.map(Answer::Queue).map_err(halted)
         }
+        Ask::Sealed { after } => operations.sealed(after).await.map(Answer::Sealed).map_err(halted),
+        Ask::KeyMade { recipient } => {
+            operations.key_made(recipient, operator?).await.map(Answer::KeyNoted).map_err(halted)
+        }
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
         Ask::Pin => {
             let by = operator?;

@@ -12,7 +12,9 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::ports::operations::{NotRevealed, Status};
+use crate::ports::sealed::SealedPage;
 use crate::ports::store::{Act, Acted, Extent, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -73,6 +75,16 @@ pub enum Ask {
         after: Option<QueuePlace>,
         /// At most so many; never more than [`LARGEST_PAGE`].
         count: usize,
+    },
+    /// For whom are the kept payloads sealed?
+    Sealed {
+        /// After this delivery.
+        after: Option<DeliveryId>,
+    },
+    /// An identity was made, whose recipient this is: the journal is to say so, and by whom.
+    KeyMade {
+        /// Its recipient.
+        recipient: RecipientTag,
     },
     /// Where does the journal end?
     JournalHead,
@@ -154,6 +166,10 @@ pub enum Answer {
     Groups(FoundGroups),
     /// To [`Ask::Queue`].
     Queue(Vec<Queued>),
+    /// To [`Ask::Sealed`].
+    Sealed(SealedPage),
+    /// To [`Ask::KeyMade`]: the journal says so; and what is loaded.
+    KeyNoted(Vec<Holder>),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
     /// To [`Ask::Pin`]: what to copy.

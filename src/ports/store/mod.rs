@@ -6,6 +6,7 @@ mod lease;
 mod monitors;
 mod note;
 mod occupancy;
+mod payload;
 mod pin;
 mod queue;
 
@@ -23,6 +24,7 @@ pub use self::lease::{Delivery, DroppedLeases, Lease, LeaseWish, Location};
 pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
+pub use self::payload::KeptPayload;
 pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 use crate::domain::fingerprint::Fingerprint;
@@ -66,6 +68,8 @@ pub trait Store: Send + Sync {
     fn groups(&self, after: Option<Fingerprint>) -> Reply<FoundGroups>;
     /// What waits for work, and what is in work. Changes nothing.
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
+    /// Payloads that are kept, in the order of their deliveries, after one: at most `count`. Changes nothing.
+    fn payloads(&self, after: Option<DeliveryId>, count: usize) -> Reply<Vec<KeptPayload>>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.

@@ -6,6 +6,7 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::recipient::RecipientTag;
 
 /// What the daemon itself did. Journalled for auditors; changes no delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,13 @@ pub enum Note {
     BackupEnded {
         /// Sequence of the last record in it.
         sequence: u64,
+        /// Who made it.
+        by: Operator,
+    },
+    /// An age identity was made, to be used from a later start on.
+    KeyMade {
+        /// Its recipient.
+        recipient: RecipientTag,
         /// Who made it.
         by: Operator,
     },

@@ -14,8 +14,9 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, Known, Lease, LeaseWish,
-    MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, KeptPayload, Known, Lease,
+    LeaseWish, MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply,
+    SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -119,6 +120,7 @@ impl Store for FakeStore {
             | Note::Revealed { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
+            | Note::KeyMade { .. }
             | Note::Alarmed { .. }
             | Note::Monitor { .. } => {}
         }
@@ -134,6 +136,10 @@ impl Store for FakeStore {
     }
 
     fn settle(&self, _: Lease, _: Settlement) -> Reply<()> {
+        not_for_pollers()
+    }
+
+    fn payloads(&self, _: Option<DeliveryId>, _: usize) -> Reply<Vec<KeptPayload>> {
         not_for_pollers()
     }
 

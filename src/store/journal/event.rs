@@ -16,6 +16,7 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
+use crate::domain::recipient::RecipientTag;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 
@@ -26,7 +27,7 @@ pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 48] = [
+pub const KINDS: [&str; 49] = [
     "run",
     "started",
     "stopping",
@@ -75,6 +76,7 @@ pub const KINDS: [&str; 48] = [
     "mailbox-resumed",
     "alarmed",
     "monitor",
+    "key-made",
 ];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
@@ -470,6 +472,13 @@ pub enum Event {
         of: MonitorId,
         /// What.
         turn: Turn,
+    },
+    /// An age identity was made, to be used from a later start on.
+    KeyMade {
+        /// Its recipient, by name.
+        recipient: RecipientTag,
+        /// Who made it.
+        by: Operator,
     },
 }
 

@@ -46,11 +46,15 @@
 //!             1    length of the message id, 1 to 100
 //!                  message id, ASCII
 //!             4    length of the payload
+//!             2    R, the number of recipients, 1 to 256
+//!         R times:
+//!             8    name of a recipient: the first 64 bits of the SHA-256 of its text (age1…)
 //!    H-4      4  CRC32C of the H-4 bytes before
 //!      H      C  one age file
 //! ```
 //!
 //! Magic, version, H and the place of the header's CRC stay where they are in all versions.
+//! Without R the group is from before recipients were named: nobody knows for whom it is but by trying.
 //! The age file holds, N times, in the order of the header:
 //!
 //! ```text
@@ -75,6 +79,7 @@
 //! digest    HMAC-SHA256, under the journal's key, of the decoded bytes' SHA-256; lower-case hex
 //! sealed    { "length": bytes, "sha256": lower-case hex } of the .age file
 //! envelope  the same of envelope.age; on chunk 1 only
+//! recipients  for whom it is sealed: their names as in a group, each 16 hex digits; absent if nobody knows
 //! as_served true if the bytes are as MESH served them, not decoded; else absent
 //! ```
 

@@ -177,7 +177,8 @@ impl State {
             | Event::Restored { .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
-            | Event::Alarmed { .. } => {}
+            | Event::Alarmed { .. }
+            | Event::KeyMade { .. } => {}
         }
         Ok(())
     }

@@ -8,8 +8,10 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{NotRevealed, Phase, Status, Told};
+use crate::ports::sealed::SealedPage;
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
@@ -47,6 +49,14 @@ impl Operations for Parrot {
 
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn sealed(&self, after: Option<DeliveryId>) -> Told<'_, SealedPage> {
+        Box::pin(async move { Err(Halt(format!("{after:?}"))) })
+    }
+
+    fn key_made(&self, _: RecipientTag, _: Operator) -> Told<'_, Vec<Holder>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {

@@ -70,6 +70,7 @@ impl Event {
             }
             Self::Resumed { by, .. }
             | Self::AuditRead { by, .. }
+            | Self::KeyMade { by, .. }
             | Self::BackupBegun { by }
             | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },

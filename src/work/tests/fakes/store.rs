@@ -17,8 +17,8 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, Known, Lease,
-    LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, KeptPayload, Known,
+    Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -235,6 +235,9 @@ impl Store for FakeStore {
     fn note(&self, note: Note) -> Reply<()> {
         self.calls.add(format!("note {}", serde_json::to_string(&note).expect("JSON")));
         done(())
+    }
+    fn payloads(&self, _: Option<DeliveryId>, _: usize) -> Reply<Vec<KeptPayload>> {
+        not_here()
     }
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
         not_here()
