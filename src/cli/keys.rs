@@ -1,5 +1,6 @@
 //! `meshd keys`
 
+mod rewrap;
 mod rotate;
 mod status;
 
@@ -22,6 +23,8 @@ pub(super) enum Keys {
     Generate(Generate),
     /// Make another age identity beside the present one, and say how it takes its place
     Rotate(rotate::Rotate),
+    /// Have the running daemon seal again what only retired identities open
+    Rewrap(rewrap::Rewrap),
     /// Tell for whom the kept payloads are sealed, and which identities are needed yet
     Status(status::Status),
 }
@@ -61,6 +64,7 @@ impl Keys {
                 context.out.line(recipient)
             }
             Self::Rotate(rotate) => rotate.run(context),
+            Self::Rewrap(rewrap) => rewrap.run(context),
             Self::Status(status) => status.run(context),
         }
     }

@@ -63,6 +63,8 @@ pub(super) struct House {
     /// Opens what is sealed, for operators.
     pub(super) reader: Reader,
     pub(super) keyholders: Keyholders,
+    /// Seals again.
+    pub(super) vault: Spool,
     /// Where a reload sends new ones.
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     /// Likewise the limits in them.
@@ -105,6 +107,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     })?;
     let store: Arc<dyn Store> = Arc::new(kept);
     let reader = spool.reader().clone();
+    let vault = spool.clone();
     let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
 
     let (obstacles, waits, metrics) = (Obstacles::default(), Waits::default(), Metrics::default());
@@ -167,6 +170,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         publisher,
         reader,
         keyholders,
+        vault,
         pipelines,
         backlogs,
         receivers,

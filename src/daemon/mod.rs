@@ -24,6 +24,7 @@ mod operations;
 mod pipelines;
 mod probe;
 mod reload;
+mod rewrap;
 mod run;
 mod sealing;
 mod service;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::archive::Archive;
 use super::health::{Looked, is_ready};
 use super::monitors::Monitors;
+use super::rewrap::Rewrapper;
 use super::sealing::Sealing;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
@@ -24,7 +25,7 @@ use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
     MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal, Status, Suspended, Told,
 };
-use crate::ports::sealed::SealedPage;
+use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
     Acted, Delivery, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Note, Order, Pin, QueuePage, Queued, Selection,
@@ -53,6 +54,7 @@ pub(super) struct Desk {
     pub(super) monitors: Monitors,
     pub(super) archive: Archive,
     pub(super) sealing: Sealing,
+    pub(super) rewrapper: Rewrapper,
     /// Opens what is sealed.
     pub(super) reader: Reader,
 }
@@ -165,6 +167,21 @@ impl Operations for Desk {
             self.store.note(Note::KeyMade { recipient, by }).await?;
             Ok(self.sealing.keyholders.holders.clone())
         })
+    }
+
+    fn rewrap(&self, by: Operator) -> Told<'_, Rewrapping> {
+        Box::pin(async move {
+            if !self.rewrapper.now().is_running {
+                tracing::info!(user = by.0, "an operator has payloads sealed again");
+                self.store.note(Note::RewrapBegun { by }).await?;
+                self.rewrapper.begin();
+            }
+            Ok(self.rewrapper.now())
+        })
+    }
+
+    fn rewrapping(&self) -> Rewrapping {
+        self.rewrapper.now()
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {

@@ -32,8 +32,14 @@ impl Keyholders {
         Self { holders: secrets.holders.clone(), present: present.collect() }
     }
 
-    fn is_present(&self, mailbox: &MailboxId, recipients: &[RecipientTag]) -> bool {
+    /// Whether they are those that new mail of the mailbox is sealed for.
+    pub(super) fn is_present(&self, mailbox: &MailboxId, recipients: &[RecipientTag]) -> bool {
         self.present.get(mailbox).is_some_and(|present| present == recipients)
+    }
+
+    /// Whether new mail of the mailbox is sealed at all.
+    pub(super) fn is_configured(&self, mailbox: &MailboxId) -> bool {
+        self.present.contains_key(mailbox)
     }
 }
 
@@ -88,7 +94,7 @@ impl Sealing {
     }
 
     /// For whom each is sealed, read off the threads that serve.
-    async fn recipients(&self, payloads: Vec<KeptPayload>) -> Result<Vec<(KeptPayload, Recipients)>, Halt> {
+    pub(super) async fn recipients(&self, payloads: Vec<KeptPayload>) -> Result<Vec<(KeptPayload, Recipients)>, Halt> {
         let reader = self.reader.clone();
         let read = move || {
             let mut group: Option<((u64, u64), Vec<RecipientTag>)> = None;
@@ -114,11 +120,12 @@ impl Sealing {
     }
 
     /// Where a payload lies now that did not read: it may have been moved, or purged, since its place was asked for.
-    async fn now(&self, payload: &KeptPayload) -> Result<Option<KeptPayload>, Halt> {
+    pub(super) async fn now(&self, payload: &KeptPayload) -> Result<Option<KeptPayload>, Halt> {
         let before = DeliveryId(payload.delivery.0.saturating_sub(1));
         let found = self.store.payloads(Some(before), 1).await?;
         Ok(found.into_iter().find(|found| found.delivery == payload.delivery))
     }
 }
 
-type Recipients = Result<Vec<RecipientTag>, SpoolError>;
+/// For whom one is sealed.
+pub(super) type Recipients = Result<Vec<RecipientTag>, SpoolError>;

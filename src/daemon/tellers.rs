@@ -16,6 +16,7 @@ use super::health::{self, Watched};
 use super::http::{self, Told};
 use super::monitors::Monitors;
 use super::operations::Desk;
+use super::rewrap::{Rewrap, Rewrapper};
 use super::sealing::Sealing;
 use super::{Stop, heartbeat};
 use crate::config::{Config, Listen};
@@ -61,6 +62,12 @@ impl Tellers {
             pipelines: house.work.pipelines.clone(),
             clock: Arc::clone(&house.clock),
         };
+        let sealing = Sealing {
+            store: Arc::clone(&house.store),
+            reader: house.reader.clone(),
+            keyholders: house.keyholders.clone(),
+        };
+        let rewrapper = Rewrapper::new();
         let desk: Arc<dyn Operations> = Arc::new(Desk {
             store: Arc::clone(&house.store),
             head: head.clone(),
@@ -76,11 +83,8 @@ impl Tellers {
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),
             archive: Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock)),
-            sealing: Sealing {
-                store: Arc::clone(&house.store),
-                reader: house.reader.clone(),
-                keyholders: house.keyholders.clone(),
-            },
+            sealing: sealing.clone(),
+            rewrapper: rewrapper.clone(),
             reader: house.reader.clone(),
         });
 
@@ -111,6 +115,9 @@ impl Tellers {
             health::watch(watched, looked, stop).await;
             Ok(())
         });
+        let rewrap = Rewrap { rewrapper, sealing, spool: house.vault.clone() };
+        let stop = token.clone();
+        crew.add("rewrap", async move { Ok(rewrap.serve(stop).await?) });
         let stop = token.clone();
         crew.add("monitors", async move { Ok(monitors.watch(stop).await?) });
         let bulletins = Bulletins {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
-use super::sealed::SealedPage;
+use super::sealed::{Rewrapping, SealedPage};
 use super::spool::Opened;
 use super::store::{
     Acted, Extent, FoundAside, FoundGroups, Halt, MailboxOccupancy, NotAllowed, Order, Pin, QueuePage, Queued,
@@ -42,6 +42,10 @@ pub trait Operations: Send + Sync {
     fn sealed(&self, after: Option<DeliveryId>) -> Told<'_, SealedPage>;
     /// Notes that an identity was made, whose recipient this is. Durable on reply, with what is loaded.
     fn key_made(&self, recipient: RecipientTag, by: Operator) -> Told<'_, Vec<Holder>>;
+    /// Begins to seal again what is not sealed for the present recipients, unless that goes on. The journal says who did.
+    fn rewrap(&self, by: Operator) -> Told<'_, Rewrapping>;
+    /// How far that has come.
+    fn rewrapping(&self) -> Rewrapping;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// Lets a suspended pipeline go on; `false` if it is not suspended. The journal says who did it, and why.

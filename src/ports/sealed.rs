@@ -30,3 +30,18 @@ pub struct SealedSet {
     /// How much: messages, and decoded bytes.
     pub amount: Amount,
 }
+
+/// How far sealing again has come, of what is not sealed for the present recipients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rewrapping {
+    /// It goes on.
+    pub is_running: bool,
+    /// What was sealed again since it was asked for last.
+    pub resealed: Amount,
+    /// What was in work at the last look, and is looked at again.
+    pub in_work: Amount,
+    /// What does not open, or is of a mailbox that is not configured, at the last look.
+    pub left: Amount,
+    /// It ended early: there was no room.
+    pub lacked_room: bool,
+}

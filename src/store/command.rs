@@ -10,7 +10,7 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Acted, Delivery, FoundAside, FoundGroups, Halt, Incoming, KeptPayload, Known, Lease, LeaseWish,
-    NotAllowed, Note, Order, Pin, QueuePage, Queued, Refusal, SetAsidePage,
+    NotAllowed, Note, Order, Pin, QueuePage, Queued, Refusal, Reseal, Resealed, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -42,6 +42,8 @@ pub enum Command {
     Queue(QueuePage),
     /// Which payloads are kept, after this delivery, at most so many?
     Payloads(Option<DeliveryId>, usize),
+    /// A payload is sealed again.
+    Reseal(Box<Reseal>),
     /// An operator wants something done.
     Act(Order),
     /// A backup begins.
@@ -67,6 +69,8 @@ pub enum Answer {
     Queue(Vec<Queued>),
     /// To [`Command::Payloads`].
     Payloads(Vec<KeptPayload>),
+    /// To [`Command::Reseal`].
+    Resealed(Resealed),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To [`Command::Pin`].
@@ -93,6 +97,7 @@ pub(super) enum Planned {
     Groups(FoundGroups),
     Queue(Vec<Queued>),
     Payloads(Vec<KeptPayload>),
+    Resealed(Resealed),
     Acted(Result<Acted, NotAllowed>),
     Pinned,
     Done,

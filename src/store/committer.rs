@@ -317,6 +317,7 @@ impl Planned {
             Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
             Self::Payloads(page) => Answer::Payloads(page),
+            Self::Resealed(resealed) => Answer::Resealed(resealed),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Pinned => Answer::Pinned(pin()),
             Self::Done => Answer::Done,

@@ -20,7 +20,7 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, KeptPayload, Known, Lease, LeaseWish,
-    NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed, SetAsidePage, Store,
 };
 
 /// A handle to the open store.
@@ -121,6 +121,12 @@ impl Store for Kept {
             Command::Payloads(after, count),
             |answer| if let Answer::Payloads(page) = answer { Some(page) } else { None },
         )
+    }
+
+    fn reseal(&self, reseal: Reseal) -> Reply<Resealed> {
+        self.ask(Command::Reseal(Box::new(reseal)), |answer| {
+            if let Answer::Resealed(resealed) = answer { Some(resealed) } else { None }
+        })
     }
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {

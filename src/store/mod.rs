@@ -17,6 +17,7 @@ mod kept;
 mod plan;
 mod queue;
 mod recovery;
+mod reseal;
 mod retention;
 mod room;
 mod staged;

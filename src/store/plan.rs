@@ -46,6 +46,13 @@ impl Committer {
         let mut members = Vec::new();
         let mut places = Vec::new();
         for (place, command) in commands.iter().enumerate() {
+            if let Command::Reseal(reseal) = command
+                && let IncomingBody::Small(bytes) = &reseal.body
+                && self.may_reseal(reseal)?
+            {
+                members.push(Member { envelope: &reseal.envelope, bytes });
+                places.push(place);
+            }
             let Command::Accept(incoming) = command else { continue };
             let IncomingBody::Small(bytes) = &incoming.body else { continue };
             let envelope = &incoming.envelope;
@@ -119,6 +126,7 @@ impl Committer {
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
             Command::Payloads(after, count) => Ok(Planned::Payloads(self.payloads(after, count)?)),
+            Command::Reseal(reseal) => Ok(Planned::Resealed(self.reseal(moment, *reseal, placed)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Pin(by) => {
                 self.record(moment, &Event::BackupBegun { by })?;
@@ -390,6 +398,7 @@ fn noted(note: Note) -> Event {
         Note::Revealed { id, payload, by, why } => Event::Revealed { id, payload, by, why },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
+        Note::RewrapBegun { by } => Event::RewrapBegun { by },
         Note::KeyMade { recipient, by } => Event::KeyMade { recipient, by },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
         Note::Monitor { of, turn } => Event::Monitor { of, turn },

@@ -193,6 +193,17 @@ impl Model {
                 self.moves += 1;
                 ids.into_iter().try_for_each(|id| self.moved(id, from, to))
             }
+            Event::Resealed(moved) => {
+                let life = self.life(moved.id)?;
+                if matches!(life.stands, Stands::Replayed | Stands::Purged) || life.location != moved.from {
+                    return Err(format!(
+                        "{:?} was sealed again, but is {:?} at {:?}",
+                        moved, life.stands, life.location
+                    ));
+                }
+                life.location = moved.to;
+                Ok(())
+            }
             Event::MailboxSuspended { mailbox, .. } => {
                 self.suspended.insert(mailbox.clone());
                 self.totals.entry(mailbox).or_default();
@@ -228,6 +239,7 @@ impl Model {
             | Event::Concerns { .. }
             | Event::Alarmed { .. }
             | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. }
             | Event::Monitor { .. } => Ok(()),
         }
     }

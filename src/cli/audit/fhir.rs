@@ -195,6 +195,7 @@ impl Nature {
             | Event::Resumed { .. }
             | Event::Restored { .. }
             | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
             | Event::Monitor { turn: Turn::Begun | Turn::Cleared | Turn::Accepted { .. } | Turn::Ended, .. } => {
@@ -224,7 +225,8 @@ impl Nature {
             | Event::OperatorReleased { .. }
             | Event::OperatorHeld { .. }
             | Event::OperatorDiscarded { .. }
-            | Event::Moved { .. } => nature(Class::Object, "U", "0"),
+            | Event::Moved { .. }
+            | Event::Resealed(_) => nature(Class::Object, "U", "0"),
         }
     }
 }

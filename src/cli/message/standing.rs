@@ -75,6 +75,8 @@ impl Standing {
             | Event::Staged { .. }
             | Event::Moved { .. }
             | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. }
+            | Event::Resealed(_)
             | Event::VolumeRemoved { .. }
             | Event::PartsRemoved { .. }
             | Event::Abandoned { .. }

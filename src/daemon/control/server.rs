@@ -246,6 +246,8 @@ async fn answer(
         Ask::KeyMade { recipient } => {
             operations.key_made(recipient, operator?).await.map(Answer::KeyNoted).map_err(halted)
         }
+        Ask::Rewrap => operations.rewrap(operator?).await.map(Answer::Rewrapping).map_err(halted),
+        Ask::Rewrapping => Ok(Answer::Rewrapping(operations.rewrapping())),
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
         Ask::Pin => {
             let by = operator?;

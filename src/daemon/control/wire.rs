@@ -14,7 +14,7 @@ use crate::domain::monitor::MonitorId;
 use crate::domain::operator::Remark;
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::ports::operations::{NotRevealed, Status};
-use crate::ports::sealed::SealedPage;
+use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::store::{Act, Acted, Extent, FoundAside, FoundGroups, NotAllowed, QueuePlace, Queued, Selection};
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -86,6 +86,10 @@ pub enum Ask {
         /// Its recipient.
         recipient: RecipientTag,
     },
+    /// Seal again what is not sealed for the present recipients.
+    Rewrap,
+    /// How far has that come?
+    Rewrapping,
     /// Where does the journal end?
     JournalHead,
     /// Keep everything that is durable now in place while this connection lasts: a backup begins. On the same connection
@@ -170,6 +174,8 @@ pub enum Answer {
     Sealed(SealedPage),
     /// To [`Ask::KeyMade`]: the journal says so; and what is loaded.
     KeyNoted(Vec<Holder>),
+    /// To [`Ask::Rewrap`] and [`Ask::Rewrapping`].
+    Rewrapping(Rewrapping),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
     /// To [`Ask::Pin`]: what to copy.

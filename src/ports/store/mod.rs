@@ -9,6 +9,7 @@ mod occupancy;
 mod payload;
 mod pin;
 mod queue;
+mod reseal;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy
 pub use self::payload::KeptPayload;
 pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
+pub use self::reseal::{Reseal, Resealed};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
@@ -70,6 +72,8 @@ pub trait Store: Send + Sync {
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
     /// Payloads that are kept, in the order of their deliveries, after one: at most `count`. Changes nothing.
     fn payloads(&self, after: Option<DeliveryId>, count: usize) -> Reply<Vec<KeptPayload>>;
+    /// Puts a payload that is sealed again in the place of the old one, unless it is in work. Durable on reply.
+    fn reseal(&self, reseal: Reseal) -> Reply<Resealed>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// Notes that a backup begins, and keeps all that it copies in place while the pin lives. Durable on reply.

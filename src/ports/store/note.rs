@@ -76,6 +76,11 @@ pub enum Note {
         /// Who made it.
         by: Operator,
     },
+    /// A person has everything sealed again that is not sealed for the present recipients.
+    RewrapBegun {
+        /// Who.
+        by: Operator,
+    },
     /// Someone read the journal.
     AuditRead {
         /// Who.

@@ -15,8 +15,8 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, FoundAside, FoundGroups, Halt, Incoming, IncomingBody, KeptPayload, Known, Lease,
-    LeaseWish, MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply,
-    SetAsidePage, Store,
+    LeaseWish, MailboxOccupancy, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal,
+    Resealed, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -121,6 +121,7 @@ impl Store for FakeStore {
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
             | Note::KeyMade { .. }
+            | Note::RewrapBegun { .. }
             | Note::Alarmed { .. }
             | Note::Monitor { .. } => {}
         }
@@ -140,6 +141,10 @@ impl Store for FakeStore {
     }
 
     fn payloads(&self, _: Option<DeliveryId>, _: usize) -> Reply<Vec<KeptPayload>> {
+        not_for_pollers()
+    }
+
+    fn reseal(&self, _: Reseal) -> Reply<Resealed> {
         not_for_pollers()
     }
 

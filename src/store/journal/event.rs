@@ -21,13 +21,13 @@ use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 
 pub use about::About;
-pub use members::{Acceptance, Aside, GroupPlace, Release, Replay};
+pub use members::{Acceptance, Aside, GroupPlace, Move, Release, Replay};
 
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 49] = [
+pub const KINDS: [&str; 51] = [
     "run",
     "started",
     "stopping",
@@ -77,6 +77,8 @@ pub const KINDS: [&str; 49] = [
     "alarmed",
     "monitor",
     "key-made",
+    "rewrap-begun",
+    "resealed",
 ];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
@@ -324,9 +326,9 @@ pub enum Event {
         /// Which.
         volume: u64,
     },
-    /// A purged delivery's chunk directory left the spool.
+    /// A purged delivery's chunk directory left the spool, or one whose payload was sealed again.
     PartsRemoved {
-        /// Whose.
+        /// Whose; of what was sealed again the sequence of that record.
         id: DeliveryId,
     },
     /// Chunks left the spool of a message that was never accepted, and that MESH keeps no longer.
@@ -480,6 +482,13 @@ pub enum Event {
         /// Who made it.
         by: Operator,
     },
+    /// A person has every payload sealed again that is not sealed for the present recipients.
+    RewrapBegun {
+        /// Who.
+        by: Operator,
+    },
+    /// A payload was sealed again; or its old place counts again, because the new one is lost.
+    Resealed(Box<Move>),
 }
 
 #[cfg(test)]

@@ -53,13 +53,25 @@ impl ChunkIntake {
         envelope: &Envelope,
         form: Form,
     ) -> Result<Self, SpoolError> {
+        let folder = files.layout.arriving(&envelope.mailbox, &envelope.message_id);
+        Self::open_in(folder, files, key, recipients, envelope, form)
+    }
+
+    /// The same in that folder.
+    pub(super) fn open_in(
+        folder: PathBuf,
+        files: Arc<Files>,
+        key: DigestKey,
+        recipients: Arc<RecipientSet>,
+        envelope: &Envelope,
+        form: Form,
+    ) -> Result<Self, SpoolError> {
         let total = envelope.chunks.max(1);
         if total > MOST_CHUNKS {
             return Err(SpoolError::Unreadable(format!(
                 "{total} chunks are announced; at most {MOST_CHUNKS} are taken"
             )));
         }
-        let folder = files.layout.arriving(&envelope.mailbox, &envelope.message_id);
         let mut intake = Self {
             files,
             key,

@@ -16,7 +16,8 @@
 //! volumes/renewed                            a copy of the last volume, only while a process starts
 //! chunks/<mailbox>/<message id>.part/        a large message on its way in
 //! chunks/<mailbox>/<message id>/             taken over by the store, its first life
-//! chunks/<mailbox>/<message id>.<life>/      taken over again, after the message was presented again
+//! chunks/<mailbox>/<message id>.<life>/      taken over again, after the message was presented again or sealed again
+//! chunks/<mailbox>/<message id>.sealing/     a large message while it is sealed again; of no use to another process
 //!            000001.age                      a chunk: one age file
 //!            000001.json                     its sidecar: clear
 //!            envelope.age                    the envelope: one age file of JSON
@@ -95,6 +96,7 @@ mod layout;
 mod parts;
 mod reader;
 mod recover;
+mod reseal;
 mod seal;
 mod sidecar;
 #[cfg(test)]
@@ -120,6 +122,7 @@ use crate::ports::store::Lease;
 pub use appender::{Appender, ChunkDirectory, Copied, Member, Removal};
 pub(in crate::store) use contents::contents;
 pub use reader::Reader;
+pub use reseal::{Progress, Resealing};
 pub(in crate::store) use seal::RecipientSet;
 pub use seal::{Identities, try_keys};
 use sidecar::Form;
@@ -177,6 +180,7 @@ impl Spool {
             let made = files.disk.create_folder(Step::StateDirectory, &folder);
             made.map_err(|error| errors::written("make a spool folder", error))?;
         }
+        folders::remove_resealing(&files)?;
         let reader = Reader::with(files.clone(), identities);
         let limits = (settings.volume_bytes, settings.volume_age);
         let appender = Appender::open(files.clone(), clock, recipients.clone(), reader.clone(), limits)?;

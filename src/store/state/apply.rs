@@ -149,6 +149,7 @@ impl State {
             }
             Event::Purged { id, .. } => self.purged(index, *id)?,
             Event::Moved { ids, from, to } => self.moved(index, ids, *from, *to)?,
+            Event::Resealed(moved) => self.resealed(index, DeliveryId(sequence), moved)?,
             Event::VolumeRemoved { volume } => {
                 self.remove(keys::numbered(kind::VOLUME, *volume));
                 self.volumes.remove(volume);
@@ -178,7 +179,8 @@ impl State {
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
             | Event::Alarmed { .. }
-            | Event::KeyMade { .. } => {}
+            | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. } => {}
         }
         Ok(())
     }

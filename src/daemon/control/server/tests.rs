@@ -11,7 +11,7 @@ use crate::domain::operator::Remark;
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{NotRevealed, Phase, Status, Told};
-use crate::ports::sealed::SealedPage;
+use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{Acted, Extent, FoundAside, FoundGroups, Halt, NotAllowed, Pin, Queued};
 use crate::ports::trace::{Page, Search, Unreadable};
@@ -57,6 +57,14 @@ impl Operations for Parrot {
 
     fn key_made(&self, _: RecipientTag, _: Operator) -> Told<'_, Vec<Holder>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn rewrap(&self, _: Operator) -> Told<'_, Rewrapping> {
+        Box::pin(async { Ok(Rewrapping::default()) })
+    }
+
+    fn rewrapping(&self) -> Rewrapping {
+        Rewrapping::default()
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {

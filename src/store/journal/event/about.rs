@@ -43,6 +43,9 @@ impl Event {
             Self::Repeated { id, mailbox, message } | Self::Purged { id, mailbox, message, .. } => {
                 About { mailbox: Some(mailbox), message: Some(message), ..of(id) }
             }
+            Self::Resealed(moved) => {
+                About { mailbox: Some(&moved.mailbox), message: Some(&moved.message), ..of(&moved.id) }
+            }
             Self::Refused { mailbox, message, .. }
             | Self::Forgotten { mailbox, message }
             | Self::Abandoned { mailbox, message } => About { message: Some(message), ..at(mailbox) },
@@ -71,6 +74,7 @@ impl Event {
             Self::Resumed { by, .. }
             | Self::AuditRead { by, .. }
             | Self::KeyMade { by, .. }
+            | Self::RewrapBegun { by }
             | Self::BackupBegun { by }
             | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },

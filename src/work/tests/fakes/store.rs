@@ -18,7 +18,8 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, FoundAside, FoundGroups, Halt, Incoming, KeptPayload, Known,
-    Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, SetAsidePage, Store,
+    Lease, LeaseWish, NotAllowed, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed,
+    SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -239,6 +240,10 @@ impl Store for FakeStore {
     fn payloads(&self, _: Option<DeliveryId>, _: usize) -> Reply<Vec<KeptPayload>> {
         not_here()
     }
+    fn reseal(&self, _: Reseal) -> Reply<Resealed> {
+        not_here()
+    }
+
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
         not_here()
     }
