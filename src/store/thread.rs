@@ -223,10 +223,12 @@ fn answer(reply: oneshot::Sender<Result<Answer, Halt>>, given: Result<Answer, Ha
 
 /// The bytes that a command adds to its commit.
 fn size(command: &Command) -> usize {
-    let body = match command {
-        Command::Accept(incoming) => &incoming.body,
-        Command::Reseal(reseal) => &reseal.body,
-        _ => return 0,
+    let body = if let Command::Accept(incoming) = command {
+        &incoming.body
+    } else if let Command::Reseal(reseal) = command {
+        &reseal.body
+    } else {
+        return 0;
     };
     match body {
         IncomingBody::Small(bytes) => bytes.len(),

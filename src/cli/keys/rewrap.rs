@@ -16,10 +16,10 @@ const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The daemon works on it for at most half of the time, so that mail goes on. What is in work waits
-until it is not. It needs room for what is sealed again beside what is not yet.
-This command waits for the end, and may be cut off: the daemon goes on. If the daemon ends first,
-ask again; it goes on with what is left.
+The daemon works on it for at most half of the time, so that mail goes on. What is in work
+waits until it is not. It needs room for what is sealed again beside what is not yet.
+This command waits for the end, and may be cut off: the daemon goes on. If the daemon ends
+first, ask again; it goes on with what is left.
 
 Examples:
   meshd keys rewrap

@@ -51,10 +51,10 @@ impl Rotate {
 
 /// Has the journal say that it was made. What the daemon has loaded is returned.
 fn note(socket: &Path, recipient: &str) -> Result<Vec<Holder>, Failure> {
-    match ask(socket, Ask::KeyMade { recipient: RecipientTag::of(recipient) })? {
-        Answer::KeyNoted(holders) => Ok(holders),
-        _ => Err(anyhow!("the daemon answered another question").into()),
-    }
+    let Answer::KeyNoted(holders) = ask(socket, Ask::KeyMade { recipient: RecipientTag::of(recipient) })? else {
+        return Err(anyhow!("the daemon answered another question").into());
+    };
+    Ok(holders)
 }
 
 /// The new one in the place of the present ones.

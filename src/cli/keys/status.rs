@@ -16,8 +16,8 @@ use crate::ports::store::Amount;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 It goes by the names of recipients that lie beside each sealed payload; `meshd spool verify`
-opens them all. A retired identity that nothing needs may leave the configuration. It ends with
-1 if something that is kept opens with none of the identities.
+opens them all. A retired identity that nothing needs may leave the configuration. It ends
+with 1 if something that is kept opens with none of the identities.
 
 Examples:
   meshd keys status
