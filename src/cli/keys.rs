@@ -1,5 +1,9 @@
 //! `meshd keys`
 
+mod rewrap;
+mod rotate;
+mod status;
+
 use std::path::{Path, PathBuf};
 
 use age::x25519::Identity;
@@ -17,6 +21,12 @@ use crate::store::disk::write_secret;
 pub(super) enum Keys {
     /// Make an age identity, or a key for the journal's digests, in a new file that only its owner reads
     Generate(Generate),
+    /// Make another age identity beside the present one, and say how it takes its place
+    Rotate(rotate::Rotate),
+    /// Have the running daemon seal again what only retired identities open
+    Rewrap(rewrap::Rewrap),
+    /// Tell for whom the kept payloads are sealed, and which identities are needed yet
+    Status(status::Status),
 }
 
 #[derive(Debug, Args)]
@@ -50,15 +60,23 @@ impl Keys {
                 context.out.good(format_args!("wrote a key for the journal's digests to {}", output.display()))
             }
             Self::Generate(Generate { hmac: false, output }) => {
-                let identity = Identity::generate();
-                let recipient = identity.to_public();
-                let text =
-                    Zeroizing::new(format!("# public key: {recipient}\n{}\n", identity.to_string().expose_secret()));
-                save(&output, &text)?;
+                let recipient = make_identity(&output)?;
                 context.out.line(recipient)
             }
+            Self::Rotate(rotate) => rotate.run(context),
+            Self::Rewrap(rewrap) => rewrap.run(context),
+            Self::Status(status) => status.run(context),
         }
     }
+}
+
+/// Makes an age identity in a new file. Its recipient is returned.
+fn make_identity(path: &Path) -> Result<String, anyhow::Error> {
+    let identity = Identity::generate();
+    let recipient = identity.to_public().to_string();
+    let text = Zeroizing::new(format!("# public key: {recipient}\n{}\n", identity.to_string().expose_secret()));
+    save(path, &text)?;
+    Ok(recipient)
 }
 
 fn save(path: &Path, text: &str) -> Result<(), anyhow::Error> {

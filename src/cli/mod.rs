@@ -68,7 +68,7 @@ enum Command {
     Status(status::Status),
     /// Show the running daemon live, until Ctrl-C
     Top(top::Top),
-    /// Make the daemon's keys
+    /// Make the daemon's keys, and see which are needed
     #[command(subcommand)]
     Keys(keys::Keys),
     /// Set up output folders

@@ -228,7 +228,11 @@ pub(super) fn identities(file: PathBuf) -> Result<Identities, Failure> {
 
 pub(super) fn configured(context: &Context) -> Result<Identities, Failure> {
     let loaded = context.load()?;
-    Ok(identities_of(&loaded.config.keys.identity).context("read keys.identity; --identity takes another")?)
+    let identities = loaded.identities().map_err(|mistakes| {
+        let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        anyhow!("read the identities; --identity takes another: {}", mistakes.join("; "))
+    })?;
+    Ok(Identities::parse(&identities).context("read the identities")?)
 }
 
 fn identities_of(reference: &SecretRef) -> Result<Identities, anyhow::Error> {

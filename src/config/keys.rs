@@ -166,6 +166,7 @@ impl KeyFiles {
     fn read(mut keys: Keys<'_>) -> Self {
         let files = Self {
             identity: keys.or("identity", SecretRef::Credential("meshd-age-identity".into())),
+            retired_identities: keys.or("retired_identities", Vec::new()),
             hmac: keys.or("hmac", SecretRef::Credential("meshd-hmac".into())),
         };
         keys.end();

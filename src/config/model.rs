@@ -202,6 +202,8 @@ pub enum Feature {
 pub struct KeyFiles {
     /// The age identity that opens payloads; its recipient is named in each mailbox.
     pub identity: SecretRef,
+    /// Identities of before, which open what was sealed for them. No mailbox names their recipients.
+    pub retired_identities: Vec<SecretRef>,
     /// The key of the journal's keyed digests.
     pub hmac: SecretRef,
 }

@@ -11,11 +11,16 @@ use super::secret::{SecretError, SecretRef};
 use crate::domain::digest::DigestKey;
 use crate::domain::finding::Finding;
 use crate::domain::ids::MailboxId;
+use crate::domain::recipient::Holder;
 
 /// An HMAC key shorter than its digest weakens it.
 const SHORTEST_HMAC_BYTES: usize = 32;
 
 const NO_IDENTITY: &str = "there is no age identity, or a line that is none";
+const IDENTITY_FILE: &str = "a file of `meshd keys generate`";
+
+const IDENTITY: &str = "keys.identity";
+const RETIRED: &str = "keys.retired_identities";
 
 /// One of the ways to read what is referred to.
 type Reading = fn(&SecretRef, Option<&Path>) -> Result<SecretString, SecretError>;
@@ -23,8 +28,10 @@ type Reading = fn(&SecretRef, Option<&Path>) -> Result<SecretString, SecretError
 /// Everything secret but the TLS identity, which its adapter reads and watches itself.
 #[derive(Debug)]
 pub struct Secrets {
-    /// The age identities that open payloads.
+    /// The age identities that open payloads, the current ones first.
     pub identities: Vec<SecretString>,
+    /// Whose they are, in the same order.
+    pub holders: Vec<Holder>,
     /// The key of keyed digests.
     pub hmac: DigestKey,
     /// The environment's shared key.
@@ -53,7 +60,9 @@ impl Loaded {
         });
         let mut read =
             |key: &str, reference| read_as(SecretRef::read, "a secret that only we can read", key, reference);
-        let identity = read("keys.identity", &config.keys.identity);
+        let identity = read(IDENTITY, &config.keys.identity);
+        let retired = config.keys.retired_identities.iter();
+        let retired: Vec<_> = retired.map(|retired| (retired, read(RETIRED, retired))).collect();
         let hmac = read("keys.hmac", &config.keys.hmac);
         let shared_key = mesh.and_then(|mesh| read("mesh.shared_key", &mesh.shared_key));
         let key = mesh.and_then(|mesh| read("mesh.client_key", &mesh.client_key));
@@ -65,18 +74,36 @@ impl Loaded {
             })
             .collect();
 
-        let identities = identity.map(|secret| self.identities(&secret, &mut findings));
+        let keyring = identity.map(|secret| self.keyring(&secret, &retired, &mut findings));
         if let Some(secret) = &hmac
             && secret.expose_secret().len() < SHORTEST_HMAC_BYTES
         {
             findings.push(self.finding("keys.hmac", "this key is too short", "a key of `meshd keys generate --hmac`"));
         }
-        match (identities, hmac, shared_key, certificate, key) {
-            (Some(identities), Some(hmac), Some(shared_key), Some(_), Some(_)) if findings.is_empty() => {
-                Ok(Secrets { identities, hmac: DigestKey::new(hmac.expose_secret().as_bytes()), shared_key, passwords })
+        match (keyring, hmac, shared_key, certificate, key) {
+            (Some(keyring), Some(hmac), Some(shared_key), Some(_), Some(_)) if findings.is_empty() => {
+                let hmac = DigestKey::new(hmac.expose_secret().as_bytes());
+                let (holders, identities) = keyring.into_iter().unzip();
+                Ok(Secrets { identities, holders, hmac, shared_key, passwords })
             }
             _ => Err(findings),
         }
+    }
+
+    /// The identities alone, the current ones first.
+    pub fn identities(&self) -> Result<Vec<SecretString>, Vec<Finding>> {
+        let keys = &self.config.keys;
+        let mut findings = Vec::new();
+        let mut read = |key: &str, reference: &SecretRef| {
+            let found = identities_at(reference);
+            let found = found.map_err(|problem| format!("{reference}: {problem}"));
+            found.map_err(|problem| findings.push(self.finding(key, problem, IDENTITY_FILE))).unwrap_or_default()
+        };
+        let mut found = read(IDENTITY, &keys.identity);
+        for retired in &keys.retired_identities {
+            found.extend(read(RETIRED, retired));
+        }
+        if findings.is_empty() { Ok(found.iter().map(x25519::Identity::to_string).collect()) } else { Err(findings) }
     }
 
     /// The key of keyed digests alone.
@@ -87,22 +114,59 @@ impl Loaded {
         Ok(DigestKey::new(secret.expose_secret().as_bytes()))
     }
 
-    /// The identities in an age key file; each mailbox must be sealed for at least one, or its mail could not be read.
-    fn identities(&self, file: &SecretString, findings: &mut Vec<Finding>) -> Vec<SecretString> {
-        let Some(identities) = age_identities(file) else {
-            findings.push(self.finding("keys.identity", NO_IDENTITY, "a file of `meshd keys generate`"));
-            return Vec::new();
+    /// The identities in the files, with whose they are. Each mailbox must be sealed for a current one, or its mail
+    /// could not be read once the retired ones are gone; and for no retired one, or these would never be.
+    fn keyring(
+        &self,
+        current: &SecretString,
+        retired: &[(&SecretRef, Option<SecretString>)],
+        findings: &mut Vec<Finding>,
+    ) -> Vec<(Holder, SecretString)> {
+        let mut keyring = Vec::new();
+        let mut take = |key: &str, reference: &SecretRef, file: &SecretString, is_retired| {
+            let Some(identities) = age_identities(file) else {
+                findings.push(self.finding(key, format!("{reference}: {NO_IDENTITY}"), IDENTITY_FILE));
+                return false;
+            };
+            keyring.extend(identities.iter().map(|identity| {
+                let recipient = identity.to_public().to_string();
+                (Holder { key: key.to_owned(), recipient, is_retired }, identity.to_string())
+            }));
+            true
         };
-        let ours: BTreeSet<String> = identities.iter().map(|identity| identity.to_public().to_string()).collect();
-        for (name, mailbox) in self.mailboxes() {
-            let key = format!("{name}.recipients");
-            if self.is_sound(&key) && !mailbox.recipients.iter().any(|recipient| ours.contains(recipient)) {
-                let problem = "none of these belongs to keys.identity, so its mail could be kept but never opened";
-                let expected = format!("{} among them", ours.iter().cloned().collect::<Vec<_>>().join(" or "));
-                findings.push(self.finding(&key, problem, expected));
+        if !take(IDENTITY, &self.config.keys.identity, current, false) {
+            return Vec::new();
+        }
+        for (reference, file) in retired {
+            if let Some(file) = file {
+                take(RETIRED, reference, file, true);
             }
         }
-        identities.iter().map(x25519::Identity::to_string).collect()
+        let (retired, ours): (Vec<_>, Vec<_>) = keyring.iter().map(|(holder, _)| holder).partition(|of| of.is_retired);
+        let holds = |holders: &[&Holder], recipient: &str| holders.iter().any(|holder| holder.recipient == recipient);
+        for holder in &retired {
+            if holds(&ours, &holder.recipient) {
+                let problem = format!("the identity of {} is in keys.identity as well", holder.recipient);
+                findings.push(self.finding(RETIRED, problem, "each identity in one of the two"));
+            }
+        }
+        for (name, mailbox) in self.mailboxes() {
+            let key = format!("{name}.recipients");
+            if !self.is_sound(&key) {
+                continue;
+            }
+            if !mailbox.recipients.iter().any(|recipient| holds(&ours, recipient)) {
+                let problem = "none of these belongs to keys.identity, so its mail could be kept but never opened";
+                let ours: BTreeSet<_> = ours.iter().map(|holder| holder.recipient.as_str()).collect();
+                let expected = format!("{} among them", ours.into_iter().collect::<Vec<_>>().join(" or "));
+                findings.push(self.finding(&key, problem, expected));
+            }
+            for (place, _) in (1..).zip(&mailbox.recipients).filter(|(_, recipient)| holds(&retired, recipient)) {
+                let problem = format!("number {place} belongs to an identity of keys.retired_identities");
+                findings.push(self.finding(&key, problem, "recipients that mail is to be sealed for from now on"));
+            }
+        }
+        keyring
     }
 }
 

@@ -244,6 +244,25 @@ fn mail_sealed_for_strangers_alone_is_refused_when_keys_are_read() {
 
     let secrets = check_sources(&[source(&text.replace(RECIPIENT, &ours))]).expect("no mistakes").resolve();
     assert_eq!(secrets.expect("all is there").identities.len(), 1);
+
+    let former = age::x25519::Identity::generate();
+    let retired = write("former", secrecy::ExposeSecret::expose_secret(&former.to_string()));
+    let both = |retired: &str| text.replace("[keys]\n", &format!("[keys]\nretired_identities = [{retired}]\n"));
+    let resolve = |text: &str| check_sources(&[source(text)]).expect("no mistakes in it").resolve();
+    let secrets = resolve(&both(&retired).replace(RECIPIENT, &ours)).expect("all is there");
+    assert_eq!(secrets.holders.iter().map(|holder| holder.is_retired).collect::<Vec<_>>(), [false, true]);
+    let former = former.to_public().to_string();
+    let sealed_for_both = both(&retired).replace(&format!("\"{RECIPIENT}\""), &format!("\"{ours}\", \"{former}\""));
+    for (text, problem) in [
+        (both(&retired).replace(RECIPIENT, &former), "none of these belongs to keys.identity"),
+        (sealed_for_both, "number 2 belongs to an identity of keys.retired_identities"),
+        (both(&key).replace(RECIPIENT, &ours), "is in keys.identity as well"),
+        (both(&other).replace(RECIPIENT, &ours), "other: there is no age identity"),
+        (both("{ file = \"/nowhere\" }").replace(RECIPIENT, &ours), "/nowhere"),
+    ] {
+        let findings = resolve(&text).expect_err(problem);
+        assert!(findings.iter().any(|finding| finding.problem.contains(problem)), "{problem}: {findings:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::clock::{SystemChance, SystemClock};
 use super::jobs::Bulk;
 use super::lock::LastEnd;
 use super::metrics::Metrics;
+use super::sealing::Keyholders;
 use super::service::Service;
 use super::{Stop, probe};
 use crate::adapters::http::Client;
@@ -64,6 +65,9 @@ pub(super) struct House {
     pub(super) publisher: Publisher,
     /// Opens what is sealed, for operators.
     pub(super) reader: Reader,
+    pub(super) keyholders: Keyholders,
+    /// Seals again.
+    pub(super) vault: Spool,
     /// Where a reload sends new ones.
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     /// Likewise the limits in them.
@@ -107,6 +111,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let bulk = Bulk::new(Arc::new(kept.clone()));
     let store: Arc<dyn Store> = Arc::new(kept);
     let reader = spool.reader().clone();
+    let vault = spool.clone();
     let spool: Arc<dyn crate::ports::spool::Spool> = Arc::new(spool);
 
     let (obstacles, waits, metrics) = (Obstacles::default(), Waits::default(), Metrics::default());
@@ -134,6 +139,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let keyholders = Keyholders::new(config, &secrets);
     let key = secrets.hmac.clone();
     let backlogs = Backlogs::new(Arc::clone(&clock));
     backlogs.change(pipelines.waiting());
@@ -168,6 +174,8 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         metrics,
         publisher,
         reader,
+        keyholders,
+        vault,
         pipelines,
         backlogs,
         receivers,

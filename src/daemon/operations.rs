@@ -10,6 +10,8 @@ use super::health::{Looked, is_ready};
 use super::jobs::Bulk;
 use super::legal_holds::concerned;
 use super::monitors::Monitors;
+use super::rewrap::Rewrapper;
+use super::sealing::Sealing;
 use crate::adapters::http::Client;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
@@ -17,6 +19,7 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
@@ -26,6 +29,7 @@ use crate::ports::operations::{
     FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal,
     Status, SubjectWish, Suspended, Told,
 };
+use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
     Acted, Delivery, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
@@ -55,6 +59,8 @@ pub(super) struct Desk {
     pub(super) monitors: Monitors,
     pub(super) bulk: Bulk,
     pub(super) archive: Archive,
+    pub(super) sealing: Sealing,
+    pub(super) rewrapper: Rewrapper,
     /// Opens what is sealed.
     pub(super) reader: Reader,
 }
@@ -172,6 +178,33 @@ impl Operations for Desk {
 
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
         self.store.queue(page)
+    }
+
+    fn sealed(&self, after: Option<DeliveryId>) -> Told<'_, SealedPage> {
+        Box::pin(self.sealing.page(after))
+    }
+
+    fn key_made(&self, recipient: RecipientTag, by: Operator) -> Told<'_, Vec<Holder>> {
+        tracing::info!(%recipient, user = by.0, "an operator made an identity");
+        Box::pin(async move {
+            self.store.note(Note::KeyMade { recipient, by }).await?;
+            Ok(self.sealing.keyholders.holders.clone())
+        })
+    }
+
+    fn rewrap(&self, by: Operator) -> Told<'_, Rewrapping> {
+        Box::pin(async move {
+            if !self.rewrapper.now().is_running {
+                tracing::info!(user = by.0, "an operator has payloads sealed again");
+                self.store.note(Note::RewrapBegun { by }).await?;
+                self.rewrapper.begin();
+            }
+            Ok(self.rewrapper.now())
+        })
+    }
+
+    fn rewrapping(&self) -> Rewrapping {
+        self.rewrapper.now()
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {

@@ -17,6 +17,8 @@ use super::http::{self, Told};
 use super::legal_holds::LegalHolds;
 use super::monitors::Monitors;
 use super::operations::Desk;
+use super::rewrap::{Rewrap, Rewrapper};
+use super::sealing::Sealing;
 use super::{Stop, heartbeat};
 use crate::config::{Config, Listen};
 use crate::ports::operations::{Operations, Phase};
@@ -63,6 +65,12 @@ impl Tellers {
         };
         let archive = Archive::new(config.state.directory.join("journal"), head.clone(), Arc::clone(&house.clock));
         let legal_holds = LegalHolds { store: Arc::clone(&house.store), archive: archive.clone() };
+        let sealing = Sealing {
+            store: Arc::clone(&house.store),
+            reader: house.reader.clone(),
+            keyholders: house.keyholders.clone(),
+        };
+        let rewrapper = Rewrapper::new();
         let desk: Arc<dyn Operations> = Arc::new(Desk {
             store: Arc::clone(&house.store),
             head: head.clone(),
@@ -79,6 +87,8 @@ impl Tellers {
             monitors: monitors.clone(),
             bulk: house.bulk.clone(),
             archive,
+            sealing: sealing.clone(),
+            rewrapper: rewrapper.clone(),
             reader: house.reader.clone(),
         });
 
@@ -109,6 +119,9 @@ impl Tellers {
             health::watch(watched, looked, stop).await;
             Ok(())
         });
+        let rewrap = Rewrap { rewrapper, sealing, spool: house.vault.clone() };
+        let stop = token.clone();
+        crew.add("rewrap", async move { Ok(rewrap.serve(stop).await?) });
         let stop = token.clone();
         crew.add("monitors", async move { Ok(monitors.watch(stop).await?) });
         let stop = token.clone();

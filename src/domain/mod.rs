@@ -14,6 +14,7 @@ pub mod operator;
 pub mod output;
 pub mod patients;
 pub mod quantity;
+pub mod recipient;
 pub mod retry;
 pub mod secret;
 pub mod sequence;

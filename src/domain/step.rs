@@ -57,7 +57,7 @@ steps! {
     SidecarWrite = "sidecar-write",
     /// The sidecar synced and visible in its directory.
     SidecarSync = "sidecar-sync",
-    /// `.part` renamed when complete. A crash leaves a whole message no record names: fetched again, and replaced.
+    /// `.part` renamed when complete. A crash leaves a whole message no record names: fetched again, and replaced; or, if it was only sealed again, removed.
     PartRename = "part-rename",
     /// The rename made durable.
     PartSync = "part-sync",

@@ -7,6 +7,7 @@ pub mod monitors;
 pub mod obstacles;
 pub mod operations;
 pub mod outputs;
+pub mod sealed;
 pub mod spool;
 pub mod store;
 pub mod timings;

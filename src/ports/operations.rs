@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
+use super::sealed::{Rewrapping, SealedPage};
 use super::spool::Opened;
 use super::store::{
     Acted, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
@@ -26,6 +27,7 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Purpose, Remark};
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 
 /// An answer that may wait for the store.
@@ -41,6 +43,14 @@ pub trait Operations: Send + Sync {
     fn groups(&self, after: Option<Fingerprint>) -> Told<'_, FoundGroups>;
     /// What waits for work, and what is in work.
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>>;
+    /// For whom some of the kept payloads are sealed, after this delivery.
+    fn sealed(&self, after: Option<DeliveryId>) -> Told<'_, SealedPage>;
+    /// Notes that an identity was made, whose recipient this is. Durable on reply, with what is loaded.
+    fn key_made(&self, recipient: RecipientTag, by: Operator) -> Told<'_, Vec<Holder>>;
+    /// Begins to seal again what is not sealed for the present recipients, unless that goes on. The journal says who did.
+    fn rewrap(&self, by: Operator) -> Told<'_, Rewrapping>;
+    /// How far that has come.
+    fn rewrapping(&self) -> Rewrapping;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
     /// What a bulk act would do: a part of it.

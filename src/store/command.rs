@@ -12,8 +12,8 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     Acceptance, Acted, Delivery, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
-    Incoming, Kept, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Order, Pin, QueuePage, Queued,
-    Refusal, RetentionPage, SetAsidePage,
+    Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Order, Pin, QueuePage,
+    Queued, Refusal, Reseal, Resealed, RetentionPage, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -43,6 +43,10 @@ pub enum Command {
     Groups(Option<Fingerprint>),
     /// What waits for work?
     Queue(QueuePage),
+    /// Which payloads are kept, after this delivery, at most so many?
+    Payloads(Option<DeliveryId>, usize),
+    /// A payload is sealed again.
+    Reseal(Box<Reseal>),
     /// An operator wants something done.
     Act(Order),
     /// Something about bulk acts.
@@ -76,6 +80,10 @@ pub enum Answer {
     Groups(FoundGroups),
     /// To [`Command::Queue`].
     Queue(Vec<Queued>),
+    /// To [`Command::Payloads`].
+    Payloads(Vec<KeptPayload>),
+    /// To [`Command::Reseal`].
+    Resealed(Resealed),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
     /// To [`Command::Job`].
@@ -111,6 +119,8 @@ pub(super) enum Planned {
     SetAside(FoundAside),
     Groups(FoundGroups),
     Queue(Vec<Queued>),
+    Payloads(Vec<KeptPayload>),
+    Resealed(Resealed),
     Acted(Result<Acted, NotAllowed>),
     Job(JobAnswer),
     LegalHold(Result<LegalHoldId, HoldRefused>),

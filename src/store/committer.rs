@@ -318,6 +318,8 @@ impl Planned {
             Self::SetAside(page) => Answer::SetAside(page),
             Self::Groups(groups) => Answer::Groups(groups),
             Self::Queue(page) => Answer::Queue(page),
+            Self::Payloads(page) => Answer::Payloads(page),
+            Self::Resealed(resealed) => Answer::Resealed(resealed),
             Self::Acted(acted) => Answer::Acted(acted),
             Self::Job(answer) => Answer::Job(answer),
             Self::Tally(found) => Answer::Tally(found),

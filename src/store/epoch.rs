@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::committer::{Committer, Moment, Stop, spool_failed};
 use super::index::keys::{self, kind};
-use super::journal::event::{Event, GroupPlace};
+use super::journal::event::Event;
 use super::journal::{Head, Records};
 use super::state::{Place, Row, for_each};
 use crate::domain::fault::FaultCode;
@@ -134,19 +134,26 @@ impl Committer {
 
     /// What was moved since the backup lies where it did then, as far as it is in the backup.
     fn move_back_since(&mut self, moment: Moment, backup: u64) -> Result<(), Stop> {
-        let mut moves: Vec<(Vec<DeliveryId>, GroupPlace, GroupPlace)> = Vec::new();
+        let mut moves = Vec::new();
         let directory = self.journal.directory().to_owned();
         let disk = self.disk.clone();
         let mut records = Records::from(disk.as_ref(), &directory, backup + 1)?;
         while let Some(record) = records.read()? {
-            if let Event::Moved { ids, from, to } = record.event {
-                moves.push((ids, from, to));
+            if let Event::Moved { .. } | Event::Resealed(_) = record.event {
+                moves.push(record.event);
             }
         }
         // The last first: what was moved twice goes back twice.
-        for (done, (ids, from, to)) in moves.into_iter().rev().enumerate() {
-            if !self.appender.holds_group((to.volume, to.offset)).map_err(spool_failed)? {
-                self.move_back(moment, ids, from, to)?;
+        for (done, moved) in moves.into_iter().rev().enumerate() {
+            if let Event::Moved { ids, from, to } = moved {
+                if !self.appender.holds_group((to.volume, to.offset)).map_err(spool_failed)? {
+                    self.move_back(moment, ids, from, to)?;
+                }
+            } else if let Event::Resealed(moved) = moved {
+                let holds = self.appender.holds(&moved.mailbox, &moved.message, &moved.to);
+                if !holds.map_err(spool_failed)? {
+                    self.seal_back(moment, *moved)?;
+                }
             }
             if done % BATCH == BATCH - 1 {
                 self.make_durable()?;

@@ -21,9 +21,9 @@ use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     self, Acceptance, Accepted, Acted, Expunged, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt,
-    HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged,
-    Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Stepped, Store,
-    TooManyJobs,
+    HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed,
+    NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed, RetentionPage,
+    SetAsidePage, Stepped, Store, TooManyJobs,
 };
 
 /// A handle to the open store.
@@ -117,6 +117,19 @@ impl Store for Kept {
 
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>> {
         self.ask(Command::Queue(page), |answer| if let Answer::Queue(page) = answer { Some(page) } else { None })
+    }
+
+    fn payloads(&self, after: Option<DeliveryId>, count: usize) -> Reply<Vec<KeptPayload>> {
+        self.ask(
+            Command::Payloads(after, count),
+            |answer| if let Answer::Payloads(page) = answer { Some(page) } else { None },
+        )
+    }
+
+    fn reseal(&self, reseal: Reseal) -> Reply<Resealed> {
+        self.ask(Command::Reseal(Box::new(reseal)), |answer| {
+            if let Answer::Resealed(resealed) = answer { Some(resealed) } else { None }
+        })
     }
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {

@@ -20,6 +20,7 @@ mod legal_holds;
 mod plan;
 mod queue;
 mod recovery;
+mod reseal;
 mod retention;
 mod room;
 mod staged;

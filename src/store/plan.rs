@@ -46,6 +46,13 @@ impl Committer {
         let mut members = Vec::new();
         let mut places = Vec::new();
         for (place, command) in commands.iter().enumerate() {
+            if let Command::Reseal(reseal) = command
+                && let IncomingBody::Small(bytes) = &reseal.body
+                && self.may_reseal(reseal)?
+            {
+                members.push(Member { envelope: &reseal.envelope, bytes });
+                places.push(place);
+            }
             let Command::Accept(incoming) = command else { continue };
             let IncomingBody::Small(bytes) = &incoming.body else { continue };
             let envelope = &incoming.envelope;
@@ -117,6 +124,8 @@ impl Committer {
             Command::SetAside(page) => Ok(Planned::SetAside(self.state.set_aside(self.index.as_ref(), &page)?)),
             Command::Groups(after) => Ok(Planned::Groups(self.state.alike(self.index.as_ref(), after)?)),
             Command::Queue(page) => Ok(Planned::Queue(self.queue(&page)?)),
+            Command::Payloads(after, count) => Ok(Planned::Payloads(self.payloads(after, count)?)),
+            Command::Reseal(reseal) => Ok(Planned::Resealed(self.reseal(moment, *reseal, placed)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::Job(command) => Ok(Planned::Job(self.job(moment, command)?)),
             Command::Tally(page) => Ok(Planned::Tally(self.tally(&page)?)),
@@ -396,6 +405,8 @@ fn noted(note: Note) -> Event {
         Note::SubjectSought { patients, purpose, by, why } => Event::SubjectSought { patients, purpose, by, why },
         Note::MailboxSuspended { mailbox, by, why } => Event::MailboxSuspended { mailbox, by, why },
         Note::MailboxResumed { mailbox, by, why } => Event::MailboxResumed { mailbox, by, why },
+        Note::RewrapBegun { by } => Event::RewrapBegun { by },
+        Note::KeyMade { recipient, by } => Event::KeyMade { recipient, by },
         Note::Alarmed { id, pipeline, code } => Event::Alarmed { id, pipeline, code },
         Note::Monitor { of, turn } => Event::Monitor { of, turn },
     }

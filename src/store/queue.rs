@@ -6,7 +6,7 @@ use super::index::keys::{self, kind};
 use super::plan::{MOST_ROWS, missing};
 use super::state::{Place, Row};
 use crate::domain::ids::DeliveryId;
-use crate::ports::store::{QueuePage, Queued, Wait};
+use crate::ports::store::{Delivery, KeptPayload, QueuePage, Queued, Wait};
 
 impl Committer {
     /// What waits or is in work, mailbox by mailbox, oldest first.
@@ -27,6 +27,28 @@ impl Committer {
                 Place::Aside { .. } | Place::Ended { .. } => continue,
             };
             found.push(Queued { delivery, wait, last });
+        }
+        Ok(found)
+    }
+
+    /// What the spool keeps, by delivery. What the disk lost is not kept, whatever the journal says.
+    pub(super) fn payloads(&self, after: Option<DeliveryId>, count: usize) -> Result<Vec<KeptPayload>, Stop> {
+        let (mut found, mut after) = (Vec::new(), after);
+        // An empty answer says that there are no more.
+        while found.is_empty() {
+            let from = after.map_or(vec![kind::DELIVERY], |id| keys::after(&keys::delivery(kind::DELIVERY, id)));
+            let to = [kind::DELIVERY + 1];
+            let rows = self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, count.clamp(1, MOST_ROWS))?;
+            if rows.is_empty() {
+                break;
+            }
+            for (_, value) in rows {
+                let row: Row = keys::decode(&value)?;
+                let location = row.payload().filter(|_| !row.is_lost()).cloned();
+                let Delivery { id: delivery, mailbox, message_id: message, length, .. } = row.delivery;
+                after = Some(delivery);
+                found.extend(location.map(|location| KeptPayload { delivery, mailbox, message, location, length }));
+            }
         }
         Ok(found)
     }

@@ -26,7 +26,7 @@ use super::epoch::Mark;
 use super::index::keys::{self, kind};
 use super::index::{Index, IndexError, Order};
 use super::journal::compress::Compressor;
-use super::journal::event::{Event, GroupPlace, Release};
+use super::journal::event::{Event, GroupPlace, Move, Release};
 use super::journal::record::Hash;
 use super::journal::seen::Seen;
 use super::journal::segment::Record;
@@ -158,6 +158,10 @@ impl Committer {
         for lost in lost {
             match lost {
                 Lost::Payload(ids) => ids.into_iter().try_for_each(|id| self.hold_lost(moment, id))?,
+                Lost::Seal(moved) => {
+                    tracing::error!(delivery = %moved.id, "the disk lost a payload sealed again that it had said was durable");
+                    self.seal_back(moment, *moved)?;
+                }
                 Lost::Copy { ids, from, to } => {
                     tracing::error!(volume = to.volume, "the disk lost a moved group that it had said was durable");
                     self.move_back(moment, ids, from, to)?;
@@ -274,7 +278,12 @@ impl Committer {
                 let newest = self.seen.find(mailbox, message)?.filter(|entry| !entry.reopened);
                 let Some(entry) = newest else { continue };
                 match self.state.row(self.index.as_ref(), entry.delivery)? {
-                    Some(row) if row.delivery.location != *here => is_copy |= is_copy_of(here, &row.delivery.location),
+                    Some(row) if row.delivery.location != *here => {
+                        let place = &row.delivery.location;
+                        // Copied as it was, or sealed again.
+                        is_copy |= is_copy_of(here, place)
+                            || self.appender.holds(mailbox, message, place).map_err(spool_failed)?;
+                    }
                     // The one has no row, the other lies in a volume that has none.
                     None | Some(_) => is_missing = true,
                 }
@@ -309,6 +318,8 @@ fn is_copy_of(one: &Location, other: &Location) -> bool {
 enum Lost {
     /// The payload of these.
     Payload(Vec<DeliveryId>),
+    /// What was sealed again. What it was made from is whole.
+    Seal(Box<Move>),
     /// The copy of a group. The group is whole.
     Copy { ids: Vec<DeliveryId>, from: GroupPlace, to: GroupPlace },
 }
@@ -320,6 +331,12 @@ fn lost_by(appender: &Appender, record: Record) -> Result<Option<Lost>, Halt> {
         let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
         let lost = || Lost::Payload(vec![DeliveryId(record.frame.sequence)]);
         Ok((!holds.map_err(spool_failed)?).then(lost))
+    } else if let Event::Resealed(moved) = record.event {
+        let holds = |place: &Location| appender.holds(&moved.mailbox, &moved.message, place).map_err(spool_failed);
+        if holds(&moved.to)? {
+            return Ok(None);
+        }
+        Ok(Some(if holds(&moved.from)? { Lost::Seal(moved) } else { Lost::Payload(vec![moved.id]) }))
     } else if let Event::Moved { ids, from, to } = record.event {
         let holds = |place: GroupPlace| appender.holds_group((place.volume, place.offset)).map_err(spool_failed);
         if holds(to)? {

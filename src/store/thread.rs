@@ -223,8 +223,14 @@ fn answer(reply: oneshot::Sender<Result<Answer, Halt>>, given: Result<Answer, Ha
 
 /// The bytes that a command adds to its commit.
 fn size(command: &Command) -> usize {
-    let Command::Accept(incoming) = command else { return 0 };
-    match &incoming.body {
+    let body = if let Command::Accept(incoming) = command {
+        &incoming.body
+    } else if let Command::Reseal(reseal) = command {
+        &reseal.body
+    } else {
+        return 0;
+    };
+    match body {
         IncomingBody::Small(bytes) => bytes.len(),
         IncomingBody::Large(_) => 0,
     }

@@ -266,6 +266,17 @@ impl Model {
                 ids.into_iter().try_for_each(|id| self.spare(id))
             }
             Event::Concerns { id, patients, .. } => self.concerns(id, &patients),
+            Event::Resealed(moved) => {
+                let life = self.life(moved.id)?;
+                if matches!(life.stands, Stands::Replayed | Stands::Purged) || life.location != moved.from {
+                    return Err(format!(
+                        "{:?} was sealed again, but is {:?} at {:?}",
+                        moved, life.stands, life.location
+                    ));
+                }
+                life.location = moved.to;
+                Ok(())
+            }
             Event::MailboxSuspended { mailbox, .. } => {
                 self.suspended.insert(mailbox.clone());
                 self.totals.entry(mailbox).or_default();
@@ -300,6 +311,8 @@ impl Model {
             | Event::Revealed { .. }
             | Event::SubjectSought { .. }
             | Event::Alarmed { .. }
+            | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. }
             | Event::Monitor { .. } => Ok(()),
         }
     }

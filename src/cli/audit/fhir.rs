@@ -197,6 +197,8 @@ impl Nature {
             | Event::Configured { .. }
             | Event::Resumed { .. }
             | Event::Restored { .. }
+            | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. }
             | Event::MailboxSuspended { .. }
             | Event::MailboxResumed { .. }
             | Event::LegalHoldAdded { .. }
@@ -231,7 +233,8 @@ impl Nature {
             | Event::OperatorDiscarded { .. }
             | Event::LegalHoldTook { .. }
             | Event::Spared { .. }
-            | Event::Moved { .. } => nature(Class::Object, "U", "0"),
+            | Event::Moved { .. }
+            | Event::Resealed(_) => nature(Class::Object, "U", "0"),
         }
     }
 }

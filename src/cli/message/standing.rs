@@ -77,6 +77,9 @@ impl Standing {
             | Event::Forgotten { .. }
             | Event::Staged { .. }
             | Event::Moved { .. }
+            | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. }
+            | Event::Resealed(_)
             | Event::VolumeRemoved { .. }
             | Event::PartsRemoved { .. }
             | Event::Abandoned { .. }

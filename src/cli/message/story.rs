@@ -125,6 +125,7 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             let text = format!("moved in the spool from volume {} to volume {}", from.volume, to.volume);
             ids.iter().map(|id| line(at, Some(*id), text.clone())).collect()
         }
+        Event::Resealed(moved) => one(&moved.id, "sealed again, for other recipients".into()),
         Event::PartsRemoved { id } => one(id, "its chunks left the spool".into()),
         Event::Concerns { id, patients, more } => {
             let more = if *more { " or more" } else { "" };
@@ -146,6 +147,8 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         | Event::Stopping
         | Event::Stopped
         | Event::VolumeRemoved { .. }
+        | Event::KeyMade { .. }
+        | Event::RewrapBegun { .. }
         | Event::TailCut { .. }
         | Event::Rebuilt { .. }
         | Event::SegmentRemoved { .. }

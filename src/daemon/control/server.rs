@@ -247,6 +247,12 @@ async fn answer(
             let page = QueuePage { mailbox, after, count: count.min(LARGEST_PAGE) };
             operations.queue(page).await.map(Answer::Queue).map_err(halted)
         }
+        Ask::Sealed { after } => operations.sealed(after).await.map(Answer::Sealed).map_err(halted),
+        Ask::KeyMade { recipient } => {
+            operations.key_made(recipient, operator?).await.map(Answer::KeyNoted).map_err(halted)
+        }
+        Ask::Rewrap => operations.rewrap(operator?).await.map(Answer::Rewrapping).map_err(halted),
+        Ask::Rewrapping => Ok(Answer::Rewrapping(operations.rewrapping())),
         Ask::JournalHead => operations.journal_head().await.map(Answer::JournalHead).map_err(halted),
         Ask::Pin => {
             let by = operator?;

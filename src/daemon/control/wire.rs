@@ -14,8 +14,10 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name};
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{FoundSubject, NotRevealed, Status};
+use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::store::{
     Act, Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, HoldRefused, Job, JobAct, Kept,
     NotAllowed, NotExpunged, QueuePlace, Queued, Rate, Selection, TooManyJobs,
@@ -80,6 +82,20 @@ pub enum Ask {
         /// At most so many; never more than [`LARGEST_PAGE`].
         count: usize,
     },
+    /// For whom are the kept payloads sealed?
+    Sealed {
+        /// After this delivery.
+        after: Option<DeliveryId>,
+    },
+    /// An identity was made, whose recipient this is: the journal is to say so, and by whom.
+    KeyMade {
+        /// Its recipient.
+        recipient: RecipientTag,
+    },
+    /// Seal again what is not sealed for the present recipients.
+    Rewrap,
+    /// How far has that come?
+    Rewrapping,
     /// Where does the journal end?
     JournalHead,
     /// Keep everything that is durable now in place while this connection lasts: a backup begins. On the same connection
@@ -231,6 +247,12 @@ pub enum Answer {
     Groups(FoundGroups),
     /// To [`Ask::Queue`].
     Queue(Vec<Queued>),
+    /// To [`Ask::Sealed`].
+    Sealed(SealedPage),
+    /// To [`Ask::KeyMade`]: the journal says so; and what is loaded.
+    KeyNoted(Vec<Holder>),
+    /// To [`Ask::Rewrap`] and [`Ask::Rewrapping`].
+    Rewrapping(Rewrapping),
     /// To [`Ask::JournalHead`].
     JournalHead(String),
     /// To [`Ask::Pin`]: what to copy.

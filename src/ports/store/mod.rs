@@ -8,8 +8,10 @@ mod legal_hold;
 mod monitors;
 mod note;
 mod occupancy;
+mod payload;
 mod pin;
 mod queue;
+mod reseal;
 mod retention;
 mod subject;
 
@@ -32,8 +34,10 @@ pub use self::legal_hold::{HoldOrder, HoldRefused, LegalHold, LegalHolds, MOST_L
 pub use self::monitors::{Flow, MOST_FLOWS, Monitored, Monitors};
 pub use self::note::Note;
 pub use self::occupancy::{Amount, MailboxOccupancy, MailboxSuspension, Occupancy};
+pub use self::payload::KeptPayload;
 pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
+pub use self::reseal::{Reseal, Resealed};
 pub use self::retention::{Class, FoundRetention, RetentionPage, Stock, Tally};
 pub use self::subject::{Expunged, Kept, LookUp, MOST_LOOKED_UP, NotExpunged};
 use crate::domain::fingerprint::Fingerprint;
@@ -78,6 +82,10 @@ pub trait Store: Send + Sync {
     fn groups(&self, after: Option<Fingerprint>) -> Reply<FoundGroups>;
     /// What waits for work, and what is in work. Changes nothing.
     fn queue(&self, page: QueuePage) -> Reply<Vec<Queued>>;
+    /// Payloads that are kept, in the order of their deliveries, after one: at most `count`. Changes nothing.
+    fn payloads(&self, after: Option<DeliveryId>, count: usize) -> Reply<Vec<KeptPayload>>;
+    /// Puts a payload that is sealed again in the place of the old one, unless it is in work. Durable on reply.
+    fn reseal(&self, reseal: Reseal) -> Reply<Resealed>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
     /// Begins or ends a legal hold, or says what it keeps. Durable on reply.

@@ -7,6 +7,7 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, Name};
 use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Purpose, Remark};
+use crate::domain::recipient::RecipientTag;
 
 /// What the daemon itself did. Journalled for auditors; changes no delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,18 @@ pub enum Note {
         /// Sequence of the last record in it.
         sequence: u64,
         /// Who made it.
+        by: Operator,
+    },
+    /// An age identity was made, to be used from a later start on.
+    KeyMade {
+        /// Its recipient.
+        recipient: RecipientTag,
+        /// Who made it.
+        by: Operator,
+    },
+    /// A person has everything sealed again that is not sealed for the present recipients.
+    RewrapBegun {
+        /// Who.
         by: Operator,
     },
     /// Someone read the journal.

@@ -16,8 +16,9 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
-    Incoming, IncomingBody, Kept, Known, Lease, LeaseWish, LookUp, MailboxOccupancy, NotAllowed, NotExpunged, Note,
-    Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
+    Incoming, IncomingBody, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, MailboxOccupancy, NotAllowed,
+    NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed, RetentionPage,
+    SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -122,6 +123,8 @@ impl Store for FakeStore {
             | Note::Revealed { .. }
             | Note::MailboxSuspended { .. }
             | Note::MailboxResumed { .. }
+            | Note::KeyMade { .. }
+            | Note::RewrapBegun { .. }
             | Note::Alarmed { .. }
             | Note::Monitor { .. } => {}
         }
@@ -137,6 +140,14 @@ impl Store for FakeStore {
     }
 
     fn settle(&self, _: Lease, _: Settlement) -> Reply<()> {
+        not_for_pollers()
+    }
+
+    fn payloads(&self, _: Option<DeliveryId>, _: usize) -> Reply<Vec<KeptPayload>> {
+        not_for_pollers()
+    }
+
+    fn reseal(&self, _: Reseal) -> Reply<Resealed> {
         not_for_pollers()
     }
 

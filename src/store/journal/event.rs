@@ -17,18 +17,19 @@ use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Purpose, Remark};
 use crate::domain::output::OutputState;
+use crate::domain::recipient::RecipientTag;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{JobOrder, JobOutcome, LeftBehind};
 
 pub use about::About;
-pub use members::{Acceptance, Aside, ByHand, GroupPlace, Release, Replay};
+pub use members::{Acceptance, Aside, ByHand, GroupPlace, Move, Release, Replay};
 
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 57] = [
+pub const KINDS: [&str; 60] = [
     "run",
     "started",
     "stopping",
@@ -86,6 +87,9 @@ pub const KINDS: [&str; 57] = [
     "legal-hold-removed",
     "subject-sought",
     "spared",
+    "key-made",
+    "rewrap-begun",
+    "resealed",
 ];
 
 /// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
@@ -368,9 +372,9 @@ pub enum Event {
         /// Which.
         volume: u64,
     },
-    /// A purged delivery's chunk directory left the spool.
+    /// A purged delivery's chunk directory left the spool, or one whose payload was sealed again.
     PartsRemoved {
-        /// Whose.
+        /// Whose; of what was sealed again the sequence of that record.
         id: DeliveryId,
     },
     /// Chunks left the spool of a message that was never accepted, and that MESH keeps no longer.
@@ -563,6 +567,20 @@ pub enum Event {
         /// Whose.
         ids: Vec<DeliveryId>,
     },
+    /// An age identity was made, to be used from a later start on.
+    KeyMade {
+        /// Its recipient, by name.
+        recipient: RecipientTag,
+        /// Who made it.
+        by: Operator,
+    },
+    /// A person has every payload sealed again that is not sealed for the present recipients.
+    RewrapBegun {
+        /// Who.
+        by: Operator,
+    },
+    /// A payload was sealed again; or its old place counts again, because the new one is lost.
+    Resealed(Box<Move>),
 }
 
 #[cfg(test)]

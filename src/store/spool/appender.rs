@@ -1,7 +1,7 @@
 //! The committer's side: groups into volumes, chunk directories taken over, and what is purged removed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -168,8 +168,22 @@ impl Appender {
     /// Must not be called for a life that a record names, while the message is on its way in again: a chunk directory
     /// of that life that no record names is what a crash left before the record, and is replaced.
     pub fn adopt(&mut self, mailbox: &MailboxId, message_id: &MessageId, life: u64) -> Result<(), SpoolError> {
-        let layout = &self.files.layout;
-        let (from, to) = (layout.arriving(mailbox, message_id), layout.adopted(mailbox, message_id, life));
+        self.take_over(self.files.layout.arriving(mailbox, message_id), mailbox, message_id, life)
+    }
+
+    /// Takes over chunks that were sealed again, by the name of a life that no record names. Durable on return.
+    pub fn adopt_resealed(&mut self, mailbox: &MailboxId, message_id: &MessageId, life: u64) -> Result<(), SpoolError> {
+        self.take_over(self.files.layout.resealing(mailbox, message_id), mailbox, message_id, life)
+    }
+
+    fn take_over(
+        &self,
+        from: PathBuf,
+        mailbox: &MailboxId,
+        message_id: &MessageId,
+        life: u64,
+    ) -> Result<(), SpoolError> {
+        let to = self.files.layout.adopted(mailbox, message_id, life);
         let look = |path: &Path| self.files.disk.entry(path).map_err(|e| errors::read("look at a chunk directory", e));
         let (is_here, is_adopted) = (look(&from)?.is_some(), look(&to)?.is_some());
         if !is_here && !is_adopted {

@@ -90,7 +90,13 @@ mod tests {
     use crate::store::spool::group::GroupHeader;
 
     fn group(bytes: usize) -> OpenGroup {
-        let header = GroupHeader { header_length: 0, ciphertext_length: 0, ciphertext_crc: 0, members: Vec::new() };
+        let header = GroupHeader {
+            header_length: 0,
+            ciphertext_length: 0,
+            ciphertext_crc: 0,
+            recipients: Vec::new(),
+            members: Vec::new(),
+        };
         let mut group = OpenGroup::parse(Vec::new().into(), &header).unwrap();
         group.pad(bytes);
         group

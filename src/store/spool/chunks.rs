@@ -53,13 +53,25 @@ impl ChunkIntake {
         envelope: &Envelope,
         form: Form,
     ) -> Result<Self, SpoolError> {
+        let folder = files.layout.arriving(&envelope.mailbox, &envelope.message_id);
+        Self::open_in(folder, files, key, recipients, envelope, form)
+    }
+
+    /// The same in that folder.
+    pub(super) fn open_in(
+        folder: PathBuf,
+        files: Arc<Files>,
+        key: DigestKey,
+        recipients: Arc<RecipientSet>,
+        envelope: &Envelope,
+        form: Form,
+    ) -> Result<Self, SpoolError> {
         let total = envelope.chunks.max(1);
         if total > MOST_CHUNKS {
             return Err(SpoolError::Unreadable(format!(
                 "{total} chunks are announced; at most {MOST_CHUNKS} are taken"
             )));
         }
-        let folder = files.layout.arriving(&envelope.mailbox, &envelope.message_id);
         let mut intake = Self {
             files,
             key,
@@ -85,7 +97,8 @@ impl ChunkIntake {
         Ok(intake)
     }
 
-    /// Counts the chunks that are whole, up to the first that is not, or is of another division or form, or has no envelope.
+    /// Counts the chunks that are whole, up to the first that is not, or is of another division or form, or sealed for
+    /// others, or has no envelope.
     fn take_up(&mut self) -> Result<(), SpoolError> {
         let mut last = None;
         while self.kept < self.total {
@@ -111,6 +124,8 @@ impl ChunkIntake {
     fn sound_sidecar(&self, number: u32) -> Result<Option<Sidecar>, SpoolError> {
         let Some(sidecar) = parts::sidecar(&self.files, &self.folder, number)? else { return Ok(None) };
         let mut is_sound = sidecar.of == self.total && sidecar.as_served == (self.form == Form::AsServed);
+        // What is accepted from now on opens with the present identities alone.
+        is_sound &= sidecar.recipients == self.recipients.tags();
         is_sound &= self.has_length(layout::chunk(&self.folder, number), sidecar.sealed.length)?;
         if number == 1 {
             let expected = sidecar.envelope.as_ref().map_or(0, |envelope| envelope.length);
@@ -186,6 +201,7 @@ impl Intake for ChunkIntake {
         let number = self.kept + 1;
         let mut sidecar = Sidecar::new(number, self.total, length, self.key.sign(plain), sealed.finish());
         sidecar.as_served = self.form == Form::AsServed;
+        sidecar.recipients = self.recipients.tags().to_vec();
         let envelope = if number == 1 { Some(self.seal_envelope()?) } else { None };
 
         let mut files: Vec<(Step, &dyn DiskFile)> = vec![(Step::ChunkSync, chunk.as_ref())];

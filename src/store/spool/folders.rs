@@ -5,6 +5,7 @@ use std::path::Path;
 use super::layout::{Layout, PartsName};
 use super::{Files, errors};
 use crate::domain::ids::MailboxId;
+use crate::domain::step::Step;
 use crate::ports::disk::{Entry, EntryKind};
 use crate::ports::spool::SpoolError;
 
@@ -18,6 +19,17 @@ pub(super) fn mailboxes(files: &Files) -> Result<Vec<MailboxId>, SpoolError> {
 pub(super) fn of_mailbox(files: &Files, mailbox: &MailboxId) -> Result<Vec<(PartsName, Entry)>, SpoolError> {
     let entries = list(files, &files.layout.mailbox(mailbox))?;
     Ok(entries.filter_map(|entry| Some((Layout::parts_name(&entry.path)?, entry))).collect())
+}
+
+/// Removes what an earlier process was sealing again: nothing names it.
+pub(super) fn remove_resealing(files: &Files) -> Result<(), SpoolError> {
+    for mailbox in mailboxes(files)? {
+        for entry in list(files, &files.layout.mailbox(&mailbox))?.filter(|entry| Layout::is_resealing(&entry.path)) {
+            let removed = files.disk.remove(Step::PartCreate, &entry.path);
+            removed.map_err(|error| errors::written("remove chunks half sealed again", error))?;
+        }
+    }
+    Ok(())
 }
 
 fn list(files: &Files, folder: &Path) -> Result<impl Iterator<Item = Entry> + use<>, SpoolError> {

@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::seal::RecipientSet;
+use super::seal::{MAX_RECIPIENTS, RecipientSet};
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{MailboxId, MessageId};
+use crate::domain::recipient::RecipientTag;
 use crate::ports::spool::SpoolError;
 
 /// The first bytes of every group.
@@ -26,10 +27,11 @@ pub(super) const GROUP_BYTES: usize = 1 << 20;
 pub(super) const MAX_PLAINTEXT: usize = 4 << 20;
 /// No group's ciphertext is longer, bytes: its plaintext, age's header and its 16 bytes for each 64 KiB.
 pub(super) const MAX_CIPHERTEXT: u64 = (MAX_PLAINTEXT + (1 << 20)) as u64;
-/// No clear header is longer, bytes: two ids of 100 bytes each per member.
-pub(super) const MAX_HEADER: usize = PREFIX + MAX_MEMBERS * (1 + 100 + 1 + 100 + 4) + CRC;
+/// No clear header is longer, bytes: two ids of 100 bytes each per member, and 8 bytes per recipient.
+pub(super) const MAX_HEADER: usize = PREFIX + MAX_MEMBERS * (1 + 100 + 1 + 100 + 4) + 2 + MAX_RECIPIENTS * TAG + CRC;
 
 const CRC: usize = 4;
+const TAG: usize = 8;
 
 /// The clear header of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(super) struct GroupHeader {
     pub(super) ciphertext_crc: u32,
     /// In the order they are sealed.
     pub(super) members: Vec<MemberHeader>,
+    /// For whom it is sealed; none where the header does not say.
+    pub(super) recipients: Vec<RecipientTag>,
 }
 
 /// What is known of one member without a key.
@@ -104,7 +108,8 @@ impl GroupHeader {
         }
         let header_length = u32::try_from(length).ok()?;
         let ciphertext_crc = u32_at(body, 28)?;
-        rest.is_empty().then_some(Self { header_length, ciphertext_length, ciphertext_crc, members })
+        let recipients = take_recipients(rest)?;
+        Some(Self { header_length, ciphertext_length, ciphertext_crc, members, recipients })
     }
 
     /// Length of the whole group, bytes.
@@ -146,6 +151,9 @@ pub(super) fn seal(recipients: &RecipientSet, members: &[Plain<'_>]) -> io::Resu
         put_text(&mut group, member.envelope.message_id.as_str())?;
         group.extend_from_slice(&length_of(member.bytes)?);
     }
+    let tags = recipients.tags();
+    group.extend_from_slice(&u16::try_from(tags.len()).map_err(io::Error::other)?.to_le_bytes());
+    tags.iter().for_each(|tag| group.extend_from_slice(&tag.0.to_le_bytes()));
     let header_length = group.len() + CRC;
     group.resize(header_length, 0);
 
@@ -238,6 +246,15 @@ fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     let (text, after) = after.split_at_checked(usize::from(*length))?;
     *rest = after;
     std::str::from_utf8(text).ok()
+}
+
+/// What is left of a header, to its end: nothing, or names of recipients.
+fn take_recipients(rest: &[u8]) -> Option<Vec<RecipientTag>> {
+    let Some((count, tags)) = rest.split_first_chunk::<2>() else { return rest.is_empty().then(Vec::new) };
+    let (tags, over) = tags.as_chunks::<TAG>();
+    let count = usize::from(u16::from_le_bytes(*count));
+    let is_whole = over.is_empty() && tags.len() == count && (1..=MAX_RECIPIENTS).contains(&count);
+    is_whole.then(|| tags.iter().map(|tag| RecipientTag(u64::from_le_bytes(*tag))).collect())
 }
 
 fn put_text(group: &mut Vec<u8>, text: &str) -> io::Result<()> {

@@ -7,6 +7,9 @@ use crate::domain::ids::{MailboxId, MessageId};
 /// The sealed envelope of a chunk directory.
 pub(super) const ENVELOPE: &str = "envelope.age";
 
+/// The end of a chunk directory's name while it is sealed again.
+const RESEALING: &str = ".sealing";
+
 /// The spool's directory.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -62,6 +65,16 @@ impl Layout {
     /// A message on its way in.
     pub(super) fn arriving(&self, mailbox: &MailboxId, id: &MessageId) -> PathBuf {
         self.mailbox(mailbox).join(format!("{id}.part"))
+    }
+
+    /// A message that is being sealed again.
+    pub(super) fn resealing(&self, mailbox: &MailboxId, id: &MessageId) -> PathBuf {
+        self.mailbox(mailbox).join(format!("{id}{RESEALING}"))
+    }
+
+    /// Whether a chunk directory's name says that it is being sealed again.
+    pub(super) fn is_resealing(path: &Path) -> bool {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(RESEALING))
     }
 
     /// A message taken over by the store.

@@ -16,7 +16,8 @@
 //! volumes/renewed                            a copy of the last volume, only while a process starts
 //! chunks/<mailbox>/<message id>.part/        a large message on its way in
 //! chunks/<mailbox>/<message id>/             taken over by the store, its first life
-//! chunks/<mailbox>/<message id>.<life>/      taken over again, after the message was presented again
+//! chunks/<mailbox>/<message id>.<life>/      taken over again, after the message was presented again or sealed again
+//! chunks/<mailbox>/<message id>.sealing/     a large message while it is sealed again; of no use to another process
 //!            000001.age                      a chunk: one age file
 //!            000001.json                     its sidecar: clear
 //!            envelope.age                    the envelope: one age file of JSON
@@ -46,11 +47,15 @@
 //!             1    length of the message id, 1 to 100
 //!                  message id, ASCII
 //!             4    length of the payload
+//!             2    R, the number of recipients, 1 to 256
+//!         R times:
+//!             8    name of a recipient: the first 64 bits of the SHA-256 of its text (age1…)
 //!    H-4      4  CRC32C of the H-4 bytes before
 //!      H      C  one age file
 //! ```
 //!
 //! Magic, version, H and the place of the header's CRC stay where they are in all versions.
+//! Without R the group is from before recipients were named: nobody knows for whom it is but by trying.
 //! The age file holds, N times, in the order of the header:
 //!
 //! ```text
@@ -75,6 +80,7 @@
 //! digest    HMAC-SHA256, under the journal's key, of the decoded bytes' SHA-256; lower-case hex
 //! sealed    { "length": bytes, "sha256": lower-case hex } of the .age file
 //! envelope  the same of envelope.age; on chunk 1 only
+//! recipients  for whom it is sealed: their names as in a group, each 16 hex digits; absent if nobody knows
 //! as_served true if the bytes are as MESH served them, not decoded; else absent
 //! ```
 
@@ -90,6 +96,7 @@ mod layout;
 mod parts;
 mod reader;
 mod recover;
+mod reseal;
 mod seal;
 mod sidecar;
 #[cfg(test)]
@@ -115,6 +122,7 @@ use crate::ports::store::Lease;
 pub use appender::{Appender, ChunkDirectory, Copied, Member, Removal};
 pub(in crate::store) use contents::contents;
 pub use reader::Reader;
+pub use reseal::{Progress, Resealing};
 pub(in crate::store) use seal::RecipientSet;
 pub use seal::{Identities, try_keys};
 use sidecar::Form;
@@ -172,6 +180,7 @@ impl Spool {
             let made = files.disk.create_folder(Step::StateDirectory, &folder);
             made.map_err(|error| errors::written("make a spool folder", error))?;
         }
+        folders::remove_resealing(&files)?;
         let reader = Reader::with(files.clone(), identities);
         let limits = (settings.volume_bytes, settings.volume_age);
         let appender = Appender::open(files.clone(), clock, recipients.clone(), reader.clone(), limits)?;

@@ -12,6 +12,7 @@ use super::seal::Identities;
 use super::{Files, errors, volume};
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{MailboxId, MessageId};
+use crate::domain::recipient::RecipientTag;
 use crate::ports::disk::Disk;
 use crate::ports::spool::{Opened, Payload, PayloadSource, SpoolError};
 use crate::ports::store::Location;
@@ -48,6 +49,29 @@ impl Reader {
             return Err(SpoolError::Unreadable("another message lies where this one should".into()));
         }
         Ok(opened)
+    }
+
+    /// For whom the message kept at `location` is sealed, by the clear notes beside it; none where they do not say.
+    pub fn recipients(
+        &self,
+        mailbox: &MailboxId,
+        id: &MessageId,
+        location: &Location,
+    ) -> Result<Vec<RecipientTag>, SpoolError> {
+        match location {
+            Location::Group { volume, offset, .. } => {
+                let read = |error| errors::read("read a volume", error);
+                let file = self.files.disk.read(&self.files.layout.volume(*volume)).map_err(read)?;
+                let header = volume::header_at(file.as_ref(), *offset).map_err(read)?;
+                header.map(|header| header.recipients).map_err(|wrong| SpoolError::Unreadable(wrong.to_string()))
+            }
+            Location::Parts { life, .. } => {
+                // One set of recipients seals all chunks: see the intake.
+                let first = parts::sidecar(&self.files, &self.files.layout.adopted(mailbox, id, *life), 1)?;
+                let missing = || SpoolError::Unreadable("chunk 1 has no sound sidecar".into());
+                first.map(|sidecar| sidecar.recipients).ok_or_else(missing)
+            }
+        }
     }
 
     /// A message that is whole but not taken over yet, or any other chunk directory.

@@ -1,6 +1,6 @@
 //! age in and age out: the only file of the spool that knows the library.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 
@@ -8,11 +8,18 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::errors;
 use crate::domain::ids::MailboxId;
+use crate::domain::recipient::RecipientTag;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::Halt;
 
 /// Who can open what is sealed for one mailbox, or for several that have the same recipients.
-pub(in crate::store) struct RecipientSet(Vec<age::x25519::Recipient>);
+pub(in crate::store) struct RecipientSet {
+    recipients: Vec<age::x25519::Recipient>,
+    tags: Vec<RecipientTag>,
+}
+
+/// No set has more recipients: each costs 200 bytes of every sealed file.
+pub(super) const MAX_RECIPIENTS: usize = 256;
 
 impl RecipientSet {
     /// Reads age recipients (`age1…`). The text of a wrong one is not repeated: it may be an identity.
@@ -20,13 +27,23 @@ impl RecipientSet {
         if names.is_empty() {
             return Err(SpoolError::Failed(Halt("no age recipient is given".into())));
         }
+        if names.len() > MAX_RECIPIENTS {
+            return Err(SpoolError::Failed(Halt(format!("more than {MAX_RECIPIENTS} age recipients are given"))));
+        }
         let parsed: Result<Vec<_>, _> = names.iter().map(|name| name.as_ref().trim().parse()).collect();
-        parsed.map(Self).map_err(|_| SpoolError::Failed(Halt("a recipient is not of the form age1…".into())))
+        let recipients = parsed.map_err(|_| SpoolError::Failed(Halt("a recipient is not of the form age1…".into())))?;
+        let tags: BTreeSet<_> = names.iter().map(|name| RecipientTag::of(name.as_ref())).collect();
+        Ok(Self { recipients, tags: tags.into_iter().collect() })
+    }
+
+    /// Their names, in order, each once.
+    pub(super) fn tags(&self) -> &[RecipientTag] {
+        &self.tags
     }
 
     /// Begins an age file. It must be ended with [`age::stream::StreamWriter::finish`], or it is truncated.
     pub(in crate::store) fn seal<W: Write>(&self, output: W) -> io::Result<age::stream::StreamWriter<W>> {
-        let recipients = self.0.iter().map(|recipient| recipient as &dyn age::Recipient);
+        let recipients = self.recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
         age::Encryptor::with_recipients(recipients).map_err(io::Error::other)?.wrap_output(output)
     }
 

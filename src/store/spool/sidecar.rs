@@ -4,11 +4,12 @@ use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::digest::{ContentDigest, hex};
+use crate::domain::recipient::RecipientTag;
 
 /// The version this code writes.
 const VERSION: u8 = 1;
-/// No sidecar is longer, bytes: it has a fixed set of short fields.
-pub(super) const MAX_BYTES: usize = 4096;
+/// No sidecar is longer, bytes: it has a fixed set of short fields, and 19 bytes for each recipient.
+pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// What is known of one chunk without a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub(super) struct Sidecar {
     /// The sealed envelope; on the first chunk only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) envelope: Option<SealedFile>,
+    /// For whom it is sealed; none where nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) recipients: Vec<RecipientTag>,
     /// The bytes are as MESH served them, for a dead letter.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) as_served: bool,
@@ -66,7 +70,8 @@ pub(super) enum NotASidecar {
 
 impl Sidecar {
     pub(super) fn new(number: u32, of: u32, length: u64, digest: ContentDigest, sealed: SealedFile) -> Self {
-        Self { version: VERSION, number, of, length, digest, sealed, envelope: None, as_served: false }
+        let (envelope, recipients, as_served) = (None, Vec::new(), false);
+        Self { version: VERSION, number, of, length, digest, sealed, envelope, recipients, as_served }
     }
 
     pub(super) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {

@@ -166,6 +166,7 @@ impl State {
             Event::JobEnded { job, how, .. } => self.job_ended(index, *job, wall, *how)?,
             Event::Purged { id, asked, .. } => self.purged(index, *id, asked.is_some())?,
             Event::Moved { ids, from, to } => self.moved(index, ids, *from, *to)?,
+            Event::Resealed(moved) => self.resealed(index, DeliveryId(sequence), moved)?,
             Event::VolumeRemoved { volume } => {
                 self.remove(keys::numbered(kind::VOLUME, *volume));
                 self.volumes.remove(volume);
@@ -205,7 +206,9 @@ impl State {
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
             | Event::SubjectSought { .. }
-            | Event::Alarmed { .. } => {}
+            | Event::Alarmed { .. }
+            | Event::KeyMade { .. }
+            | Event::RewrapBegun { .. } => {}
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Does the index agree with itself?
 //!
 //! A damaged sled can open well and lack rows. After an unclean end all rows are read once: every delivery must have
-//! the one row its place asks for, and amounts, suspects, volumes, groups, jobs, monitors and legal holds must be what the counters say. Anything else
-//! means that the index is made anew. It costs some microseconds for each delivery kept.
+//! the one row its place asks for, and amounts, suspects, volumes, groups, jobs, monitors and legal holds must be what
+//! the counters say. Anything else means that the index is made anew. It costs some microseconds for each delivery kept.
 
 use std::collections::BTreeMap;
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{GroupPlace, Index, IndexError, Order, State, VolumeRow, for_each, keys, kind};
+use super::{GroupPlace, Index, IndexError, Order, PartsRow, State, VolumeRow, for_each, keys, kind};
 use crate::domain::ids::DeliveryId;
 use crate::ports::store::Location;
+use crate::store::journal::event::Move;
 
 impl State {
     /// All volumes that any record names, lowest first.
@@ -82,6 +83,37 @@ impl State {
             (*volume, *offset) = (to.volume, to.offset);
             self.join_group(index, *id, &row.delivery.location)?;
             self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
+        }
+        Ok(())
+    }
+
+    /// The payload lies elsewhere; `record` names what goes.
+    pub(super) fn resealed(&mut self, index: &dyn Index, record: DeliveryId, moved: &Move) -> Result<(), IndexError> {
+        let mut row = self.expect(index, moved.id)?;
+        if row.payload() != Some(&moved.from) {
+            return Err(IndexError(format!("delivery {} was sealed again from where it was not", moved.id)));
+        }
+        self.leave_group(index, moved.id, &moved.from)?;
+        if let Location::Parts { life, .. } = moved.from {
+            let parts = PartsRow { mailbox: moved.mailbox.clone(), message: moved.message.clone(), life };
+            self.put(keys::delivery(kind::REMOVAL, record), &parts)?;
+        }
+        if let Location::Parts { life, .. } = moved.to {
+            self.keep_parts(index, moved, life)?;
+        }
+        row.delivery.location = moved.to.clone();
+        self.join_group(index, moved.id, &moved.to)?;
+        self.put(keys::delivery(kind::DELIVERY, moved.id), &row)
+    }
+
+    /// A chunk directory that was to go is a payload again.
+    fn keep_parts(&mut self, index: &dyn Index, moved: &Move, life: u64) -> Result<(), IndexError> {
+        let rows = self.scan(index, &[kind::REMOVAL], &[kind::REMOVAL + 1], Order::Ascending, usize::MAX / 2)?;
+        for (key, value) in rows {
+            let row: PartsRow = keys::decode(&value)?;
+            if (&row.mailbox, &row.message, row.life) == (&moved.mailbox, &moved.message, life) {
+                self.remove(key);
+            }
         }
         Ok(())
     }

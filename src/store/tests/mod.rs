@@ -13,6 +13,7 @@ mod monitors;
 mod order;
 mod queue;
 mod recover;
+mod reseal;
 mod retain;
 mod run;
 mod staged;

@@ -9,7 +9,7 @@ const HOUR_MS: i64 = 3_600_000;
 const YEAR_MS: i64 = 366 * 24 * HOUR_MS;
 
 /// Brings in some of a message's two chunks.
-fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
+pub(super) fn take_in_chunks(spool: &Spool, id: &str, count: usize) -> Box<dyn Intake> {
     let mut intake = spool.intake(&Envelope { chunks: 2, ..envelope(id) }).unwrap();
     for chunk in ["one", "two"].into_iter().take(count) {
         intake.begin_chunk().unwrap();

@@ -9,8 +9,10 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, Sensitiv
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
+use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told};
+use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
     Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Job, JobAct, Kept,
@@ -52,6 +54,22 @@ impl Operations for Parrot {
 
     fn queue(&self, page: QueuePage) -> Told<'_, Vec<Queued>> {
         Box::pin(async move { Err(Halt(format!("{page:?}"))) })
+    }
+
+    fn sealed(&self, after: Option<DeliveryId>) -> Told<'_, SealedPage> {
+        Box::pin(async move { Err(Halt(format!("{after:?}"))) })
+    }
+
+    fn key_made(&self, _: RecipientTag, _: Operator) -> Told<'_, Vec<Holder>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn rewrap(&self, _: Operator) -> Told<'_, Rewrapping> {
+        Box::pin(async { Ok(Rewrapping::default()) })
+    }
+
+    fn rewrapping(&self) -> Rewrapping {
+        Rewrapping::default()
     }
 
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>> {

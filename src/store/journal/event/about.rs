@@ -49,6 +49,9 @@ impl Event {
                 let by = asked.as_ref().map(|asked| asked.by);
                 About { mailbox: Some(mailbox), message: Some(message), by, ..of(id) }
             }
+            Self::Resealed(moved) => {
+                About { mailbox: Some(&moved.mailbox), message: Some(&moved.message), ..of(&moved.id) }
+            }
             Self::Refused { mailbox, message, .. }
             | Self::Forgotten { mailbox, message }
             | Self::Abandoned { mailbox, message } => About { message: Some(message), ..at(mailbox) },
@@ -91,6 +94,8 @@ impl Event {
             | Self::AuditRead { by, .. }
             | Self::LegalHoldRemoved { by, .. }
             | Self::SubjectSought { by, .. }
+            | Self::KeyMade { by, .. }
+            | Self::RewrapBegun { by }
             | Self::BackupBegun { by }
             | Self::BackupEnded { by, .. } => About { by: Some(*by), ..About::default() },
             Self::Monitor { turn: Turn::Accepted { by, .. }, .. } => About { by: Some(*by), ..About::default() },

@@ -97,6 +97,22 @@ pub struct GroupPlace {
     pub offset: u64,
 }
 
+/// A payload that is sealed anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Move {
+    /// Whose.
+    pub id: DeliveryId,
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// The message.
+    pub message: MessageId,
+    /// Where it was.
+    pub from: Location,
+    /// Where it is.
+    pub to: Location,
+}
+
 /// Set aside at acceptance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,8 +19,9 @@ use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
     Acceptance, Accepted, Acted, Delivery, DroppedLeases, Expunged, FoundAside, FoundGroups, FoundRetention, Halt,
-    HoldOrder, HoldRefused, Incoming, Kept, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Occupancy,
-    Order, Pin, QueuePage, Queued, Refusal, Reply, RetentionPage, SetAsidePage, Store,
+    HoldOrder, HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged,
+    Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed, RetentionPage, SetAsidePage,
+    Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -238,6 +239,13 @@ impl Store for FakeStore {
         self.calls.add(format!("note {}", serde_json::to_string(&note).expect("JSON")));
         done(())
     }
+    fn payloads(&self, _: Option<DeliveryId>, _: usize) -> Reply<Vec<KeptPayload>> {
+        not_here()
+    }
+    fn reseal(&self, _: Reseal) -> Reply<Resealed> {
+        not_here()
+    }
+
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
         not_here()
     }
