@@ -35,6 +35,13 @@ const BETWEEN: Duration = Duration::from_millis(100);
 const FLOOD: u64 = 40_000;
 const GIANT_BYTES: u64 = 1_000_000_000;
 const CHUNK: u64 = 100_000_000;
+/// When a message came to each of its stops, by the wall clock, milliseconds.
+type Life = [i64; DELIVERED + 1];
+const KEPT: usize = 0;
+const STARTED: usize = 1;
+const STAGED: usize = 2;
+const DELIVERED: usize = 3;
+
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Prints what the quiet ones feel, alone and beside the others.
@@ -43,20 +50,22 @@ pub(crate) fn measure() -> anyhow::Result<()> {
     let alone = run(false)?;
     let beside = run(true)?;
     println!("{} quiet mailboxes of 1 KB every {} ms each, from kept to delivered:", QUIET.len(), BETWEEN.as_millis());
-    for (name, of) in [("p50", 50), ("p99", 99)] {
-        let [alone, beside] = [&alone, &beside].map(|times| percentile(times, of));
-        println!(
-            "  {name} {} ms beside {FLOOD} messages, a suspended mailbox and one of 1 GB; {:.1} times the {} ms alone",
-            beside,
-            beside as f64 / alone.max(1) as f64,
-            alone
-        );
+    println!("  ms beside {FLOOD} messages, a suspended mailbox and one of 1 GB, and alone");
+    for (part, from, to) in [
+        ("all", KEPT, DELIVERED),
+        ("waiting", KEPT, STARTED),
+        ("staging", STARTED, STAGED),
+        ("publishing", STAGED, DELIVERED),
+    ] {
+        for (name, of) in [("p50", 50), ("p99", 99)] {
+            let [alone, beside] = [&alone, &beside].map(|lives| percentile(lives, from, to, of));
+            println!("  {part:<10} {name} {beside:>4} {:.1} times {alone:>3}", beside as f64 / alone.max(1) as f64);
+        }
     }
     folder("fairness").map(drop)
 }
 
-/// Milliseconds, sorted.
-fn run(is_noisy: bool) -> anyhow::Result<Vec<i64>> {
+fn run(is_noisy: bool) -> anyhow::Result<Vec<Life>> {
     let folder = folder("fairness")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let all: Vec<String> = QUIET.iter().chain(&[FLOODED, SUSPENDED, GIANT]).map(|id| (*id).to_owned()).collect();
@@ -126,30 +135,45 @@ fn house(folder: &Path, simulator: &Simulator, mailboxes: Vec<String>) -> anyhow
     Ok(house)
 }
 
-/// From kept to delivered, of the quiet mailboxes' messages.
-fn times(journal: &Path) -> anyhow::Result<Vec<i64>> {
+/// The lives of the quiet mailboxes' messages.
+fn times(journal: &Path) -> anyhow::Result<Vec<Life>> {
     let quiet: BTreeSet<&str> = QUIET.into();
-    let (mut kept, mut times) = (BTreeMap::new(), Vec::new());
+    let (mut begun, mut ended) = (BTreeMap::new(), Vec::new());
     let disk = Real::new();
     let mut records = Records::from(&disk, journal, 1)?;
     while let Some(record) = records.read()? {
-        let (sequence, wall) = (record.frame.sequence, record.frame.wall);
-        if let Event::Accepted(accepted) = &record.event
-            && quiet.contains(accepted.mailbox.as_str())
-        {
-            kept.insert(DeliveryId(sequence), wall);
-        } else if let Event::Delivered { id, .. } = &record.event
-            && let Some(since) = kept.remove(id)
-        {
-            times.push(wall.0 - since.0);
+        let (sequence, wall) = (record.frame.sequence, record.frame.wall.0);
+        match &record.event {
+            Event::Accepted(accepted) if quiet.contains(accepted.mailbox.as_str()) => {
+                begun.insert(DeliveryId(sequence), [wall; DELIVERED + 1]);
+            }
+            Event::Working { ids, .. } => {
+                for id in ids {
+                    note(&mut begun, *id, STARTED, wall);
+                }
+            }
+            Event::Staged { id, .. } => note(&mut begun, *id, STAGED, wall),
+            Event::Delivered { id, .. } => {
+                note(&mut begun, *id, DELIVERED, wall);
+                ended.extend(begun.remove(id));
+            }
+            _ => {}
         }
     }
     let expected = QUIET.len() * MESSAGES as usize;
-    ensure!(times.len() == expected, "{} of {expected} were delivered", times.len());
-    times.sort_unstable();
-    Ok(times)
+    ensure!(ended.len() == expected, "{} of {expected} were delivered", ended.len());
+    Ok(ended)
 }
 
-fn percentile(sorted: &[i64], of: usize) -> i64 {
-    sorted[(sorted.len() * of / 100).min(sorted.len() - 1)]
+fn note(begun: &mut BTreeMap<DeliveryId, Life>, id: DeliveryId, stop: usize, wall: i64) {
+    if let Some(life) = begun.get_mut(&id) {
+        life[stop] = wall;
+    }
+}
+
+/// Of the milliseconds between two stops.
+fn percentile(lives: &[Life], from: usize, to: usize, of: usize) -> i64 {
+    let mut times: Vec<i64> = lives.iter().map(|life| life[to] - life[from]).collect();
+    times.sort_unstable();
+    times[(times.len() * of / 100).min(times.len() - 1)]
 }
