@@ -143,21 +143,17 @@ fn times(journal: &Path) -> anyhow::Result<Vec<Life>> {
     let mut records = Records::from(&disk, journal, 1)?;
     while let Some(record) = records.read()? {
         let (sequence, wall) = (record.frame.sequence, record.frame.wall.0);
-        match &record.event {
-            Event::Accepted(accepted) if quiet.contains(accepted.mailbox.as_str()) => {
-                begun.insert(DeliveryId(sequence), [wall; DELIVERED + 1]);
-            }
-            Event::Working { ids, .. } => {
-                for id in ids {
-                    note(&mut begun, *id, STARTED, wall);
-                }
-            }
-            Event::Staged { id, .. } => note(&mut begun, *id, STAGED, wall),
-            Event::Delivered { id, .. } => {
-                note(&mut begun, *id, DELIVERED, wall);
-                ended.extend(begun.remove(id));
-            }
-            _ => {}
+        if let Event::Accepted(accepted) = &record.event
+            && quiet.contains(accepted.mailbox.as_str())
+        {
+            begun.insert(DeliveryId(sequence), [wall; DELIVERED + 1]);
+        } else if let Event::Working { ids, .. } = &record.event {
+            ids.iter().for_each(|id| note(&mut begun, *id, STARTED, wall));
+        } else if let Event::Staged { id, .. } = &record.event {
+            note(&mut begun, *id, STAGED, wall);
+        } else if let Event::Delivered { id, .. } = &record.event {
+            note(&mut begun, *id, DELIVERED, wall);
+            ended.extend(begun.remove(id));
         }
     }
     let expected = QUIET.len() * MESSAGES as usize;
