@@ -10,10 +10,7 @@
 //! - With one worker, between two lanes that have due mail all along, and of which the same measure runs out first,
 //!   that measure differs by less than `Q + B` over any time.
 //! - With more workers a lane that still has to pay may use a worker that no lane with a better right to it could take
-//!   at that moment.
-//! - A lane that always has more yields to those that now and then have a little: while one of these had a turn within
-//!   the last second, it has one batch in work, of an eighth of the size. What is in work slows what comes: its syncs
-//!   wait for each other. It costs such a lane speed, and none where all lanes have much, or little.
+//!   at that moment: none stands idle for the sake of fairness.
 //! - From two workers on a lane with work in hand leaves the last free one to the others, so one lane's giants keep
 //!   nobody from their turn for longer than others' batches of one round.
 //!
@@ -33,22 +30,6 @@ use crate::ports::store::{Amount, Occupancy};
 /// A lane that gave nothing though something seemed due is asked again when the store changed, or after this long.
 const EMPTY_REST: Duration = Duration::from_secs(1);
 
-/// So long after its turn a lane is counted on to have a little mail again.
-const COMPANY: Duration = Duration::from_secs(1);
-
-/// The part of a batch that is left to a lane that yields.
-const YIELDED: usize = 8;
-
-/// Whose turn it is, and how much it may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) mailbox: MailboxId,
-    /// Deliveries, at the most.
-    pub(super) count: usize,
-    /// Payload bytes, at the most, unless one delivery has more.
-    pub(super) bytes: u64,
-}
-
 /// Every mailbox's turn.
 pub(super) struct Lanes {
     settings: WorkSettings,
@@ -65,8 +46,8 @@ pub(super) struct Lanes {
 struct Lane {
     /// Leases asked for and batches in work.
     busy: usize,
-    /// The lease that is asked for: what is due is not known until it answers.
-    asking: Option<Turn>,
+    /// A lease is asked for: what is due is not known until it answers.
+    is_asking: bool,
     /// What was left in the round of its last batch; `None` before the first.
     left: Option<(u64, Credit)>,
     /// The store's sequence when a lease gave nothing, and when to ask again anyway.
@@ -74,10 +55,6 @@ struct Lane {
     resting_until: Option<Instant>,
     /// Batches in a row without one delivery's end.
     fruitless: u32,
-    /// When it last had a turn.
-    turn: Option<Instant>,
-    /// Its last batch was about as much as it might take, so there is more.
-    is_heavy: bool,
 }
 
 /// What a lane may still take. Below zero it has to pay first.
@@ -93,7 +70,7 @@ impl Lanes {
     }
 
     /// The mailbox whose turn it is, if one has due mail and there is a worker for it. It counts as asking from here.
-    pub(super) fn next(&mut self, occupancy: &Occupancy, wall: Timestamp, now: Instant) -> Option<Turn> {
+    pub(super) fn next(&mut self, occupancy: &Occupancy, wall: Timestamp, now: Instant) -> Option<MailboxId> {
         let free = self.free_workers();
         if free == 0 || self.resting_until.is_some_and(|until| until > now) {
             return None;
@@ -102,7 +79,7 @@ impl Lanes {
         let (after, before): (Vec<_>, Vec<_>) = occupancy.mailboxes.keys().partition(|mailbox| is_after(mailbox));
         let mut soonest: Option<(u64, &MailboxId)> = None;
         for mailbox in after.into_iter().chain(before) {
-            if free < self.needed(mailbox, now) || self.wait(occupancy, mailbox, wall, now) != Some(Duration::ZERO) {
+            if free < self.needed(mailbox) || self.wait(occupancy, mailbox, wall, now) != Some(Duration::ZERO) {
                 continue;
             }
             let rounds = self.credit(mailbox).rounds_to_pay(self.quantum());
@@ -115,18 +92,16 @@ impl Lanes {
         }
         let (rounds, mailbox) = soonest?;
         // Whoever asks still has credit, and may have some left after: its round is not over.
-        if rounds > 0 && self.lanes.values().any(|lane| lane.asking.is_some()) {
+        if rounds > 0 && self.lanes.values().any(|lane| lane.is_asking) {
             return None;
         }
         self.round += rounds;
-        let turn = self.turn(mailbox, now);
         let lane = self.lane(mailbox);
         lane.busy += 1;
-        lane.asking = Some(turn.clone());
-        lane.turn = Some(now);
+        lane.is_asking = true;
         lane.empty = None;
         self.last = Some(mailbox.clone());
-        Some(turn)
+        Some(mailbox.clone())
     }
 
     /// When a lane comes to be due that is not now. What waits for a worker or an answer needs no clock.
@@ -145,17 +120,14 @@ impl Lanes {
     pub(super) fn leased(&mut self, mailbox: &MailboxId, took: Amount) {
         let left = (self.round, self.credit(mailbox).less(took));
         let lane = self.lane(mailbox);
+        lane.is_asking = false;
         lane.left = Some(left);
-        if let Some(asked) = lane.asking.take() {
-            lane.is_heavy = took.messages >= asked.count as u64 || took.bytes >= asked.bytes / 2;
-        }
     }
 
     /// The lease that was asked for found nothing.
     pub(super) fn found_nothing(&mut self, mailbox: &MailboxId, sequence: u64, now: Instant) {
         let lane = self.lane(mailbox);
-        lane.asking = None;
-        lane.is_heavy = false;
+        lane.is_asking = false;
         lane.empty = Some((sequence, now + EMPTY_REST));
         self.ended(mailbox);
     }
@@ -186,25 +158,9 @@ impl Lanes {
         self.settings.workers.max(1).saturating_sub(self.lanes.values().map(|lane| lane.busy).sum())
     }
 
-    fn turn(&self, mailbox: &MailboxId, now: Instant) -> Turn {
-        let WorkSettings { batch_count, batch_bytes, .. } = self.settings;
-        let part = if self.yields(mailbox, now) { YIELDED } else { 1 };
-        Turn { mailbox: mailbox.clone(), count: (batch_count / part).max(1), bytes: batch_bytes / part as u64 }
-    }
-
-    /// Whether a lane has more than it may take at once, and others now and then have a little.
-    fn yields(&self, mailbox: &MailboxId, now: Instant) -> bool {
-        let is_light = |lane: &Lane| !lane.is_heavy && lane.turn.is_some_and(|turn| now < turn + COMPANY);
-        self.lanes.get(mailbox).is_some_and(|lane| lane.is_heavy)
-            && self.lanes.iter().any(|(other, lane)| other != mailbox && is_light(lane))
-    }
-
     /// Free workers that there must be for one more batch of a mailbox.
-    fn needed(&self, mailbox: &MailboxId, now: Instant) -> usize {
+    fn needed(&self, mailbox: &MailboxId) -> usize {
         let is_busy = self.lanes.get(mailbox).is_some_and(|lane| lane.busy > 0);
-        if is_busy && self.yields(mailbox, now) {
-            return usize::MAX;
-        }
         if self.settings.workers > 1 && is_busy { 2 } else { 1 }
     }
 
@@ -216,7 +172,7 @@ impl Lanes {
         }
         let due = occupancy.mailboxes.get(mailbox)?.next_due?.since(wall);
         let Some(lane) = self.lanes.get(mailbox) else { return Some(due) };
-        if lane.asking.is_some() {
+        if lane.is_asking {
             return None;
         }
         let rest = lane.resting_until.map(|until| until.saturating_duration_since(now)).unwrap_or_default();

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::away::Away;
-use super::lanes::{Lanes, Turn};
+use super::lanes::Lanes;
 use super::worker::{BatchEnd, Desk};
-use super::{Work, WorkError, suspects};
+use super::{Work, WorkError, WorkSettings, suspects};
 use crate::domain::ids::MailboxId;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{Amount, Halt, Lease, LeaseWish};
@@ -70,8 +70,8 @@ impl Work {
                 }
             } else if is_leasing {
                 let (wall, now) = (self.clock.wall(), Instant::now());
-                while let Some(turn) = lanes.next(&occupancy, wall, now) {
-                    running.push(self.lease(turn));
+                while let Some(mailbox) = lanes.next(&occupancy, wall, now) {
+                    running.push(self.lease(mailbox));
                 }
                 sleep = lanes.until_due(&occupancy, wall, now).unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
                 if occupancy.suspects > 0 {
@@ -116,7 +116,8 @@ impl Work {
         }
     }
 
-    fn lease(&self, Turn { mailbox, count, bytes }: Turn) -> BoxFuture<'static, Event> {
+    fn lease(&self, mailbox: MailboxId) -> BoxFuture<'static, Event> {
+        let WorkSettings { batch_count: count, batch_bytes: bytes, .. } = self.settings;
         let reply = self.store.lease(LeaseWish { mailbox: mailbox.clone(), count, bytes, suspects: false });
         Box::pin(async move { Event::Leased(mailbox, reply.await) })
     }
