@@ -267,7 +267,8 @@ written_as_word! {
         ("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)
     ];
     Feature, "a word", [
-        ("test-recipients", Self::TestRecipients), ("simulator-certificates", Self::SimulatorCertificates)
+        ("test-recipients", Self::TestRecipients), ("simulator-certificates", Self::SimulatorCertificates),
+        ("synthetic-numbers", Self::SyntheticNumbers)
     ];
     Environment, "\"live\", \"int\", \"dep\" or \"custom\"", [
         ("live", Self::Live), ("int", Self::Integration), ("dep", Self::Deployment), ("custom", Self::Custom)

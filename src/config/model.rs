@@ -195,6 +195,8 @@ pub enum Feature {
     TestRecipients,
     /// A client certificate that a simulator's authority issued.
     SimulatorCertificates,
+    /// Mail whose declared patients all have NHS numbers of the synthetic range.
+    SyntheticNumbers,
 }
 
 /// `[keys]`: the daemon's own keys.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::document::Source;
+use super::model::Feature;
 use super::read::Notes;
 use super::schema::{SHIPPED, shipped_in_full};
 use super::*;
@@ -217,6 +218,20 @@ fn recipients_of_our_documents_are_for_rehearsals_and_never_for_live() {
     assert!(check_sources(&[source(&custom)]).is_ok());
     let live = allowed.replace("\"int\"", "\"live\"");
     assert_eq!(keys(&live), [("features.allow".into(), Some(15))]);
+}
+
+#[test]
+fn synthetic_numbers_are_for_rehearsals_that_say_so_and_never_for_live() {
+    let allows = |environment: &str, allow: &str| {
+        let text = minimal().replace("\"int\"", environment) + &format!("[features]\nallow = [{allow}]\n");
+        check_sources(&[source(&text)]).map(|loaded| loaded.config.may_use(Feature::SyntheticNumbers)).ok()
+    };
+    let (custom, word) = ("\"custom\"\nurl = \"https://localhost:8743\"", "\"synthetic-numbers\"");
+    assert_eq!((allows("\"live\"", ""), allows("\"live\"", word)), (Some(false), None));
+    for national in ["\"int\"", "\"dep\""] {
+        assert_eq!((allows(national, ""), allows(national, word)), (Some(false), Some(true)), "{national}");
+    }
+    assert_eq!(allows(custom, ""), Some(true));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::sealing::Keyholders;
 use super::service::Service;
 use super::{Stop, probe};
 use crate::adapters::http::Client;
-use crate::config::{Config, Engine, Loaded, Order, Secrets};
+use crate::config::{Config, Engine, Feature, Loaded, Order, Secrets};
 use crate::domain::ids::MailboxId;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
@@ -160,7 +160,12 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         chance,
         timings: Arc::new(metrics.clone()),
         key,
-        settings: WorkSettings { workers, looks_for_patients: config.audit.patients, ..WorkSettings::default() },
+        settings: WorkSettings {
+            workers,
+            looks_for_patients: config.audit.patients,
+            holds_synthetic: !config.may_use(Feature::SyntheticNumbers),
+            ..WorkSettings::default()
+        },
     };
     Ok(House {
         clock,

@@ -127,6 +127,8 @@ fault_codes! {
     MsgNotDecryptable = "MSG-NOT-DECRYPTABLE",
     /// Its payload is not what its pipeline expects of its workflow.
     MsgContentMismatch = "MSG-CONTENT-MISMATCH",
+    /// All patients that its payload declares are synthetic, and its service is not for those.
+    MsgSynthetic = "MSG-SYNTHETIC",
     /// A pipeline discarded it by rule.
     MsgDiscarded = "MSG-DISCARDED",
     /// Twenty alike failed in one pipeline without a success between.

@@ -50,6 +50,11 @@ impl NhsNumber {
         lines.map(|(at, line)| line.parse().map_err(|error| InvalidLine { line: at + 1, error })).collect()
     }
 
+    /// Is it of the range that is kept for tests, and given to nobody? Ten nines are a placeholder that real mail has.
+    pub fn is_synthetic(&self) -> bool {
+        self.0.starts_with(b"999") && self.0 != [b'9'; DIGITS]
+    }
+
     /// Its ASCII digits, for the keyed digest and for comparing.
     pub(crate) fn reveal(&self) -> &[u8; DIGITS] {
         &self.0
@@ -110,6 +115,14 @@ mod tests {
         for text in ["", "999000001", "99900000180", "999000001X", "999.000.0018", "٩٩٩٠٠٠٠٠١٨"] {
             assert_eq!(text.parse::<NhsNumber>(), Err(InvalidNhsNumber::Shape), "{text}");
         }
+    }
+
+    #[test]
+    fn the_synthetic_range_begins_with_999_and_has_no_placeholder() {
+        let is_synthetic = |text: &str| text.parse::<NhsNumber>().expect("its check digit is right").is_synthetic();
+        assert!(is_synthetic("9990000018"));
+        assert!(!is_synthetic("9000000009"));
+        assert!(!is_synthetic("9999999999"));
     }
 
     #[test]

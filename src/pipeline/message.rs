@@ -4,12 +4,13 @@
 
 use std::cell::OnceCell;
 
+use super::content::declared::{Declared, declared};
 use super::content::{self, Content};
 use super::keyring::Keyring;
 use super::matching::Facts;
 use super::transform;
-use crate::domain::envelope::Envelope;
-use crate::domain::fault::Fault;
+use crate::domain::envelope::{Envelope, MessageKind};
+use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::output::Transform;
 use crate::domain::settlement::Reason;
 use crate::ports::spool::{Opened, Payload};
@@ -64,6 +65,25 @@ impl<'a> Message<'a> {
         }
         let start = transform::start(self.payload()?, content::PREFIX)?;
         Ok(self.content.get_or_init(|| content::recognise(&start)).as_ref())
+    }
+
+    /// Why the message is not for a service with real patients, if it declares synthetic ones alone. One that declares
+    /// others beside them goes on with an alarm, since it may be a batch that people wait for.
+    pub fn synthetic(&mut self) -> Result<Option<Reason>, Fault> {
+        // A report has no payload (mesh-api 7.3).
+        if self.facts.kind == MessageKind::Report {
+            return Ok(None);
+        }
+        let Declared { synthetic, other } = declared(&transform::start(self.payload()?, content::PREFIX)?);
+        let reason = |detail| Reason::new(FaultCode::MsgSynthetic, detail);
+        match (synthetic, other) {
+            (0, _) => Ok(None),
+            (_, 0) => Ok(Some(reason("every NHS number that it declares is of the synthetic range, 999"))),
+            (_, _) => {
+                self.raise(reason("it declares NHS numbers of the synthetic range, 999, beside others"));
+                Ok(None)
+            }
+        }
     }
 
     /// Notes that a person should look, while the message goes on.

@@ -169,7 +169,7 @@ fn pathology(number: u64) -> String {
     format!(
         "UNB+UNOB:2+SYNTHLAB:22+SYNTHGP:22+260105:0930+{number:014}++MEDRPT'\
          UNH+1+MEDRPT:0:1:RT:NHS003'BGM+LSR'DTM+137:202601050930:203'\
-         S01+01'PNA+PAT+{nhs_number}:::NHS+++SU:{family}+FO:SYNTHETIC'DTM+329:19000101:102'\
+         S01+01'PNA+PAT+{nhs_number}:OPI+++SU:{family}+FO:SYNTHETIC'DTM+329:19000101:102'\
          S06+06'FTX+RIT+++MADE UP RESULT, NO SPECIMEN WAS TAKEN'UNT+9+1'UNZ+1+{number:014}'"
     )
 }

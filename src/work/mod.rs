@@ -87,6 +87,8 @@ pub struct WorkSettings {
     pub local_pause: Duration,
     /// A message that is opened is searched for NHS numbers, whose keyed digests go to the journal.
     pub looks_for_patients: bool,
+    /// Mail that declares synthetic patients alone is held.
+    pub holds_synthetic: bool,
 }
 
 impl Default for WorkSettings {
@@ -100,6 +102,7 @@ impl Default for WorkSettings {
             rest: Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(5) },
             local_pause: Duration::from_secs(5),
             looks_for_patients: true,
+            holds_synthetic: false,
         }
     }
 }

@@ -192,7 +192,13 @@ impl Desk {
             stages.push(StageTime(stage.into(), milliseconds(now.saturating_sub(began))));
             began = now;
         };
-        let outcome = guarded(|| pipeline.run(message, mailbox, &mut done)).unwrap_or_else(|| Err(panicked("a stage")));
+        let decided = guarded(|| {
+            let outcome = pipeline.run(message, mailbox, &mut done)?;
+            let is_let_go = self.settings.holds_synthetic && matches!(outcome, Outcome::Deliver(_));
+            let synthetic = if is_let_go { message.synthetic()? } else { None };
+            Ok(synthetic.map_or(outcome, Outcome::Hold))
+        });
+        let outcome = decided.unwrap_or_else(|| Err(panicked("a stage")));
         if let Some(handling) = handling {
             handling.stages = stages;
         }

@@ -21,6 +21,7 @@ mod reload;
 mod rest;
 mod rotation;
 mod subject;
+mod synthetic;
 mod trace;
 
 use std::fs;

@@ -136,6 +136,8 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::PipelineSuspended
         | FaultCode::OutUnavailable
         | FaultCode::OutNameTaken => "what_goes_wrong_after_acceptance_is_told_by_its_reason",
+        // This needs a national service.
+        FaultCode::MsgSynthetic => "src/work",
         // These need a broken disk, a dying daemon or a bug, so the parts' own tests show them.
         FaultCode::MsgPanic
         | FaultCode::MsgPoison

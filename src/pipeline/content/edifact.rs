@@ -26,16 +26,21 @@ struct Separators {
     terminator: u8,
 }
 
+impl Separators {
+    /// As `UNA` declares them, or the usual; and what follows. None if `UNA` is cut.
+    fn of(text: &[u8]) -> Option<(Self, &[u8])> {
+        let Some(declared) = text.strip_prefix(b"UNA") else {
+            return Some((Self { component: b':', element: b'+', release: b'?', terminator: b'\'' }, text));
+        };
+        let [component, element, _, release, _, terminator, rest @ ..] = declared else { return None };
+        let [component, element, release, terminator] = [*component, *element, *release, *terminator];
+        Some((Self { component, element, release, terminator }, rest))
+    }
+}
+
 /// What a text that begins with `U` is.
 pub(super) fn recognise(text: &[u8]) -> Option<Content> {
-    let (separators, mut rest) = match text.strip_prefix(b"UNA") {
-        Some(declared) => {
-            let [component, element, _, release, _, terminator, rest @ ..] = declared else { return None };
-            let [component, element, release, terminator] = [*component, *element, *release, *terminator];
-            (Separators { component, element, release, terminator }, rest)
-        }
-        None => (Separators { component: b':', element: b'+', release: b'?', terminator: b'\'' }, text),
-    };
+    let (separators, mut rest) = Separators::of(text)?;
     let mut is_interchange = false;
     let mut interchange = None;
     for _ in 0..MOST_HEADERS {
@@ -57,6 +62,20 @@ pub(super) fn recognise(text: &[u8]) -> Option<Content> {
         }
     }
     Some(Content { interchange, ..Content::new(Format::Edifact, None, None) })
+}
+
+/// Tells the NHS numbers of patients in all messages: `PNA+PAT+number:OPI`.
+pub(super) fn numbers(text: &[u8], tell: &mut dyn FnMut(&str)) {
+    let Some((separators, mut rest)) = Separators::of(text) else { return };
+    while let Some((segment, after)) = segment(rest.trim_ascii_start(), separators) {
+        if let [b"PNA", b"PAT", identifier, ..] = elements(segment, separators).as_slice() {
+            let mut components = identifier.split(|byte| *byte == separators.component);
+            if let (Some(number), Some(b"OPI")) = (components.next(), components.next()) {
+                tell(&String::from_utf8_lossy(number));
+            }
+        }
+        rest = after;
+    }
 }
 
 /// Up to the terminator, and what stands after it. A released character ends nothing.

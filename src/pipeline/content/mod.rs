@@ -14,6 +14,7 @@
 //! known: that is never an error, since a payload that we do not understand is not our business to refuse.
 //! Only words of operators are printed; words of a payload are compared and dropped (I8).
 
+pub(super) mod declared;
 mod edifact;
 mod fhir;
 mod hl7v2;

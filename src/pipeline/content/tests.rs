@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
+use super::declared::{Declared, declared};
 use super::*;
 
 const FHIR_XML: &str = r#"<?xml version="1.0"?><!-- c --><f:Bundle xmlns:f="http://hl7.org/fhir"><f:type value='message'/>
@@ -164,6 +165,15 @@ fn published_examples_are_known() {
     for (name, expected) in expected {
         assert_eq!(told(&read(&root.join(name))), expected, "{name}");
     }
+    for (name, declares) in [
+        ("itk3/messages/send-ok.xml", true),
+        ("itk3/other-families/edifact/misc-pathology_2.edifact.dat", false),
+        ("ukcore/UKCore-Patient-RichardSmith-Example.json", false),
+        ("ndop/01-basic/response.dat", true),
+    ] {
+        let Declared { synthetic, other } = declared(&read(&root.join(name)));
+        assert_eq!((synthetic > 0, other > 0), (declares, !declares), "{name}: {synthetic}, {other}");
+    }
     for (folder, expected) in [
         ("itk3/acks", "fhir-xml itk3 message ITK008M"),
         ("itk3/other-families/itk2-nhs111-cda", "itk2 urn:nhs-itk:services:201005:SendNHS111Report-v2-0 -"),
@@ -202,6 +212,8 @@ fn synthetic_mail_is_known_for_what_it_is() {
                 Payload::Generated { pattern, .. } => pattern.bytes(0, PREFIX as u64).to_vec(),
             };
             assert_eq!(told(&first), expected, "{kind:?} {number}");
+            let Declared { synthetic, other } = declared(&first);
+            assert_eq!((synthetic > 0, other), (expected != "unknown", 0), "{kind:?} {number}");
         }
     }
 }

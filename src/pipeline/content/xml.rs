@@ -12,7 +12,7 @@ use super::fhir::{Seen, Word};
 use super::{Content, Format};
 
 /// As deep as any of these messages goes, and more (itk3 6).
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// What a text that begins with `<` is.
 pub(super) fn recognise(text: &str) -> Option<Content> {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::bench::{Bench, of, output, staged};
 use super::fakes::{Calls, FakeOutputs, FakeSpool};
 use crate::domain::envelope::Envelope;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, MessageId};
 use crate::domain::output::{OutputState, Progress, StagedSet, Transform};
 use crate::pipeline::{MailboxOutputs, Pipelines};
@@ -103,6 +103,25 @@ async fn nobody_is_looked_for_where_that_is_switched_off() {
     scene.bench.settings.looks_for_patients = false;
     scene.work_on(of("LETTER", 1), gzip(b"about 9990000018")).await;
     assert_eq!(scene.bench.store.patients(), [None]);
+}
+
+#[tokio::test]
+async fn mail_about_synthetic_patients_alone_is_held_where_the_service_is_not_for_it() {
+    let patient = |number: &str| format!("PID|1||{number}^^^NHS^NH\r");
+    let with = |patients: &str| gzip(format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01\r{patients}").as_bytes());
+    let (synthetic, other) = (patient("9990000018"), patient("9000000009"));
+    let mut scene = Scene::new();
+    scene.work_on(of("LETTER", 1), with(&synthetic)).await;
+    scene.bench.settings.holds_synthetic = true;
+    scene.work_on(of("LETTER", 2), with(&synthetic)).await;
+    scene.work_on(of("LETTER", 3), with(&other)).await;
+    scene.work_on(of("LETTER", 4), with(&[synthetic, other].concat())).await;
+    scene.work_on(of("LETTER", 5), gzip(b"about 9990000018")).await;
+    let code = FaultCode::MsgSynthetic;
+    let held = format!("d2 held {code}");
+    assert_eq!(scene.bench.words(), ["d1 delivered", &held, "d3 delivered", "d4 delivered", "d5 delivered"]);
+    let noted = format!(r#"note {{"note":"alarmed","id":4,"pipeline":"letters","code":"{code}"}}"#);
+    assert_eq!(scene.bench.calls.of(&["note"]), [noted], "others may wait for a batch that has a synthetic patient");
 }
 
 #[tokio::test]
