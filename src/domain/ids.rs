@@ -8,15 +8,14 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is not an identifier. The text itself is not repeated: it may be patient data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: expected {expected}, got {length} bytes that are not")]
+#[error("this is not {what}: expected {expected}")]
 pub struct InvalidId {
     what: &'static str,
     expected: &'static str,
-    length: usize,
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $expected:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $expected:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -30,7 +29,7 @@ macro_rules! text_id {
                 if check(&text) {
                     Ok(Self(text))
                 } else {
-                    Err(InvalidId { what: stringify!($name), expected: $expected, length: text.len() })
+                    Err(InvalidId { what: $what, expected: $expected })
                 }
             }
 
@@ -68,6 +67,7 @@ fn is_file_safe(text: &str, longest: usize) -> bool {
 text_id!(
     /// A MESH mailbox id, such as `X26ABC1`.
     MailboxId,
+    "a mailbox id",
     "1 to 100 ASCII letters, digits, `_` or `-`",
     |text| is_file_safe(text, 100)
 );
@@ -75,6 +75,7 @@ text_id!(
 text_id!(
     /// The id MESH gave a message. Opaque: no time, no order (mesh-api 6.4; mesh-client-files 3.2).
     MessageId,
+    "a message id",
     "1 to 100 ASCII letters, digits, `_` or `-`",
     |text| is_file_safe(text, 100)
 );
@@ -82,6 +83,7 @@ text_id!(
 text_id!(
     /// A workflow id: exact and case-sensitive (mesh-api 5.1), at most 300 printable ASCII characters.
     WorkflowId,
+    "a workflow id",
     "0 to 300 printable ASCII characters",
     |text| text.len() <= 300 && text.bytes().all(|b| (0x20..0x7f).contains(&b))
 );
@@ -89,6 +91,7 @@ text_id!(
 text_id!(
     /// A name an operator chose in the configuration: a pipeline, an output, a dependency.
     Name,
+    "a name",
     "1 to 64 lower-case ASCII letters, digits, `_`, `.` or `-`",
     |text| (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b))
@@ -109,11 +112,10 @@ impl fmt::Display for DeliveryId {
 impl std::str::FromStr for DeliveryId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        text.strip_prefix('d').and_then(|digits| digits.parse().ok()).map(Self).ok_or(InvalidId {
-            what: "DeliveryId",
-            expected: "`d` and a number",
-            length: text.len(),
-        })
+        text.strip_prefix('d')
+            .and_then(|digits| digits.parse().ok())
+            .map(Self)
+            .ok_or(InvalidId { what: "a delivery", expected: "`d` and a number, such as d42" })
     }
 }
 
@@ -131,11 +133,10 @@ impl fmt::Display for JobId {
 impl std::str::FromStr for JobId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        text.strip_prefix('j').and_then(|digits| digits.parse().ok()).map(Self).ok_or(InvalidId {
-            what: "JobId",
-            expected: "`j` and a number",
-            length: text.len(),
-        })
+        text.strip_prefix('j')
+            .and_then(|digits| digits.parse().ok())
+            .map(Self)
+            .ok_or(InvalidId { what: "a job", expected: "`j` and a number, such as j42" })
     }
 }
 
