@@ -1,6 +1,6 @@
 //! What the values mean together. Pure: nothing outside the configuration is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,8 +29,16 @@ fn schedule_start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default()
 }
 
-/// Adds a finding for everything that cannot be meant.
+/// Adds a finding for everything that cannot be meant. A key that was not read right has its own already.
 pub(super) fn check(config: &Config, notes: &mut Notes) {
+    let read = notes.findings.len();
+    look(config, notes);
+    let meant = notes.findings.split_off(read);
+    let told: BTreeSet<String> = notes.findings.iter().map(|found| found.key.clone()).collect();
+    notes.findings.extend(meant.into_iter().filter(|found| !told.contains(&found.key)));
+}
+
+fn look(config: &Config, notes: &mut Notes) {
     ranges(config, notes);
     match &config.mesh {
         Some(mesh) => service(mesh, &config.features, notes),

@@ -1,5 +1,7 @@
 //! Which keys each table has, which of them are needed, and their defaults: the one place for those.
 
+use std::path::PathBuf;
+
 use serde_json::{Value as Json, json};
 
 use super::document::{Node, Place, Table, Value};
@@ -10,6 +12,7 @@ use super::model::{
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
 use super::values::{ByteSize, InFlight, Listen, Mode, Percent, Period, Workers};
+use crate::domain::ids::MailboxId;
 use crate::domain::output::Unconsumed;
 
 impl Config {
@@ -34,10 +37,10 @@ impl Config {
             mailboxes: root
                 .tables("mailbox")
                 .into_iter()
-                .filter_map(|(name, node)| {
-                    let mailbox = Mailbox::read(Keys::of(&name, Some(node), root.notes()))?;
+                .map(|(name, node)| {
+                    let mailbox = Mailbox::read(&name, Keys::of(&name, Some(node), root.notes()));
                     root.notes().mailboxes.push(name);
-                    Some(mailbox)
+                    mailbox
                 })
                 .collect(),
         };
@@ -175,13 +178,15 @@ impl KeyFiles {
 }
 
 impl Mesh {
+    /// Without its environment nothing can be said of the rest. For other keys see [`Mailbox::read`].
     fn read(mut keys: Keys<'_>) -> Option<Self> {
+        let secret = || SecretRef::Credential("missing".into());
         let environment = keys.required("environment");
         let url = keys.optional("url");
-        let ca = keys.required("ca");
-        let client_certificate = keys.required("client_certificate");
-        let client_key = keys.required("client_key");
-        let shared_key = keys.required("shared_key");
+        let ca = keys.required_or("ca", || FileRef("missing".into()));
+        let client_certificate = keys.required_or("client_certificate", secret);
+        let client_key = keys.required_or("client_key", secret);
+        let shared_key = keys.required_or("shared_key", secret);
         let proxy = keys.optional("proxy");
         let patience = keys.or("patience", Period::seconds(60));
         let retry_refused = keys.or("retry_refused", Period::seconds(60));
@@ -189,10 +194,10 @@ impl Mesh {
         Some(Self {
             environment: environment?,
             url,
-            ca: ca?,
-            client_certificate: client_certificate?,
-            client_key: client_key?,
-            shared_key: shared_key?,
+            ca,
+            client_certificate,
+            client_key,
+            shared_key,
             proxy,
             patience,
             retry_refused,
@@ -201,14 +206,16 @@ impl Mesh {
 }
 
 impl Mailbox {
-    fn read(mut keys: Keys<'_>) -> Option<Self> {
-        let id = keys.required("id");
-        let organisation = keys.required("organisation");
-        let password = keys.required("password");
+    /// Where a required key has no value, a stand-in that is no mistake by itself: the others are checked all the same.
+    fn read(name: &str, mut keys: Keys<'_>) -> Self {
+        let own = name.replace(['[', ']'], "-");
+        let id = keys.required_or("id", || MailboxId::new(&own).expect("letters, digits and hyphens"));
+        let organisation = keys.required_or("organisation", || "X26".into());
+        let password = keys.required_or("password", || SecretRef::Credential(own.clone()));
         let poll = keys.or("poll", "0 */5 * * * *".parse().expect("six fields"));
         let in_flight = keys.or("in_flight", InFlight(1));
-        let recipients = keys.required("recipients");
-        let output = keys.required("output");
+        let recipients = keys.required_or("recipients", Vec::new);
+        let output = keys.required_or("output", || PathBuf::from("/dev/null").join(&own));
         let group = keys.optional("group");
         let mode = keys.or("mode", Mode(0o640));
         let waiting = keys.optional_table("waiting").map(read_waiting);
@@ -216,21 +223,21 @@ impl Mailbox {
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
         let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
         keys.end();
-        Some(Self {
-            id: id?,
-            organisation: organisation?,
-            password: password?,
+        Self {
+            id,
+            organisation,
+            password,
             poll,
             in_flight,
-            recipients: recipients?,
-            output: output?,
+            recipients,
+            output,
             group,
             mode,
             waiting,
             order,
             limits,
             set_aside,
-        })
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod document;
 mod keys;
 mod model;
+mod plain;
 mod read;
 mod resolve;
 mod schema;
@@ -48,6 +49,8 @@ pub struct Loaded {
     pub config: Config,
     /// SHA-256 over the files, lower-case hex: the same files have the same one.
     pub sha256: String,
+    /// Mailboxes that lack something, with stand-ins: pipelines may name them.
+    left_out: Vec<Mailbox>,
     notes: read::Notes,
 }
 
@@ -78,17 +81,30 @@ fn examine_sources(sources: &[Source]) -> Loaded {
     let table = document::merge(sources, &mut notes.findings);
     let broken: BTreeSet<_> = notes.findings.iter().map(|finding| (finding.file.clone(), finding.line)).collect();
     let syntax = notes.findings.len();
-    let config = Config::read(table, &mut notes);
+    let mut config = Config::read(table, &mut notes);
     check::check(&config, &mut notes);
-    // What the parser made of a line that is not TOML is no mistake of its own.
+    let left_out = leave_out_incomplete(&mut config, &mut notes);
+    // What the parser made of a line that is not TOML is no mistake of its own; nor is what is missing, since it may
+    // stand there.
     let meant = notes.findings.split_off(syntax);
-    notes.findings.extend(meant.into_iter().filter(|found| !broken.contains(&(found.file.clone(), found.line))));
+    let is_own =
+        |found: &Finding| !broken.contains(&(found.file.clone(), found.line)) && (syntax == 0 || found.line.is_some());
+    notes.findings.extend(meant.into_iter().filter(is_own));
     notes.findings.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     let mut hash = digest::Context::new(&digest::SHA256);
     for source in sources {
         hash.update(source.text.as_bytes());
     }
-    Loaded { config, sha256: hex(hash.finish().as_ref()), notes }
+    Loaded { config, sha256: hex(hash.finish().as_ref()), left_out, notes }
+}
+
+/// Takes out what has stand-ins, which serves the checks alone; of the mailboxes, hands it back.
+fn leave_out_incomplete(config: &mut Config, notes: &mut read::Notes) -> Vec<Mailbox> {
+    config.mesh.take_if(|_| notes.incomplete.contains("mesh"));
+    let named = notes.mailboxes.drain(..).zip(config.mailboxes.drain(..));
+    let (whole, left_out): (Vec<_>, Vec<_>) = named.partition(|(name, _)| !notes.incomplete.contains(name));
+    (notes.mailboxes, config.mailboxes) = whole.into_iter().unzip();
+    left_out.into_iter().map(|(_, mailbox)| mailbox).collect()
 }
 
 fn read_sources(main: &Path) -> Result<Vec<Source>, Vec<Finding>> {
@@ -126,7 +142,7 @@ pub(crate) fn toml_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// The text of a configuration file, at most 1 MiB.
 pub(crate) fn read_bounded(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    fs::File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    plain::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {
         return Err(io::Error::other("it is longer than 1 MiB"));
     }
@@ -163,10 +179,15 @@ impl Loaded {
         self.notes.mailboxes.iter().map(String::as_str).zip(&self.config.mailboxes)
     }
 
-    /// Is any mailbox left out for a mistake in it?
-    pub fn lacks_a_mailbox(&self) -> bool {
-        let is_mailbox = |key: &&String| key.starts_with("mailbox[") && key.ends_with(']');
-        self.notes.places.keys().filter(is_mailbox).count() > self.config.mailboxes.len()
+    /// Every mailbox that pipelines may name: those of the configuration, and those that lack something.
+    pub fn nameable_mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
+        self.config.mailboxes.iter().chain(&self.left_out)
+    }
+
+    /// Is a mailbox written whose name is not known?
+    pub fn has_a_nameless_mailbox(&self) -> bool {
+        let is_name = |key: &str| key.starts_with("mailbox") && (key.ends_with("].id") || !key.contains('.'));
+        self.notes.findings.iter().any(|found| is_name(&found.key))
     }
 
     /// A mistake at `key` that only the outside showed, with the key's place.

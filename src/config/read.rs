@@ -3,7 +3,7 @@
 //! A table is read key by key rather than by a derived deserializer, because a derived one stops at its first mistake
 //! and operators need all of them. An unknown key is always a mistake, as with `deny_unknown_fields`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde_json::{Value as Json, json};
@@ -18,8 +18,10 @@ pub(super) struct Notes {
     pub(super) findings: Vec<Finding>,
     /// Where each key that is written stands, by its full name such as `mailbox[2].poll`.
     pub(super) places: BTreeMap<String, Place>,
-    /// The full name of each mailbox that could be read, such as `mailbox[2]`: one with a mistake may be left out.
+    /// The full name of each mailbox of the configuration, such as `mailbox[2]`.
     pub(super) mailboxes: Vec<String>,
+    /// The tables with stand-ins for required keys.
+    pub(super) incomplete: BTreeSet<String>,
     /// Every key that could be written, by its name without numbers such as `mailbox.poll`.
     pub(super) known: BTreeMap<String, Known>,
 }
@@ -126,6 +128,14 @@ impl<'a> Keys<'a> {
             return None;
         };
         T::read(&node, &self.full(key), self.notes)
+    }
+
+    /// The value of a key that must be there, or a stand-in; with that the table is incomplete.
+    pub(super) fn required_or<T: Setting>(&mut self, key: &'static str, stand_in: impl FnOnce() -> T) -> T {
+        self.required(key).unwrap_or_else(|| {
+            self.notes.incomplete.insert(self.name.clone());
+            stand_in()
+        })
     }
 
     /// A table inside this one.

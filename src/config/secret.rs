@@ -4,7 +4,6 @@
 //! file.
 //! What is read has no `Display`, and `Debug` prints `[REDACTED]`.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
 
 use super::document::{Node, Value};
+use super::plain;
 use super::read::{Keys, Notes, Setting};
 pub use crate::domain::secret::SecretRef;
 
@@ -81,11 +81,8 @@ impl SecretRef {
     fn read_unless(&self, others: u32, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
         let path = self.path(credentials)?;
         let unreadable = |source| SecretError::Unreadable { path: path.clone(), source };
-        let file = File::open(&path).map_err(unreadable)?;
+        let file = plain::open(&path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(SecretError::Unusable { path, problem: "it is not a plain file" });
-        }
         let mode = metadata.mode() & 0o777;
         if mode & others != 0 {
             return Err(SecretError::Exposed { path, mode });

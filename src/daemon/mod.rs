@@ -42,7 +42,7 @@ pub use control::{Answer, Ask, AskError, Held, LARGEST_PAGE, MOST_ACTS, Outcome,
 pub use keys::foreign_key;
 pub use lock::Lock;
 pub use online::{Probe, Verdict, probe};
-pub use pipelines::{load as load_pipelines, load_with_keys as load_pipelines_with_keys};
+pub use pipelines::{examine as examine_pipelines, load as load_pipelines};
 pub use probe::COMMAND as INDEX_PROBE;
 pub use run::run;
 pub use service::{client, invalid_certificate};

@@ -19,6 +19,15 @@ impl Pipelines {
         files: &[(PathBuf, String)],
         mailboxes: &BTreeMap<MailboxId, MailboxOutputs>,
     ) -> Result<Self, Vec<Finding>> {
+        let (pipelines, findings) = Self::examine(files, mailboxes);
+        if findings.is_empty() { Ok(pipelines) } else { Err(findings) }
+    }
+
+    /// The same, with those that could be read beside all that is wrong: what they name can be looked at.
+    pub fn examine(
+        files: &[(PathBuf, String)],
+        mailboxes: &BTreeMap<MailboxId, MailboxOutputs>,
+    ) -> (Self, Vec<Finding>) {
         let mut findings = Vec::new();
         if files.is_empty() {
             findings.push(finding(Path::new(""), None, "pipelines", "there is no pipeline", "at least one file"));
@@ -34,11 +43,8 @@ impl Pipelines {
                 check_pair(earlier, later, &mut findings);
             }
         }
-        if findings.is_empty() {
-            return Ok(Self::index(read, mailboxes.clone()));
-        }
         findings.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
-        Err(findings)
+        (Self::index(read, mailboxes.clone()), findings)
     }
 
     fn index(read: Vec<Read<'_>>, mailboxes: BTreeMap<MailboxId, MailboxOutputs>) -> Self {

@@ -33,8 +33,8 @@ impl fmt::Debug for Keyring {
 }
 
 impl Pipelines {
-    /// Reads every identity that a stage names, or says which cannot be had. `read` answers why not, without the secret.
-    pub fn resolve(mut self, read: impl Fn(&SecretRef) -> Result<Vec<Identity>, String>) -> Result<Self, Vec<Finding>> {
+    /// Reads every identity that a stage names, and says which cannot be had. `read` answers why not, without the secret.
+    pub fn with_keys(mut self, read: impl Fn(&SecretRef) -> Result<Vec<Identity>, String>) -> (Self, Vec<Finding>) {
         let (mut keys, mut findings) = (BTreeMap::new(), Vec::new());
         for pipeline in &self.pipelines {
             for decrypt in pipeline.stages.iter().filter_map(named) {
@@ -48,14 +48,11 @@ impl Pipelines {
                 }
             }
         }
-        if !findings.is_empty() {
-            return Err(findings);
-        }
         self.keys = Keyring(keys);
         for pipeline in &mut self.pipelines {
             pipeline.keys = self.keys.clone();
         }
-        Ok(self)
+        (self, findings)
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use meshd::simulator::certificates::{Authority, CLIENT_NAME, ClientFiles, Validity};
 use meshd::simulator::house::{Far, Plan};
@@ -168,6 +167,27 @@ const MISTAKES: &[Mistake] = &[
         desk.file("conf.d/10-site.toml", "[life]\ndrain = \"2h\"\n[lgo]\nlevel = \"info\"\n");
     }),
     ("a mailbox twice, in two files", |desk| desk.file("conf.d/20-more.toml", &desk.second_mailbox())),
+    ("a mailbox twice, the second without most of what it needs, and polled too often", |desk| {
+        desk.swap("\"custom\"\nurl = \"https://localhost:8743\"", "\"int\"");
+        desk.swap(MAILBOX_HEAD, &format!("{MAILBOX_HEAD}{MAILBOX_HEAD}"));
+    }),
+    ("a mailbox that lacks something, and pipelines that name it and another", |desk| {
+        desk.swap("organisation = \"X26\"\n", "");
+        desk.pipeline("[match]\nmailbox = [\"X26ABC1\", \"X26ABC7\"]\n");
+    }),
+    ("a service without its key, and out of its ranges", |desk| {
+        desk.swap(&format!("shared_key = {}\n", desk.reference("shared-key")), "patience = \"1h\"\n");
+    }),
+    ("a table that is not closed, before all mailboxes", |desk| desk.file("meshd.toml", "[mesh\n")),
+    ("a pipeline that is not TOML, beside an output that is away", |desk| {
+        desk.file("pipelines/second.toml", "[match\n");
+        desk.remove("out/X26ABC1/.meshd-output");
+    }),
+    ("pipes in place of files", |desk| {
+        desk.remove("shared-key");
+        desk.pipe("shared-key");
+        desk.pipe("pipelines/second.toml");
+    }),
     ("mistakes of every kind at once", |desk| {
         desk.swap("level = \"debug\"", "level = \"debgu\"");
         desk.remove("shared-key");
@@ -232,7 +252,8 @@ impl Desk {
         let names =
             ["meshd.toml", "pipelines/everything.toml", "ca.pem", "client.pem", "client.key", "password", "shared-key"];
         let read = |name: &str| (name.to_owned(), fs::read_to_string(place.path(name)).expect("it was written"));
-        let sound: Vec<_> = names.into_iter().chain(["identity", "hmac"]).map(read).collect();
+        let sound: Vec<_> =
+            names.into_iter().chain(["identity", "hmac", "out/X26ABC1/.meshd-output"]).map(read).collect();
         let recipient = sound[0].1.split_once("recipients = [\"").and_then(|(_, rest)| rest.split_once('"'));
         let recipient = recipient.expect("there is a recipient").0.to_owned();
         let other_key = authority.client(CLIENT_NAME, Validity::default()).expect("a certificate").key_pem;
@@ -264,6 +285,12 @@ impl Desk {
 
     fn file(&self, name: &str, text: &str) {
         self.place.write(name, text);
+    }
+
+    /// A named pipe, into which nobody ever writes.
+    fn pipe(&self, name: &str) {
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, self.place.path(name), kind, 0o600.into(), 0).expect("our own folder");
     }
 
     fn mode(&self, name: &str, mode: u32) {
@@ -308,15 +335,15 @@ impl Desk {
 
     /// Everything as it should be.
     fn mend(&self) {
-        for (name, text) in &self.sound {
-            self.file(name, text);
-            self.mode(name, 0o600);
-        }
-        let added = [Path::new("conf.d"), Path::new("pipelines/second.toml"), Path::new("pipelines/letter.txt")];
-        for path in added.map(|path| self.place.path(&path.display().to_string())) {
+        let added = ["conf.d", "pipelines/second.toml", "pipelines/letter.txt"];
+        for name in self.sound.iter().map(|(name, _)| name.as_str()).chain(added) {
+            let path = self.place.path(name);
             let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             gone.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
                 .expect("our own file");
+        }
+        for (name, text) in &self.sound {
+            self.file(name, text);
         }
         self.place.meshd(&["check"]).expect_done();
     }

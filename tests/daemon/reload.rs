@@ -58,6 +58,12 @@ fn a_new_pipeline_takes_mail_and_a_wrong_one_changes_nothing() {
     reload(&daemon, "nothing was reloaded");
     assert!(refused == 1 && daemon.log().contains("a letter"), "{}", daemon.log());
     fs::remove_file(house.path("pipelines/wrong.toml")).expect("removed");
+    let pipe = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, house.path("pipelines/wrong.toml"), pipe, 0o600.into(), 0)
+        .expect("our folder");
+    reload(&daemon, "nothing was reloaded");
+    assert!(daemon.log().contains("it is not a plain file"), "{}", daemon.log());
+    fs::remove_file(house.path("pipelines/wrong.toml")).expect("removed");
 
     let configuration = fs::read_to_string(house.path("meshd.toml")).expect("the file is there");
     house.write("meshd.toml", &configuration.replace("drain = \"20s\"", "drain = \"21s\""));
