@@ -1,5 +1,7 @@
 //! `meshd subject`: what is kept about a person.
 
+mod archive;
+mod export;
 mod purge;
 mod scan;
 
@@ -10,6 +12,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use self::export::Export;
 use self::purge::Purge;
 use self::scan::Hit;
 use super::audit::{digests, numbers};
@@ -17,8 +20,7 @@ use super::{Context, Failure};
 use crate::config::Loaded;
 use crate::daemon::{Answer, Ask, ask};
 use crate::domain::digest::ContentDigest;
-use crate::domain::ids::DeliveryId;
-use crate::domain::nhs_number::NhsNumber;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::{Purpose, Remark};
 use crate::ports::operations::FoundSubject;
 use crate::ports::store::{Kept, Location, MOST_LOOKED_UP};
@@ -27,6 +29,8 @@ use crate::ports::store::{Kept, Location, MOST_LOOKED_UP};
 pub(super) enum Subject {
     /// List the deliveries that are about a person, and where their payloads are
     Find(Find),
+    /// Write what is kept about a person into one sealed file
+    Export(Export),
     /// Remove what is kept about a person before its time
     Purge(Purge),
 }
@@ -46,6 +50,13 @@ Examples:
   meshd subject find --nhs-number-file ./numbers --reason \"subject access, INC0012345\"
   meshd subject find --nhs-number-file ./numbers --reason INC0012345 --scan --json")]
 pub(super) struct Find {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// Who is looked for, and how.
+#[derive(Debug, Args)]
+struct Whom {
     /// A file of NHS numbers, one on a line, that nobody else may read
     #[arg(long, value_name = "FILE")]
     nhs_number_file: PathBuf,
@@ -64,6 +75,7 @@ impl Subject {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::Find(find) => find.run(context),
+            Self::Export(export) => export.run(context),
             Self::Purge(purge) => purge.run(context),
         }
     }
@@ -92,30 +104,26 @@ struct About {
 
 impl Find {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let Self { nhs_number_file, reason, scan, json } = self;
+        let Self { whom } = self;
         let loaded = context.load()?;
-        let numbers = numbers(nhs_number_file)?;
-        let purpose = if scan { Purpose::Scan } else { Purpose::Find };
-        let found = gather(context, &loaded, &numbers, (purpose, scan), &reason)?;
-        if json { context.out.json(&found) } else { tell(context, &found) }
+        let purpose = if whom.scan { Purpose::Scan } else { Purpose::Find };
+        let found = whom.gather(context, &loaded, purpose)?;
+        if whom.json { context.out.json(&found) } else { tell(context, &found) }
     }
 }
 
-/// What is kept about these people, by the journal, and by a look into every payload if that is wanted.
-fn gather(
-    context: &mut Context,
-    loaded: &Loaded,
-    numbers: &[NhsNumber],
-    (purpose, is_scan): (Purpose, bool),
-    why: &Remark,
-) -> Result<Found, Failure> {
-    let socket = &loaded.config.control.socket;
-    let mut found = in_journal(socket, &digests(numbers, loaded)?, purpose, why)?;
-    if is_scan {
-        let hits = scan::scan(context, &loaded.config.state.directory.join("spool"), numbers)?;
-        add(socket, &mut found, hits)?;
+impl Whom {
+    /// What is kept about these people, by the journal, and by a look into every payload if that is wanted.
+    fn gather(&self, context: &mut Context, loaded: &Loaded, purpose: Purpose) -> Result<Found, Failure> {
+        let numbers = numbers(self.nhs_number_file.clone())?;
+        let socket = &loaded.config.control.socket;
+        let mut found = in_journal(socket, &digests(&numbers, loaded)?, purpose, &self.reason)?;
+        if self.scan {
+            let hits = scan::scan(context, &loaded.config.state.directory.join("spool"), &numbers)?;
+            add(socket, &mut found, hits)?;
+        }
+        Ok(found)
     }
-    Ok(found)
 }
 
 /// What the journal connects with these people.
@@ -143,7 +151,7 @@ fn add(socket: &Path, found: &mut Found, hits: Vec<Hit>) -> Result<(), Failure> 
     }
     for hits in hits.chunks(MOST_LOOKED_UP) {
         let messages = hits.iter().map(|hit| (hit.mailbox.clone(), hit.message.clone())).collect();
-        let Answer::LookedUp(kept) = ask(socket, Ask::LookUp { messages })? else { return Err(other_answer()) };
+        let kept = look_up(socket, messages)?;
         for hit in hits {
             // What was moved in the spool since it was looked at is still the same message.
             let moved = || kept.iter().find(|kept| hit.may_have_been_of(kept));
@@ -157,6 +165,12 @@ fn add(socket: &Path, found: &mut Found, hits: Vec<Hit>) -> Result<(), Failure> 
         }
     }
     Ok(())
+}
+
+/// What is kept of these messages, in all their lives.
+fn look_up(socket: &Path, messages: Vec<(MailboxId, MessageId)>) -> Result<Vec<Kept>, Failure> {
+    let Answer::LookedUp(kept) = ask(socket, Ask::LookUp { messages })? else { return Err(other_answer()) };
+    Ok(kept)
 }
 
 fn tell(context: &mut Context, found: &Found) -> Result<(), Failure> {

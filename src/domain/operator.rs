@@ -25,6 +25,8 @@ pub enum Purpose {
     Scan,
     /// To have it removed.
     Purge,
+    /// To have all of it in one file.
+    Export,
 }
 
 /// Digits of an NHS number.

@@ -1,7 +1,12 @@
 //! What is kept about a person.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use age::x25519::Identity;
 use meshd::simulator::house::Plan;
 use meshd::simulator::message::{Draft, Mail};
 use meshd::simulator::payload::Payload;
@@ -121,4 +126,71 @@ fn what_is_kept_about_a_person_is_found_in_the_journal_and_the_rest_by_a_scan() 
     for (path, bytes) in house.kept_in_clear() {
         assert!(!bytes.windows(NUMBER.len()).any(|some| some == NUMBER.as_bytes()), "{}", path.display());
     }
+}
+
+/// The members of an export, by name, for whoever has this key.
+fn opened(file: &Path, identity: &Identity) -> Option<BTreeMap<String, Vec<u8>>> {
+    let sealed = age::Decryptor::new(File::open(file).expect("it was written")).expect("an age file");
+    let mut clear = sealed.decrypt(std::iter::once(identity as &dyn age::Identity)).ok()?;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--directory"]).arg(folder.path()).stdin(Stdio::piped());
+    let mut tar = tar.spawn().expect("the usual tar");
+    std::io::copy(&mut clear, tar.stdin.as_mut().expect("a pipe")).expect("a whole age file");
+    assert!(tar.wait_with_output().expect("it ends").status.success());
+    let entries = |folder: &Path| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let files =
+        entries(folder.path()).flat_map(|path| if path.is_dir() { entries(&path).collect() } else { vec![path] });
+    let name = |path: &Path| path.strip_prefix(&folder).expect("below it").display().to_string();
+    Some(files.map(|path| (name(&path), fs::read(&path).expect("a member"))).collect())
+}
+
+#[test]
+fn what_is_kept_about_a_person_is_one_file_that_its_recipient_alone_opens() {
+    let house = House::build(Plan::default());
+    let daemon = with_letters(&house);
+    let (identity, other) = (Identity::generate(), Identity::generate());
+    let (recipient, file) = (identity.to_public().to_string(), house.path("answer"));
+    let out = file.to_str().expect("a path of letters");
+    let first = about(&house, &["find"])["deliveries"].as_object().expect("a map").keys().next().cloned();
+    let first = format!("d{}", first.expect("the journal connects it"));
+    house.meshd(&["deadletter", "replay", &first, "--again", "--reason", "INC0012345"]).expect_done();
+    daemon.wait_for("it to be delivered again", PATIENCE, || found(&house, &["--kind", "delivered"]).len() == 4);
+
+    let told = about(&house, &["export", "--scan", "--recipient", &recipient, "--out", out]);
+    let members = opened(&file, &identity).expect("it is sealed for this key");
+    assert!(opened(&file, &other).is_none(), "and for no other");
+    let index: Value = serde_json::from_slice(&members["index.json"]).expect("JSON");
+    assert_eq!(index, told);
+    let deliveries = index["deliveries"].as_object().expect("a map");
+    let of = |key: &str| deliveries.values().filter_map(|one| one[key].as_str()).collect::<Vec<_>>();
+    assert_eq!((deliveries.len(), of("folder").len(), of("missing").len()), (3, 2, 0), "{index}");
+    assert!(deliveries[&first[1..]]["same_as"].is_u64(), "its payload is the replay's: {index}");
+    let payloads: BTreeSet<String> =
+        of("folder").iter().map(|folder| utf8(&members[&format!("{folder}/payload")])).collect();
+    let long = format!("{} about {NUMBER}", "long ".repeat(LONG / 5));
+    assert_eq!(payloads, ["a letter about 999 000 0018".to_owned(), long].into());
+    for folder in of("folder") {
+        let headers: Value = serde_json::from_slice(&members[&format!("{folder}/headers.json")]).expect("JSON");
+        assert_eq!(headers["workflow"], "LETTERS", "{headers}");
+    }
+    assert_eq!(members.len(), 5, "nothing of anybody else: {:?}", members.keys());
+
+    let before = fs::read(&file).expect("it was written");
+    assert!(!before.windows(NUMBER.len()).any(|some| some == NUMBER.as_bytes()), "none of it is in clear");
+    let numbers = house.path("numbers");
+    let export = ["subject", "export", "--reason", "INC0012345", "--recipient", &recipient, "--out"];
+    let wrong = |numbers: &str, out: &str| house.meshd(&[&export[..], &[out, "--nhs-number-file", numbers]].concat());
+    assert_eq!(wrong(numbers.to_str().expect("letters"), out).code, Some(1), "it is there already");
+    assert_eq!(fs::read(&file).expect("it is still there"), before);
+    let second = house.path("second");
+    assert_eq!(wrong("/nowhere", second.to_str().expect("letters")).code, Some(1));
+    assert!(!second.exists(), "half an answer could pass for a whole one");
+    let purposes = found(&house, &["--kind", "subject-sought"]);
+    assert!(purposes.iter().any(|record| record["event"]["purpose"] == "export"), "{purposes:?}");
+    daemon.stop_in_order();
+}
+
+fn utf8(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("a letter")
 }

@@ -1,14 +1,13 @@
 //! `meshd subject purge`: what is kept about a person goes before its time.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::super::audit::numbers;
 use super::super::{Context, Failure};
-use super::{Found, gather, other_answer};
+use super::{Found, Whom, other_answer};
 use crate::daemon::{Answer, Ask, ask};
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::{Purpose, Remark};
@@ -29,21 +28,11 @@ Examples:
   meshd subject purge --nhs-number-file ./numbers --reason \"request, INC0012345\"
   meshd subject purge --nhs-number-file ./numbers --reason INC0012345 --scan --yes")]
 pub(in crate::cli) struct Purge {
-    /// A file of NHS numbers, one on a line, that nobody else may read
-    #[arg(long, value_name = "FILE")]
-    nhs_number_file: PathBuf,
-    /// Why, for the journal, in a few words; never name a patient
-    #[arg(long, value_name = "TEXT")]
-    reason: Remark,
-    /// Look into every payload, too
-    #[arg(long)]
-    scan: bool,
+    #[command(flatten)]
+    whom: Whom,
     /// Remove them, and do not only tell
     #[arg(long)]
     yes: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// What becomes, or would become, of one delivery.
@@ -64,17 +53,16 @@ struct Told<'a> {
 
 impl Purge {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let Self { nhs_number_file, reason, scan, yes, json } = self;
+        let Self { whom, yes } = self;
         let loaded = context.load()?;
-        let numbers = numbers(nhs_number_file)?;
-        let found = gather(context, &loaded, &numbers, (Purpose::Purge, scan), &reason)?;
+        let found = whom.gather(context, &loaded, Purpose::Purge)?;
         let mut fates: BTreeMap<DeliveryId, Fate> =
             found.deliveries.iter().map(|(id, about)| (*id, foreseen(&about.kept))).collect();
         if yes {
-            expunge(&loaded.config.control.socket, &mut fates, &reason)?;
+            expunge(&loaded.config.control.socket, &mut fates, &whom.reason)?;
         }
         let elsewhere = elsewhere(&found);
-        if json {
+        if whom.json {
             return context.out.json(&Told { deliveries: &fates, elsewhere });
         }
         for (id, fate) in &fates {
