@@ -2,6 +2,7 @@
 
 mod acts;
 mod bulk;
+mod export;
 mod groups;
 mod job;
 mod show;
@@ -24,6 +25,8 @@ pub(super) enum Deadletter {
     Groups(groups::Groups),
     /// Show one delivery
     Show(show::Show),
+    /// Write dead and held mail into one sealed file
+    Export(export::Export),
     /// Have deliveries handled anew
     Replay(acts::Replay),
     /// Put held deliveries back to work, as they are
@@ -63,6 +66,7 @@ impl Deadletter {
             Self::List(list) => list.run(context),
             Self::Groups(groups) => groups.run(context),
             Self::Show(show) => show.run(context),
+            Self::Export(export) => export.run(context),
             Self::Replay(replay) => replay.run(context),
             Self::Release(release) => release.run(context),
             Self::Hold(hold) => hold.run(context),

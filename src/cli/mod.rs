@@ -3,6 +3,7 @@
 //! Everything is checked before anything is done; what a machine reads is JSON behind `--json`;
 //! colours appear on a terminal only. How a command ends is one `Exit`.
 
+mod archive;
 mod audit;
 mod backup;
 mod check;

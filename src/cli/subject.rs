@@ -1,6 +1,5 @@
 //! `meshd subject`: what is kept about a person.
 
-mod archive;
 mod export;
 mod purge;
 mod scan;

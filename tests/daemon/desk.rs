@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use age::x25519::Identity;
 use meshd::simulator::house::{EVERYTHING, Plan};
 use meshd::simulator::mail::{Kind, mixed, sample};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use crate::PATIENCE;
 use crate::house::House;
 use crate::place::sha256;
 use crate::reload::reload;
+use crate::sealed::opened;
 
 /// Takes nothing that comes.
 const OTHERS_ONLY: &str = r#"
@@ -160,6 +162,52 @@ fn sealed_mail_is_shown_to_a_person_with_a_reason_and_the_journal_says_so() {
     for (path, bytes) in house.kept_in_clear() {
         assert!(!String::from_utf8_lossy(&bytes).contains("Synthetic mail"), "{}", path.display());
     }
+}
+
+#[test]
+fn dead_mail_goes_out_sealed_for_somebody_and_stays_as_it_is() {
+    let pipelines = vec![("others-only.toml", OTHERS_ONLY.to_owned())];
+    let house = House::build(Plan { pipelines, ..Plan::default() });
+    house.set_up();
+    let kinds = [Kind::Discharge, Kind::Chunked, Kind::Report];
+    house.offer(3, |number| sample(kinds[number as usize % 3], number).expect("synthetic mail is well made"));
+    let daemon = house.start();
+    daemon.wait_for("the mail to be dead", PATIENCE, || set_aside(&house).len() == 3);
+    let dead = set_aside(&house);
+    let (identity, other) = (Identity::generate(), Identity::generate());
+    let recipient = identity.to_public().to_string();
+    let export = |deliveries: &[&str], out: &Path| {
+        let out = out.to_str().expect("a path of letters");
+        let rest = ["--recipient", &recipient, "--out", out, "--reason", "INC0012345"];
+        house.meshd(&[&["deadletter", "export"][..], deliveries, &rest].concat())
+    };
+    let (file, none) = (house.path("letters"), house.path("none"));
+    export(&dead.iter().map(String::as_str).collect::<Vec<_>>(), &file).expect_done();
+    assert!(opened(&file, &other).is_none(), "it is not sealed for this key");
+    let members = opened(&file, &identity).expect("it is sealed for this one");
+    assert_eq!(members.len(), 3 * dead.len(), "{:?}", members.keys());
+    let offered = house.offered();
+    for delivery in &dead {
+        let json = |name: &str| -> Value {
+            serde_json::from_slice(&members[&format!("{delivery}/{name}.json")]).expect("JSON")
+        };
+        assert_eq!(json("letter")["reason"]["code"], "MSG-NO-ROUTE");
+        assert_eq!(json("headers")["mailbox"], "X26ABC1");
+        let id = json("headers")["message_id"].as_str().expect("an id").to_owned();
+        let payload = house.path("payload");
+        fs::write(&payload, &members[&format!("{delivery}/payload")]).expect("the folder is ours");
+        match &offered[&id] {
+            Some(_) => assert_eq!(sha256(&payload), offered[&id], "{delivery}"),
+            None => assert_eq!(fs::metadata(&payload).expect("it is there").len(), 0, "a report has none"),
+        }
+    }
+    let refused = export(&[&dead[0], "d999999"], &none);
+    assert!(refused.code == Some(1) && refused.stderr.contains("d999999 is neither dead nor held"), "{refused:?}");
+    assert!(!none.exists(), "half of them could pass for all");
+    assert_eq!(set_aside(&house), dead, "they stay");
+    let taken = house.meshd(&["audit", "find", "--kind", "revealed", "--json"]).expect_done();
+    assert_eq!(taken.lines().filter(|line| line.contains("\"payload\":true")).count(), 4, "{taken}");
+    daemon.stop_in_order();
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod place;
 mod reload;
 mod rest;
 mod rotation;
+mod sealed;
 mod subject;
 mod synthetic;
 mod trace;

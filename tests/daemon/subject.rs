@@ -1,9 +1,7 @@
 //! What is kept about a person.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 
 use age::x25519::Identity;
@@ -15,6 +13,7 @@ use serde_json::Value;
 use crate::PATIENCE;
 use crate::house::House;
 use crate::place::Daemon;
+use crate::sealed::opened;
 use crate::trace::found;
 
 const NUMBER: &str = "9990000018";
@@ -126,23 +125,6 @@ fn what_is_kept_about_a_person_is_found_in_the_journal_and_the_rest_by_a_scan() 
     for (path, bytes) in house.kept_in_clear() {
         assert!(!bytes.windows(NUMBER.len()).any(|some| some == NUMBER.as_bytes()), "{}", path.display());
     }
-}
-
-/// The members of an export, by name, for whoever has this key.
-fn opened(file: &Path, identity: &Identity) -> Option<BTreeMap<String, Vec<u8>>> {
-    let sealed = age::Decryptor::new(File::open(file).expect("it was written")).expect("an age file");
-    let mut clear = sealed.decrypt(std::iter::once(identity as &dyn age::Identity)).ok()?;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut tar = Command::new("tar");
-    tar.args(["--extract", "--directory"]).arg(folder.path()).stdin(Stdio::piped());
-    let mut tar = tar.spawn().expect("the usual tar");
-    std::io::copy(&mut clear, tar.stdin.as_mut().expect("a pipe")).expect("a whole age file");
-    assert!(tar.wait_with_output().expect("it ends").status.success());
-    let entries = |folder: &Path| fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let files =
-        entries(folder.path()).flat_map(|path| if path.is_dir() { entries(&path).collect() } else { vec![path] });
-    let name = |path: &Path| path.strip_prefix(&folder).expect("below it").display().to_string();
-    Some(files.map(|path| (name(&path), fs::read(&path).expect("a member"))).collect())
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use age::x25519::Recipient;
+use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use super::super::archive::{Archive, recipient};
 use super::super::spool::{configured, disk};
 use super::super::{Context, Failure, own_file};
-use super::archive::Archive;
 use super::{About, Found, Whom, look_up};
 use crate::config::Loaded;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
@@ -95,7 +96,8 @@ impl Export {
             let found = whom.gather(context, &loaded, Purpose::Export)?;
             let mut archive = Archive::begin(file, &recipient)?;
             let index = fill(context, &loaded, found, &mut archive)?;
-            archive.end("index.json", &index)?;
+            archive.add_json("index.json", &index)?;
+            archive.end()?;
             Ok(index)
         };
         let index = made().map_err(|failure| own_file::give_up(&out, failure))?;
@@ -138,7 +140,8 @@ fn fill(context: &mut Context, loaded: &Loaded, found: Found, archive: &mut Arch
 
 fn add(archive: &mut Archive, folder: String, Opened { envelope, payload }: &Opened) -> Result<Content, Failure> {
     archive.add_json(&format!("{folder}/headers.json"), envelope)?;
-    archive.add_payload(&format!("{folder}/payload"), payload)?;
+    let bytes = payload.reader().with_context(|| format!("open the payload of {folder}"))?;
+    archive.add_bytes(&format!("{folder}/payload"), payload.length(), bytes)?;
     Ok(Content::Folder(folder))
 }
 
@@ -200,8 +203,4 @@ fn tell(context: &mut Context, Index { deliveries, gone, left_behind }: &Index, 
         gone.len(),
         left_behind.len(),
     ))
-}
-
-fn recipient(text: &str) -> Result<Recipient, &'static str> {
-    text.parse().map_err(|_| "expected a recipient such as `meshd keys generate` prints, beginning with `age1`")
 }

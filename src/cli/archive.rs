@@ -1,7 +1,7 @@
 //! A tar archive that is sealed with age as it is written: none of it is ever on the disk in clear.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read;
 
 use age::stream::StreamWriter;
 use age::x25519::Recipient;
@@ -9,8 +9,7 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use tar::{Builder, Header};
 
-use super::super::Failure;
-use crate::ports::spool::Payload;
+use super::Failure;
 
 pub(super) struct Archive(Builder<StreamWriter<File>>);
 
@@ -27,26 +26,31 @@ impl Archive {
         self.add(name, json.len() as u64, json.as_slice())
     }
 
-    /// Adds a payload of any length, in the memory of a piece.
-    pub(super) fn add_payload(&mut self, name: &str, payload: &Payload) -> Result<(), Failure> {
-        let length = payload.length();
-        let mut reader = payload.reader().with_context(|| format!("open {name}"))?.take(length);
-        self.add(name, length, &mut reader)?;
-        // An archive says how long a member is before it comes: one of another length would spoil all that follow.
-        let is_whole = reader.limit() == 0 && reader.into_inner().read(&mut [0]).context("read a payload")? == 0;
-        if is_whole { Ok(()) } else { Err(anyhow!("{name} is not {length} bytes long, as was accepted").into()) }
+    /// Adds so many bytes of any number, in the memory of a piece; there must be as many.
+    pub(super) fn add_bytes(&mut self, name: &str, length: u64, bytes: impl Read) -> Result<(), Failure> {
+        let mut bytes = bytes.take(length);
+        self.add(name, length, &mut bytes)?;
+        // An archive says how long a member is before it comes: a shorter one would spoil all that follow.
+        match bytes.limit() {
+            0 => Ok(()),
+            missing => Err(anyhow!("{name}: the last {missing} of {length} bytes do not come").into()),
+        }
     }
 
-    /// Adds the last member. What is cut off before it has no end of an age file, and does not open as a whole.
-    pub(super) fn end(mut self, name: &str, value: &impl Serialize) -> Result<(), Failure> {
-        self.add_json(name, value)?;
+    /// Ends it. What is cut off before has no end of an age file, and does not open as a whole.
+    pub(super) fn end(self) -> Result<(), Failure> {
         Ok(self.0.into_inner().and_then(StreamWriter::finish).map(drop).context("end the file")?)
     }
 
-    fn add(&mut self, name: &str, length: u64, bytes: impl io::Read) -> Result<(), Failure> {
+    fn add(&mut self, name: &str, length: u64, bytes: impl Read) -> Result<(), Failure> {
         let mut header = Header::new_gnu();
         header.set_size(length);
         header.set_mode(0o600);
         Ok(self.0.append_data(&mut header, name, bytes).with_context(|| format!("write {name}"))?)
     }
+}
+
+/// A public age key, as a command is given it.
+pub(super) fn recipient(text: &str) -> Result<Recipient, &'static str> {
+    text.parse().map_err(|_| "expected a recipient such as `meshd keys generate` prints, beginning with `age1`")
 }
