@@ -23,12 +23,12 @@ recipient opens it with
 
   age --decrypt --identity KEY-FILE letters.tar.age | tar --extract
 
-For each it has a folder with letter.json (why it is set aside, as `meshd deadletter show --json`
-tells), headers.json (as MESH served them) and payload (the bytes, as pipelines get them).
+For each it has a folder with letter.json (why it is set aside, as `show --json` tells),
+headers.json (as MESH served them) and payload (the bytes, as pipelines get them).
 
 Examples:
   meshd deadletter export d4711 --recipient age1… --out letters.tar.age --reason INC0012345
-  meshd deadletter export d4711 d4712 --recipient age1… --out letters.tar.age --reason INC0012345")]
+  meshd deadletter export d4711 d4712 --recipient age1… --out two.tar.age --reason INC0012345")]
 pub(in crate::cli) struct Export {
     /// The deliveries, as `list` shows them
     #[arg(required = true)]
