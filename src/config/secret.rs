@@ -27,12 +27,12 @@ pub enum SecretError {
     #[error("systemd gave no credentials: `CREDENTIALS_DIRECTORY` is not set")]
     NoCredentials,
     /// The file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Unreadable {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Others may read it.
     #[error("{path}: others may read it (mode {mode:04o})")]
@@ -80,7 +80,7 @@ impl SecretRef {
     /// What is there, unless its mode has one of the bits `others`.
     fn read_unless(&self, others: u32, credentials: Option<&Path>) -> Result<SecretString, SecretError> {
         let path = self.path(credentials)?;
-        let unreadable = |source| SecretError::Unreadable { path: path.clone(), source };
+        let unreadable = |error| SecretError::Unreadable { path: path.clone(), error };
         let file = plain::open(&path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         let mode = metadata.mode() & 0o777;

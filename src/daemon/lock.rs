@@ -39,12 +39,12 @@ pub enum LockError {
         holder: Option<u32>,
     },
     /// The file cannot be used.
-    #[error("lock {path}: {source}")]
+    #[error("lock {path}: {error}")]
     Failed {
         /// The lock file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -63,7 +63,7 @@ impl Lock {
     /// Takes the lock of the state directory, in the boot named `boot`.
     pub fn take(directory: &Path, boot: &str) -> Result<Self, LockError> {
         let path = directory.join("lock");
-        let failed = |source| LockError::Failed { path: path.clone(), source };
+        let failed = |error| LockError::Failed { path: path.clone(), error };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let note = read_note(&mut file).map_err(failed)?;
@@ -87,7 +87,7 @@ impl Lock {
     /// Takes the lock of a state directory that is only read: the file is not changed, nor made.
     pub fn look(directory: &Path) -> Result<Self, LockError> {
         let path = directory.join("lock");
-        let failed = |source| LockError::Failed { path: path.clone(), source };
+        let failed = |error| LockError::Failed { path: path.clone(), error };
         let mut file = File::open(&path).map_err(failed)?;
         let note = read_note(&mut file).map_err(failed)?;
         // Shared, which needs no right to write.

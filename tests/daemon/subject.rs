@@ -166,7 +166,9 @@ fn what_is_kept_about_a_person_is_one_file_that_its_recipient_alone_opens() {
     assert_eq!(wrong(numbers.to_str().expect("letters"), out).code, Some(1), "it is there already");
     assert_eq!(fs::read(&file).expect("it is still there"), before);
     let second = house.path("second");
-    assert_eq!(wrong("/nowhere", second.to_str().expect("letters")).code, Some(1));
+    let unreadable = wrong("/nowhere", second.to_str().expect("letters"));
+    assert_eq!(unreadable.code, Some(1));
+    assert_eq!(unreadable.stderr, "meshd: /nowhere: No such file or directory (os error 2)\n");
     assert!(!second.exists(), "half an answer could pass for a whole one");
     let purposes = found(&house, &["--kind", "subject-sought"]);
     assert!(purposes.iter().any(|record| record["event"]["purpose"] == "export"), "{purposes:?}");

@@ -59,14 +59,14 @@ const PIECE: usize = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file or folder did not do what it should.
-    #[error("{doing} {}: {source}", .path.display())]
+    #[error("{doing} {}: {error}", .path.display())]
     Disk {
         /// As a verb phrase.
         doing: &'static str,
         /// Where.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// It is not a backup, not whole, or not of this version.
     #[error("the backup does not read: {0}")]
@@ -93,5 +93,5 @@ impl From<Halt> for BackupError {
 
 fn at(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> BackupError {
     let path = path.into();
-    move |source| BackupError::Disk { doing, path, source }
+    move |error| BackupError::Disk { doing, path, error }
 }
