@@ -17,7 +17,7 @@ use crate::domain::ids::DeliveryId;
 use crate::ports::sealed::Rewrapping;
 use crate::ports::spool::{SMALL, SpoolError};
 use crate::ports::store::{Amount, Halt, IncomingBody, KeptPayload, Location, Reseal, Resealed};
-use crate::store::spool::{Progress, Spool};
+use crate::store::spool::{Beside, Progress, Spool};
 
 /// Payloads looked at together; the small ones of them are sealed in one commit.
 const TOGETHER: usize = 16;
@@ -200,7 +200,7 @@ impl Rewrap {
 
     async fn forget(&self, payload: &KeptPayload) -> Result<(), Halt> {
         let (spool, of) = (self.spool.clone(), payload.clone());
-        match unblocked(move || spool.forget_resealed(&of.mailbox, &of.message)).await? {
+        match unblocked(move || spool.forget_beside(Beside::Resealed, &of.mailbox, &of.message)).await? {
             Err(SpoolError::Failed(halt)) => Err(halt),
             // The next start removes it.
             Ok(()) | Err(SpoolError::NoRoom(_) | SpoolError::Unreadable(_)) => Ok(()),

@@ -2,15 +2,15 @@
 //! longer. Looked for soon after the start and once a day, one mailbox in a commit.
 //!
 //! What a record names is never touched. What none names, but was taken over, is left from a crash between the two:
-//! it too goes only once MESH cannot offer the message again. A payload sealed again that no record names goes at once:
-//! the one that it was made from counts.
+//! it too goes only once MESH cannot offer the message again. A payload sealed again or brought in that no record names
+//! goes at once: the one that it was made from counts, or its operator was never told that it is kept.
 
 use std::time::Duration;
 
 use super::committer::{Committer, Moment, Stop};
 use super::index::keys::{self, kind};
 use super::journal::event::Event;
-use super::reseal::RESEALED;
+use super::reseal::BESIDE;
 use super::retention::{REMOVALS, removed};
 use super::spool::Removal;
 use super::state::{PartsRow, Row, for_each};
@@ -55,8 +55,8 @@ impl Committer {
         let mut count = 0;
         for found in listed(self.appender.chunk_directories(&mailbox))? {
             let (message_id, age) = (found.message_id, moment.now.since(found.modified));
-            let is_resealed = found.life.is_some_and(|life| life >= RESEALED);
-            if age <= KEPT_AT_MESH && !is_resealed {
+            let is_from_here = found.life.is_some_and(|life| life >= BESIDE);
+            if age <= KEPT_AT_MESH && !is_from_here {
                 continue;
             }
             let what = match found.life {
@@ -71,8 +71,8 @@ impl Committer {
             if !removed(self.appender.remove(what))? {
                 return Ok(());
             }
-            if is_resealed {
-                tracing::info!(%mailbox, %message_id, "chunks removed that were sealed again and not taken over");
+            if is_from_here {
+                tracing::info!(%mailbox, %message_id, "chunks removed that were sealed here and not taken over");
                 continue;
             }
             tracing::info!(%mailbox, %message_id, "chunks removed of a message that was never accepted");

@@ -29,6 +29,8 @@
 //! that is held keeps the reason it died of. **What is discarded** no longer counts against the budget for mail set
 //! aside; its payload goes after `retention.delivered`, as any other that ended.
 //!
+//! A replay with another payload has a table of its own: see `store::bring_in`.
+//!
 //! Each act is one record, with the Unix user who did it: evidence and change are the same bytes. Acts on many are
 //! `store::jobs`.
 
@@ -39,6 +41,7 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::operator::Remark;
 use crate::domain::settlement::{DeathCause, Reason};
+use crate::domain::time::Timestamp;
 use crate::ports::store::{Act, Acted, NotAllowed, Order, SetAsideKind};
 
 impl Committer {
@@ -85,12 +88,7 @@ impl Committer {
     }
 
     fn replay(&mut self, moment: Moment, row: Row, order: Order, job: Option<JobId>) -> Result<Acted, Stop> {
-        let keep = match row.place {
-            Place::Aside { keep: Some(keep), .. } | Place::Ended { keep, .. } => keep,
-            Place::Aside { keep: None, .. } | Place::Queued { .. } | Place::Working { .. } | Place::Suspect => {
-                moment.now.plus(self.settings.retention.dead)
-            }
-        };
+        let keep = self.keep_after(moment, &row);
         let alone = is_poison(&row);
         let delivery = row.delivery;
         let replay = Replay {
@@ -109,6 +107,16 @@ impl Committer {
         let sequence = self.record(moment, &Event::Replayed(Box::new(replay)))?;
         Ok(Acted::ReplayedAs(DeliveryId(sequence)))
     }
+
+    /// Until when what another takes the place of is kept.
+    pub(super) fn keep_after(&self, moment: Moment, row: &Row) -> Timestamp {
+        match row.place {
+            Place::Aside { keep: Some(keep), .. } | Place::Ended { keep, .. } => keep,
+            Place::Aside { keep: None, .. } | Place::Queued { .. } | Place::Working { .. } | Place::Suspect => {
+                moment.now.plus(self.settings.retention.dead)
+            }
+        }
+    }
 }
 
 /// Whether the table allows it.
@@ -122,15 +130,31 @@ pub(super) fn permitted(row: &Row, act: Act, why: Option<&Remark>) -> Result<(),
 }
 
 fn may_replay(row: &Row, force: bool, again: bool, why: Option<&Remark>) -> Result<(), NotAllowed> {
-    let is_delivered = match &row.place {
+    let is_delivered = may_begin_anew(row)?;
+    may_be_handled(row, force)?;
+    may_come_again(row, is_delivered, again, why)
+}
+
+/// Whether it may be handled anew with another payload: its own may be lost, or not decode.
+pub(super) fn may_be_replaced(row: &Row, force: bool, again: bool, why: &Remark) -> Result<(), NotAllowed> {
+    let is_delivered = may_begin_anew(row)?;
+    is_meant(row, force)?;
+    may_come_again(row, is_delivered, again, Some(why))
+}
+
+/// Whether another delivery may take its place; `true` where it was delivered.
+fn may_begin_anew(row: &Row) -> Result<bool, NotAllowed> {
+    Ok(match &row.place {
         Place::Queued { .. } => return Err(NotAllowed::Waits),
         Place::Working { .. } | Place::Suspect => return Err(NotAllowed::InWork),
         Place::Aside { .. } | Place::Ended { how: Ending::Discarded, .. } => false,
         Place::Ended { how: Ending::Delivered, .. } => true,
         Place::Ended { how: Ending::GivenUp, .. } => return Err(NotAllowed::Discarded),
         Place::Ended { how: Ending::Replayed(to), .. } => return Err(NotAllowed::ReplayedAs(*to)),
-    };
-    may_be_handled(row, force)?;
+    })
+}
+
+fn may_come_again(row: &Row, is_delivered: bool, again: bool, why: Option<&Remark>) -> Result<(), NotAllowed> {
     let may_be_out = is_delivered || row.delivery.outputs.iter().any(|output| output.progress.is_begun());
     match (may_be_out, again, why) {
         (true, false, _) => Err(NotAllowed::NeedsAgain),
@@ -172,10 +196,15 @@ fn may_be_handled(row: &Row, force: bool) -> Result<(), NotAllowed> {
     if row.is_lost() {
         return Err(NotAllowed::Lost);
     }
-    let Some(reason) = reason(row) else { return Ok(()) };
-    if row.as_served {
+    if row.as_served && reason(row).is_some() {
         return Err(NotAllowed::AsServed);
     }
+    is_meant(row, force)
+}
+
+/// Whether somebody says that they know what it may do.
+fn is_meant(row: &Row, force: bool) -> Result<(), NotAllowed> {
+    let Some(reason) = reason(row) else { return Ok(()) };
     if (reason.code.needs_force() || is_poison(row)) && !force {
         return Err(NotAllowed::NeedsForce(reason.code));
     }
@@ -199,7 +228,7 @@ fn reason(row: &Row) -> Option<&Reason> {
 }
 
 /// Handling it ended the daemon, or broke a step.
-fn is_poison(row: &Row) -> bool {
+pub(super) fn is_poison(row: &Row) -> bool {
     let died_of_it = matches!(row.place, Place::Aside { kind: SetAsideKind::Dead(DeathCause::Poison), .. });
     died_of_it || reason(row).is_some_and(|reason| reason.code.is_poison())
 }

@@ -11,9 +11,9 @@ use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    Acceptance, Acted, Delivery, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
-    Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged, Note, Order, Pin, QueuePage,
-    Queued, Refusal, Reseal, Resealed, RetentionPage, SetAsidePage,
+    Acceptance, Acted, BringIn, Delivery, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
+    HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed, NotBroughtIn, NotExpunged,
+    Note, Order, Pin, QueuePage, Queued, Refusal, Reseal, Resealed, RetentionPage, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -49,6 +49,8 @@ pub enum Command {
     Reseal(Box<Reseal>),
     /// An operator wants something done.
     Act(Order),
+    /// An operator brings a payload in.
+    BringIn(Box<BringIn>),
     /// Something about bulk acts.
     Job(JobCommand),
     /// A legal hold begins or ends, or takes something.
@@ -86,6 +88,8 @@ pub enum Answer {
     Resealed(Resealed),
     /// To [`Command::Act`].
     Acted(Result<Acted, NotAllowed>),
+    /// To [`Command::BringIn`].
+    BroughtIn(Result<DeliveryId, NotBroughtIn>),
     /// To [`Command::Job`].
     Job(JobAnswer),
     /// To [`Command::LegalHold`].
@@ -122,6 +126,7 @@ pub(super) enum Planned {
     Payloads(Vec<KeptPayload>),
     Resealed(Resealed),
     Acted(Result<Acted, NotAllowed>),
+    BroughtIn(Result<DeliveryId, NotBroughtIn>),
     Job(JobAnswer),
     LegalHold(Result<LegalHoldId, HoldRefused>),
     Tally(FoundRetention),

@@ -321,6 +321,7 @@ impl Planned {
             Self::Payloads(page) => Answer::Payloads(page),
             Self::Resealed(resealed) => Answer::Resealed(resealed),
             Self::Acted(acted) => Answer::Acted(acted),
+            Self::BroughtIn(brought) => Answer::BroughtIn(brought),
             Self::Job(answer) => Answer::Job(answer),
             Self::Tally(found) => Answer::Tally(found),
             Self::LookedUp(kept) => Answer::LookedUp(kept),

@@ -20,10 +20,10 @@ use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    self, Acceptance, Accepted, Acted, Expunged, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt,
-    HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed,
-    NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed, RetentionPage,
-    SetAsidePage, Stepped, Store, TooManyJobs,
+    self, Acceptance, Accepted, Acted, BringIn, Expunged, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention,
+    Halt, HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, KeptPayload, Known, Lease, LeaseWish, LookUp,
+    NotAllowed, NotBroughtIn, NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal,
+    Resealed, RetentionPage, SetAsidePage, Stepped, Store, TooManyJobs,
 };
 
 /// A handle to the open store.
@@ -134,6 +134,12 @@ impl Store for Kept {
 
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>> {
         self.ask(Command::Act(order), |answer| if let Answer::Acted(acted) = answer { Some(acted) } else { None })
+    }
+
+    fn bring_in(&self, wish: BringIn) -> Reply<Result<DeliveryId, NotBroughtIn>> {
+        self.ask(Command::BringIn(Box::new(wish)), |answer| {
+            if let Answer::BroughtIn(brought) = answer { Some(brought) } else { None }
+        })
     }
 
     fn legal_hold(&self, order: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {

@@ -9,6 +9,7 @@ mod abandoned;
 mod acceptance;
 mod acts;
 pub mod backup;
+mod bring_in;
 pub mod command;
 pub mod committer;
 mod compaction;

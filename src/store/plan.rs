@@ -53,6 +53,13 @@ impl Committer {
                 members.push(Member { envelope: &reseal.envelope, bytes });
                 places.push(place);
             }
+            if let Command::BringIn(wish) = command
+                && let IncomingBody::Small(bytes) = &wish.body
+                && self.may_bring_in(wish)?.is_ok()
+            {
+                members.push(Member { envelope: &wish.envelope, bytes });
+                places.push(place);
+            }
             let Command::Accept(incoming) = command else { continue };
             let IncomingBody::Small(bytes) = &incoming.body else { continue };
             let envelope = &incoming.envelope;
@@ -127,6 +134,7 @@ impl Committer {
             Command::Payloads(after, count) => Ok(Planned::Payloads(self.payloads(after, count)?)),
             Command::Reseal(reseal) => Ok(Planned::Resealed(self.reseal(moment, *reseal, placed)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
+            Command::BringIn(wish) => Ok(Planned::BroughtIn(self.bring_in(moment, *wish, placed)?)),
             Command::Job(command) => Ok(Planned::Job(self.job(moment, command)?)),
             Command::Tally(page) => Ok(Planned::Tally(self.tally(&page)?)),
             Command::LookUp(wanted) => Ok(Planned::LookedUp(self.look_up(&wanted)?)),
@@ -204,7 +212,7 @@ impl Committer {
         Ok(Planned::Accepted { repeated: false, mailbox, message, delivery: DeliveryId(sequence) })
     }
 
-    fn measure(&self, body: &IncomingBody) -> (u64, ContentDigest) {
+    pub(super) fn measure(&self, body: &IncomingBody) -> (u64, ContentDigest) {
         match body {
             IncomingBody::Small(bytes) => (bytes.len() as u64, self.key.of(bytes)),
             IncomingBody::Large(sealed) => (sealed.length, sealed.digest.clone()),

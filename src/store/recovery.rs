@@ -327,7 +327,14 @@ enum Lost {
 /// A record of the last commit names a payload that was synced before it; a drive that lies about that shows here.
 fn lost_by(appender: &Appender, record: Record) -> Result<Option<Lost>, Halt> {
     // Of the other events none says where a payload is.
-    if let Event::Accepted(accepted) = &record.event {
+    let kept = if let Event::Accepted(accepted) = &record.event {
+        Some(&**accepted)
+    } else if let Event::BroughtIn(brought) = &record.event {
+        Some(&brought.kept)
+    } else {
+        None
+    };
+    if let Some(accepted) = kept {
         let holds = appender.holds(&accepted.mailbox, &accepted.message, &accepted.location);
         let lost = || Lost::Payload(vec![DeliveryId(record.frame.sequence)]);
         Ok((!holds.map_err(spool_failed)?).then(lost))

@@ -3,20 +3,22 @@
 //! The store is given what was opened, or chunks that were sealed anew beside the old ones, and moves the delivery to
 //! them: first the sealed bytes are durable, then the record that names them, then the index follows; the old ones go in
 //! a later commit. A crash leaves either place whole. A new place that no record names is dead weight in its volume, or a
-//! chunk directory of its own kind ([`RESEALED`]), which goes at the next look for what is abandoned.
+//! chunk directory of its own kind ([`BESIDE`]), which goes at the next look for what is abandoned.
 //!
 //! A delivery in work stays where its lease says it is.
 
 use super::committer::{Committer, Moment, Stop};
 use super::journal::event::{Event, Move};
 use super::plan::Placed;
+use super::spool::Beside;
 use super::state::{Place, Row};
 use crate::ports::spool::SpoolError;
 use crate::ports::store::{IncomingBody, Location, Reseal, Resealed};
 
-/// Lives of chunk directories from here on are of payloads sealed again: nobody will fetch such a message anew.
+/// Lives of chunk directories from here on are of payloads that were sealed here beside those that came from MESH:
+/// sealed again, or brought in. Nobody will fetch such a message anew.
 /// Below it are the ids of deliveries.
-pub(super) const RESEALED: u64 = 1 << 52;
+pub(super) const BESIDE: u64 = 1 << 52;
 
 impl Committer {
     /// Whether a payload may leave the place it was read from.
@@ -36,8 +38,8 @@ impl Committer {
         let (mailbox, message) = (envelope.mailbox, envelope.message_id);
         let to = match (body, placed) {
             (IncomingBody::Large(sealed), _) => {
-                let life = RESEALED | self.journal.next_sequence();
-                match self.appender.adopt_resealed(&mailbox, &message, life) {
+                let life = BESIDE | self.journal.next_sequence();
+                match self.appender.adopt_beside(Beside::Resealed, &mailbox, &message, life) {
                     Ok(()) => Location::Parts { parts: sealed.parts, life },
                     Err(SpoolError::Failed(halt)) => return Err(halt.into()),
                     Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {

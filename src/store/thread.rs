@@ -227,6 +227,8 @@ fn size(command: &Command) -> usize {
         &incoming.body
     } else if let Command::Reseal(reseal) = command {
         &reseal.body
+    } else if let Command::BringIn(wish) = command {
+        &wish.body
     } else {
         return 0;
     };

@@ -15,8 +15,8 @@ use meshd::domain::patients::Patients;
 use meshd::domain::settlement::{DeathCause, Reason, Settlement};
 use meshd::ports::spool::{Sealed, Spool as _, SpoolError};
 use meshd::ports::store::{
-    Acceptance, Act, Acted, AsideState, HoldOrder, Incoming, IncomingBody, JobAct, JobOrder, Known, Lease, LeaseWish,
-    Note, Order, QueuePage, Refusal, Selection, SetAsidePage,
+    Acceptance, Act, Acted, AsideState, BringIn, HoldOrder, Incoming, IncomingBody, JobAct, JobOrder, Known, Lease,
+    LeaseWish, Note, Order, QueuePage, Refusal, Replaces, Selection, SetAsidePage,
 };
 use meshd::store::command::{Answer, Command, JobAnswer, JobCommand};
 
@@ -37,6 +37,8 @@ pub(crate) enum Intent {
     Settle(DeliveryId, &'static str),
     Known(MailboxId, Vec<MessageId>),
     Act(DeliveryId),
+    /// Of this message, in the place of this delivery or by itself.
+    BringIn(MailboxId, MessageId, Option<DeliveryId>),
     LegalHold,
     Expunge(DeliveryId),
     /// Its lease may have ended earlier in the same commit.
@@ -75,6 +77,7 @@ impl World {
             }
             34..37 if !self.known.is_empty() => (Command::LegalHold(self.legal_hold(mailbox)), Intent::LegalHold),
             38..46 => (Command::Job(self.job(mailbox)), Intent::Other),
+            22 | 23 if !self.known.is_empty() && !self.dice.once_in(3) => self.bring_in(mailbox),
             22 => (
                 Command::SetAside(SetAsidePage { before: None, only: None, selection: Selection::default(), count: 3 }),
                 Intent::Other,
@@ -101,6 +104,9 @@ impl World {
             let bytes = if self.dice.once_in(8) { Bytes::from(bytes.repeat(3)) } else { bytes };
             (mailbox, id, bytes)
         };
+        if bytes.len() > CHUNK && !self.taking_in.insert(id.clone()) {
+            return (Command::Barrier, Intent::Other);
+        }
         self.offered.push((mailbox.clone(), id.clone(), bytes.clone()));
         let intent = Intent::Accept(mailbox.clone(), id.clone());
         let chunks = bytes.len().div_ceil(CHUNK) as u32;
@@ -155,6 +161,26 @@ impl World {
         (Command::Act(order), Intent::Act(delivery))
     }
 
+    /// An operator brings a payload in: in the place of a delivery's, or of a message that is here or not.
+    fn bring_in(&mut self, mailbox: MailboxId) -> (Command, Intent) {
+        let delivery = *self.dice.pick(&self.known);
+        let (mailbox, message) = match self.messages.get(&delivery) {
+            Some(known) if !self.dice.once_in(4) => known.clone(),
+            Some(_) | None => (mailbox, MessageId::new(format!("B{}", self.dice.roll())).expect("a message id")),
+        };
+        let (force, again) = (self.dice.once_in(2), self.dice.once_in(2));
+        let replaces = self.dice.once_in(2).then_some(Replaces { delivery, force, again });
+        let bytes = Bytes::from(format!("brought in {}", self.dice.roll()));
+        self.oracle.offered.insert(self.key.of(&bytes).0, bytes.clone());
+        let (by, why) = (Operator(1000), Remark::new("as simulated").expect("a remark"));
+        let envelope = envelope(mailbox.clone(), message.clone(), 1);
+        let wish = BringIn { replaces, envelope, body: IncomingBody::Small(bytes), by, why };
+        (
+            Command::BringIn(Box::new(wish)),
+            Intent::BringIn(mailbox, message, replaces.map(|replaces| replaces.delivery)),
+        )
+    }
+
     /// An operator begins a bulk act or ends one, or one goes on.
     fn job(&mut self, mailbox: MailboxId) -> JobCommand {
         let by = Operator(1000);
@@ -185,6 +211,10 @@ impl World {
         match acted {
             Acted::ReplayedAs(new) => {
                 self.known.push(new);
+                // A bulk act meets those, too, whose acceptance nobody heard of.
+                if let Some(message) = self.messages.get(&id).cloned() {
+                    self.messages.insert(new, message);
+                }
                 self.oracle.replayed(id, new);
             }
             Acted::Released => self.oracle.happened(id, "released by hand"),
@@ -248,6 +278,7 @@ impl World {
             (Intent::Accept(mailbox, message), Answer::Accepted(acceptance)) => {
                 let id = acceptance.proof().expect("there is room").delivery();
                 self.known.push(id);
+                self.messages.insert(id, (mailbox.clone(), message.clone()));
                 self.oracle.kept(mailbox, message, id, matches!(acceptance, Acceptance::New(_)));
             }
             (Intent::Acknowledge(id), Answer::Done) => self.oracle.acknowledged(id),
@@ -260,6 +291,12 @@ impl World {
             }
             (Intent::Settle(id, what), Answer::Done) => self.oracle.happened(id, what),
             (Intent::Act(id), Answer::Acted(Ok(acted))) => self.acted(id, acted),
+            (Intent::BringIn(mailbox, message, replaced), Answer::BroughtIn(Ok(id))) => {
+                self.known.push(id);
+                self.messages.insert(id, (mailbox, message));
+                self.oracle.brought_in(replaced, id);
+            }
+            (Intent::BringIn(..), Answer::BroughtIn(Err(_))) => {}
             (Intent::Other, Answer::Job(JobAnswer::Stepped(stepped))) => {
                 stepped.acted.into_iter().for_each(|(id, acted)| self.acted(id, acted));
             }

@@ -12,7 +12,7 @@ use meshd::domain::legal_hold::{HoldScope, LegalHoldId};
 use meshd::domain::settlement::DeathCause;
 use meshd::ports::disk::Disk;
 use meshd::ports::store::{LeftBehind, Location, MailboxOccupancy, SetAsideKind};
-use meshd::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
+use meshd::store::journal::event::{Acceptance, BroughtIn, Event, GroupPlace, Replaced, Replay};
 use meshd::store::journal::{Records, segments};
 
 /// Where a delivery stands.
@@ -52,6 +52,24 @@ pub(crate) struct Life {
     replayed_as: Option<DeliveryId>,
     /// The record that last changed where it stands.
     since: u64,
+}
+
+impl Life {
+    fn begin(id: DeliveryId, accepted: Acceptance, stands: Stands, story: Vec<&'static str>) -> Self {
+        let location = accepted.location.clone();
+        let kept_by = BTreeSet::new();
+        Self {
+            accepted,
+            stands,
+            story,
+            solo_deaths: 0,
+            location,
+            kept_by,
+            is_spared: false,
+            replayed_as: None,
+            since: id.0,
+        }
+    }
 }
 
 /// One bulk act.
@@ -204,6 +222,7 @@ impl Model {
                 self.go(id, "purged", if dead { std::slice::from_ref(&stands) } else { &from }, Stands::Purged)
             }
             Event::Replayed(replay) => self.replayed(DeliveryId(sequence), *replay),
+            Event::BroughtIn(brought) => self.brought_in(DeliveryId(sequence), *brought),
             Event::OperatorReleased { id, alone, job, .. } => {
                 self.acts += 1;
                 self.acted(job, id)?;
@@ -325,21 +344,30 @@ impl Model {
         };
         self.totals.entry(accepted.mailbox.clone()).or_default().accepted_total += 1;
         self.refused.remove(&(accepted.mailbox.clone(), accepted.message.clone()));
-        let location = accepted.location.clone();
-        self.lives.insert(
-            id,
-            Life {
-                accepted,
-                stands,
-                story: vec!["accepted"],
-                solo_deaths: 0,
-                location,
-                kept_by: BTreeSet::new(),
-                is_spared: false,
-                replayed_as: None,
-                since: id.0,
-            },
-        );
+        self.lives.insert(id, Life::begin(id, accepted, stands, vec!["accepted"]));
+        Ok(())
+    }
+
+    /// Whoever is replaced keeps its payload and ends; the new one has nothing of its history.
+    fn brought_in(&mut self, id: DeliveryId, brought: BroughtIn) -> Result<(), String> {
+        self.acts += 1;
+        let BroughtIn { kept, replaces, .. } = brought;
+        self.totals.entry(kept.mailbox.clone()).or_default();
+        let Some(Replaced { id: old, alone, .. }) = replaces else {
+            let life = Life::begin(id, kept, Stands::Held, vec!["brought in", "acknowledged"]);
+            self.lives.insert(id, life);
+            return Ok(());
+        };
+        let from = [Stands::Held, Stands::Delivered, Stands::Discarded, self.dead(old)?];
+        self.go(old, "replaced by hand", &from, Stands::GivenUp)?;
+        let Life { accepted: before, story, kept_by, .. } = self.life(old)?.clone();
+        if (&before.mailbox, &before.message) != (&kept.mailbox, &kept.message) {
+            return Err(format!("{id} replaces another message than {old}"));
+        }
+        let mut words = vec!["brought in"];
+        words.extend(story.contains(&"acknowledged").then_some("acknowledged"));
+        let stands = if alone { Stands::Suspect } else { Stands::Queued };
+        self.lives.insert(id, Life { kept_by, ..Life::begin(id, kept, stands, words) });
         Ok(())
     }
 

@@ -43,6 +43,15 @@ impl Oracle {
         assert!(before.is_none(), "{new} was there before");
     }
 
+    /// An operator brought a payload in.
+    pub(crate) fn brought_in(&mut self, replaced: Option<DeliveryId>, new: DeliveryId) {
+        if let Some(old) = replaced {
+            self.happened(old, "replaced by hand");
+        }
+        let before = self.stories.insert(new, vec!["brought in"]);
+        assert!(before.is_none(), "{new} was there before");
+    }
+
     pub(crate) fn has_kept(&self, mailbox: &MailboxId, message: &MessageId) -> bool {
         self.kept.contains(&(mailbox.clone(), message.clone()))
     }

@@ -88,6 +88,10 @@ pub(crate) struct World {
     pub(crate) oracle: Oracle,
     /// Delivery ids the hands may speak of.
     pub(crate) known: Vec<DeliveryId>,
+    /// Whose they are.
+    pub(crate) messages: BTreeMap<DeliveryId, (MailboxId, MessageId)>,
+    /// Large messages that a commit to come takes in: nobody fetches one twice at a time.
+    pub(crate) taking_in: BTreeSet<MessageId>,
     pub(crate) offered: Vec<(MailboxId, MessageId, Bytes)>,
     /// How often the store was opened.
     pub(crate) recoveries: u64,
@@ -126,6 +130,8 @@ impl World {
             leases: Vec::new(),
             copies: Vec::new(),
             known: Vec::new(),
+            messages: BTreeMap::new(),
+            taking_in: BTreeSet::new(),
             offered: Vec::new(),
             recoveries: 0,
             moves: 0,
@@ -160,6 +166,7 @@ impl World {
         self.plan_a_fault();
         // Without commands the store does what is due by itself.
         let count = if self.dice.once_in(4) { 0 } else { 1 + self.dice.below(5) };
+        self.taking_in.clear();
         let (commands, intents): (Vec<_>, Vec<_>) = (0..count).map(|_| self.command()).unzip();
         if std::mem::take(&mut self.spool_failed) {
             return self.restart(End::Cut);

@@ -48,6 +48,8 @@ impl Translator {
         let mut resources = vec![audit_event(record, &event)];
         if let Event::Accepted(accepted) = &event {
             self.begin(record, Origin::of(record, accepted));
+        } else if let Event::BroughtIn(brought) = &event {
+            self.begin(record, Origin::of(record, &brought.kept));
         } else if let Event::Replayed(replay) = &event {
             let from = self.open.remove(&replay.of).and_then(|origin| origin.from);
             let (mailbox, message) = (replay.mailbox.to_string(), replay.message.to_string());
@@ -174,7 +176,7 @@ impl Nature {
     fn of(event: &Event) -> Self {
         let nature = |class, action, outcome| Self { class, action, outcome };
         match event {
-            Event::Accepted(_) => nature(Class::Import, "C", "0"),
+            Event::Accepted(_) | Event::BroughtIn(_) => nature(Class::Import, "C", "0"),
             Event::Refused { .. } => nature(Class::Import, "C", "4"),
             Event::Delivered { .. } | Event::BackupBegun { .. } | Event::BackupEnded { .. } => {
                 nature(Class::Export, "R", "0")

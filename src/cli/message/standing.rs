@@ -6,7 +6,7 @@ use super::story::{because, dead};
 use crate::domain::ids::DeliveryId;
 use crate::domain::time::Timestamp;
 use crate::ports::store::SetAsideKind;
-use crate::store::journal::event::Event;
+use crate::store::journal::event::{Event, Replaced};
 
 /// The standing of its last life, or that it has none.
 #[derive(Debug, Default)]
@@ -37,6 +37,14 @@ impl Standing {
                 self.life = Some(DeliveryId(sequence));
                 self.is_purged = false;
                 format!("waits for work, as the replay of {}", replay.of)
+            }
+            Event::BroughtIn(brought) => {
+                let is_acknowledged = self.is_acknowledged || brought.replaces.is_none();
+                *self = Self { life: Some(DeliveryId(sequence)), is_acknowledged, ..Self::default() };
+                match brought.replaces {
+                    Some(Replaced { id, .. }) => format!("waits for work, as the replay of {id} with another payload"),
+                    None => format!("held for a person, brought in by {}", brought.by),
+                }
             }
             Event::Refused { reason, lost, .. } if self.life.is_none() || self.is_purged => {
                 let stays = if *lost { "gone from MESH before it was kept" } else { "refused, still at MESH" };

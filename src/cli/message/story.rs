@@ -10,7 +10,7 @@ use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Location, SetAsideKind};
-use crate::store::journal::event::{Acceptance, ByHand, Event, Release};
+use crate::store::journal::event::{Acceptance, BroughtIn, ByHand, Event, Release, Replaced};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -102,6 +102,20 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             let alone = if replay.alone { ", alone" } else { "" };
             let said = because_of(replay.job, replay.why.as_ref());
             one(&now, format!("{} had {} replayed as {now}{alone}{said}", replay.by, replay.of))
+        }
+        Event::BroughtIn(brought) => {
+            let (now, BroughtIn { kept, replaces, by, why: said, .. }) = (DeliveryId(sequence), &**brought);
+            let (length, said) = (kept.length, why(Some(said)));
+            one(
+                &now,
+                match replaces {
+                    Some(Replaced { id, alone, .. }) => {
+                        let alone = if *alone { ", alone" } else { "" };
+                        format!("{by} had {id} replayed as {now} with another payload, {length} bytes{alone}{said}")
+                    }
+                    None => format!("{by} brought it in as {now}, {length} bytes, held for a person{said}"),
+                },
+            )
         }
         Event::OperatorReleased { id, by, why: said, job, .. } => {
             one(id, format!("{by} put it back to work{}", because_of(*job, said.as_ref())))

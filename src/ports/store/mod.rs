@@ -1,6 +1,7 @@
 //! What happened to each message, kept. The one place where a delivery changes state.
 
 mod accept;
+mod bring_in;
 mod desk;
 mod job;
 mod lease;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 pub use self::accept::{Acceptance, Accepted, Incoming, IncomingBody, Known, Refusal};
+pub use self::bring_in::{BringIn, NotBroughtIn, Replaces};
 pub use self::desk::{
     Act, Acted, AsideState, FailureGroup, FoundAside, FoundGroups, NotAllowed, Order, Selection, SetAside,
     SetAsideKind, SetAsidePage,
@@ -88,6 +90,8 @@ pub trait Store: Send + Sync {
     fn reseal(&self, reseal: Reseal) -> Reply<Resealed>;
     /// Does what an operator says with one delivery, or says why not. Durable on reply, together with who did it.
     fn act(&self, order: Order) -> Reply<Result<Acted, NotAllowed>>;
+    /// Keeps a payload that an operator brings in, or says why not. Durable on reply, together with who did it.
+    fn bring_in(&self, wish: BringIn) -> Reply<Result<DeliveryId, NotBroughtIn>>;
     /// Begins or ends a legal hold, or says what it keeps. Durable on reply.
     fn legal_hold(&self, order: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>>;
     /// Counts what is kept, and for how long. Changes nothing.

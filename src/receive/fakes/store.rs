@@ -15,10 +15,10 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder, HoldRefused,
-    Incoming, IncomingBody, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, MailboxOccupancy, NotAllowed,
-    NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed, RetentionPage,
-    SetAsidePage, Store,
+    Acceptance, Accepted, Acted, BringIn, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
+    HoldRefused, Incoming, IncomingBody, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, MailboxOccupancy,
+    NotAllowed, NotBroughtIn, NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal,
+    Resealed, RetentionPage, SetAsidePage, Store,
 };
 
 #[derive(Default)]
@@ -155,6 +155,9 @@ impl Store for FakeStore {
         not_for_pollers()
     }
 
+    fn bring_in(&self, _: BringIn) -> Reply<Result<DeliveryId, NotBroughtIn>> {
+        not_for_pollers()
+    }
     fn legal_hold(&self, _: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
         not_for_pollers()
     }

@@ -23,13 +23,13 @@ use crate::domain::time::Timestamp;
 use crate::ports::store::{JobOrder, JobOutcome, LeftBehind};
 
 pub use about::About;
-pub use members::{Acceptance, Aside, ByHand, GroupPlace, Move, Release, Replay};
+pub use members::{Acceptance, Aside, BroughtIn, ByHand, GroupPlace, Move, Presented, Release, Replaced, Replay};
 
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 60] = [
+pub const KINDS: [&str; 61] = [
     "run",
     "started",
     "stopping",
@@ -51,6 +51,7 @@ pub const KINDS: [&str; 60] = [
     "held",
     "dead",
     "replayed",
+    "brought-in",
     "operator-released",
     "operator-held",
     "operator-discarded",
@@ -92,7 +93,7 @@ pub const KINDS: [&str; 60] = [
     "resealed",
 ];
 
-/// One thing that happened. A delivery's id is the sequence of its `Accepted`, or of its `Replayed`.
+/// One thing that happened. A delivery's id is the sequence of its `Accepted`, `Replayed` or `BroughtIn`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "e", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Event {
@@ -275,6 +276,8 @@ pub enum Event {
     },
     /// A person has a delivery handled anew, as the delivery that begins here.
     Replayed(Box<Replay>),
+    /// An operator brought a message in: in the place of a delivery, or to be looked at.
+    BroughtIn(Box<BroughtIn>),
     /// A person put a held delivery back to work.
     OperatorReleased {
         /// Which.

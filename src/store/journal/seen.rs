@@ -178,6 +178,12 @@ impl Seen {
             let entry = Entry { delivery: DeliveryId(sequence), length: replay.length, digest, reopened: false };
             return Some((self.fingerprint(&replay.mailbox, &replay.message), entry));
         }
+        if let Event::BroughtIn(brought) = event {
+            let presented = brought.presented.as_ref()?;
+            let digest = cut(&presented.digest);
+            let entry = Entry { delivery: DeliveryId(sequence), length: presented.length, digest, reopened: false };
+            return Some((self.fingerprint(&brought.kept.mailbox, &brought.kept.message), entry));
+        }
         if let Event::Purged { id, mailbox, message, reopened: true, .. } = event {
             let entry = Entry { delivery: *id, length: 0, digest: [0; 16], reopened: true };
             return Some((self.fingerprint(mailbox, message), entry));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group::{self, GROUP_BYTES, GroupHeader, MAX_MEMBERS, MAX_PLAINTEXT, Plain};
-use super::layout::PartsName;
+use super::layout::{Beside, PartsName};
 use super::reader::Reader;
 use super::seal::Recipients;
 use super::{Files, errors, folders, parts, recover, volume};
@@ -171,9 +171,15 @@ impl Appender {
         self.take_over(self.files.layout.arriving(mailbox, message_id), mailbox, message_id, life)
     }
 
-    /// Takes over chunks that were sealed again, by the name of a life that no record names. Durable on return.
-    pub fn adopt_resealed(&mut self, mailbox: &MailboxId, message_id: &MessageId, life: u64) -> Result<(), SpoolError> {
-        self.take_over(self.files.layout.resealing(mailbox, message_id), mailbox, message_id, life)
+    /// Takes over chunks that were sealed here, by the name of a life that no record names. Durable on return.
+    pub fn adopt_beside(
+        &mut self,
+        what: Beside,
+        mailbox: &MailboxId,
+        message_id: &MessageId,
+        life: u64,
+    ) -> Result<(), SpoolError> {
+        self.take_over(self.files.layout.beside(what, mailbox, message_id), mailbox, message_id, life)
     }
 
     fn take_over(

@@ -21,12 +21,12 @@ pub(super) fn of_mailbox(files: &Files, mailbox: &MailboxId) -> Result<Vec<(Part
     Ok(entries.filter_map(|entry| Some((Layout::parts_name(&entry.path)?, entry))).collect())
 }
 
-/// Removes what an earlier process was sealing again: nothing names it.
-pub(super) fn remove_resealing(files: &Files) -> Result<(), SpoolError> {
+/// Removes what an earlier process was sealing here: nothing names it.
+pub(super) fn remove_beside(files: &Files) -> Result<(), SpoolError> {
     for mailbox in mailboxes(files)? {
-        for entry in list(files, &files.layout.mailbox(&mailbox))?.filter(|entry| Layout::is_resealing(&entry.path)) {
+        for entry in list(files, &files.layout.mailbox(&mailbox))?.filter(|entry| Layout::is_beside(&entry.path)) {
             let removed = files.disk.remove(Step::PartCreate, &entry.path);
-            removed.map_err(|error| errors::written("remove chunks half sealed again", error))?;
+            removed.map_err(|error| errors::written("remove chunks half sealed", error))?;
         }
     }
     Ok(())

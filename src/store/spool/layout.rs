@@ -7,8 +7,26 @@ use crate::domain::ids::{MailboxId, MessageId};
 /// The sealed envelope of a chunk directory.
 pub(super) const ENVELOPE: &str = "envelope.age";
 
-/// The end of a chunk directory's name while it is sealed again.
-const RESEALING: &str = ".sealing";
+/// What large messages are sealed here, and not on their way in. Their chunk directories are of no use to another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Kept payloads, for other recipients.
+    Resealed,
+    /// Payloads that an operator brings in.
+    BroughtIn,
+}
+
+impl Beside {
+    const ALL: [Self; 2] = [Self::Resealed, Self::BroughtIn];
+
+    /// The end of such a chunk directory's name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Resealed => ".sealing",
+            Self::BroughtIn => ".bringing",
+        }
+    }
+}
 
 /// The spool's directory.
 #[derive(Debug, Clone)]
@@ -67,14 +85,15 @@ impl Layout {
         self.mailbox(mailbox).join(format!("{id}.part"))
     }
 
-    /// A message that is being sealed again.
-    pub(super) fn resealing(&self, mailbox: &MailboxId, id: &MessageId) -> PathBuf {
-        self.mailbox(mailbox).join(format!("{id}{RESEALING}"))
+    /// A message that is being sealed here.
+    pub(super) fn beside(&self, what: Beside, mailbox: &MailboxId, id: &MessageId) -> PathBuf {
+        self.mailbox(mailbox).join(format!("{id}{}", what.suffix()))
     }
 
-    /// Whether a chunk directory's name says that it is being sealed again.
-    pub(super) fn is_resealing(path: &Path) -> bool {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(RESEALING))
+    /// Whether a chunk directory's name says that it is being sealed here.
+    pub(super) fn is_beside(path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| Beside::ALL.iter().any(|what| name.ends_with(what.suffix())))
     }
 
     /// A message taken over by the store.

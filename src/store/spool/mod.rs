@@ -16,8 +16,9 @@
 //! volumes/renewed                            a copy of the last volume, only while a process starts
 //! chunks/<mailbox>/<message id>.part/        a large message on its way in
 //! chunks/<mailbox>/<message id>/             taken over by the store, its first life
-//! chunks/<mailbox>/<message id>.<life>/      taken over again, after the message was presented again or sealed again
+//! chunks/<mailbox>/<message id>.<life>/      taken over again: presented again, sealed again, or brought in
 //! chunks/<mailbox>/<message id>.sealing/     a large message while it is sealed again; of no use to another process
+//! chunks/<mailbox>/<message id>.bringing/    the same while an operator brings it in
 //!            000001.age                      a chunk: one age file
 //!            000001.json                     its sidecar: clear
 //!            envelope.age                    the envelope: one age file of JSON
@@ -121,6 +122,7 @@ use crate::ports::store::Lease;
 
 pub use appender::{Appender, ChunkDirectory, Copied, Member, Removal};
 pub(in crate::store) use contents::contents;
+pub use layout::Beside;
 pub use reader::Reader;
 pub use reseal::{Progress, Resealing};
 pub(in crate::store) use seal::RecipientSet;
@@ -180,7 +182,7 @@ impl Spool {
             let made = files.disk.create_folder(Step::StateDirectory, &folder);
             made.map_err(|error| errors::written("make a spool folder", error))?;
         }
-        folders::remove_resealing(&files)?;
+        folders::remove_beside(&files)?;
         let reader = Reader::with(files.clone(), identities);
         let limits = (settings.volume_bytes, settings.volume_age);
         let appender = Appender::open(files.clone(), clock, recipients.clone(), reader.clone(), limits)?;
@@ -190,6 +192,25 @@ impl Spool {
     fn take_up(&self, envelope: &Envelope, form: Form) -> Result<Box<dyn Intake>, SpoolError> {
         let recipients = self.recipients.set(self.recipients.set_of(&envelope.mailbox)?).clone();
         Ok(Box::new(chunks::ChunkIntake::open(self.files.clone(), self.key.clone(), recipients, envelope, form)?))
+    }
+
+    /// Begins to seal a large message that an operator brings in, anew from its start.
+    pub fn bring_in(&self, envelope: &Envelope) -> Result<Box<dyn Intake>, SpoolError> {
+        Ok(Box::new(self.intake_beside(Beside::BroughtIn, envelope, Form::Decoded)?))
+    }
+
+    fn intake_beside(&self, what: Beside, envelope: &Envelope, form: Form) -> Result<chunks::ChunkIntake, SpoolError> {
+        self.forget_beside(what, &envelope.mailbox, &envelope.message_id)?;
+        let folder = self.files.layout.beside(what, &envelope.mailbox, &envelope.message_id);
+        let recipients = self.recipients.set(self.recipients.set_of(&envelope.mailbox)?).clone();
+        chunks::ChunkIntake::open_in(folder, self.files.clone(), self.key.clone(), recipients, envelope, form)
+    }
+
+    /// Removes what was sealed here of a message and not taken over.
+    pub fn forget_beside(&self, what: Beside, mailbox: &MailboxId, id: &MessageId) -> Result<(), SpoolError> {
+        // Not synced: the next process removes what a crash brings back.
+        let removed = self.files.disk.remove(Step::PartCreate, &self.files.layout.beside(what, mailbox, id));
+        removed.map_err(|error| errors::written("remove chunks that were sealed here", error))
     }
 
     /// What opens messages here, for those who have no lease.

@@ -5,10 +5,9 @@ use std::io::Read;
 
 use super::chunks::ChunkIntake;
 use super::sidecar::Form;
-use super::{Spool, errors, parts};
+use super::{Beside, Spool, errors, parts};
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{MailboxId, MessageId};
-use crate::domain::step::Step;
 use crate::ports::spool::{Intake, Sealed, SpoolError};
 use crate::ports::store::Location;
 
@@ -50,25 +49,10 @@ impl Spool {
         if opened.envelope.chunks.max(1) != *count {
             return Err(SpoolError::Unreadable("its envelope tells of another number of chunks".into()));
         }
-        let intake = self.resealing_intake(&opened.envelope, form)?;
+        let intake = self.intake_beside(Beside::Resealed, &opened.envelope, form)?;
         let payload = opened.payload.reader().map_err(|error| errors::read("open a payload", error))?;
         let piece = zeroize::Zeroizing::new(vec![0; PIECE]);
         Ok(Resealing { envelope: opened.envelope, intake: Box::new(intake), payload, chunks, left: None, piece })
-    }
-
-    fn resealing_intake(&self, envelope: &Envelope, form: Form) -> Result<ChunkIntake, SpoolError> {
-        let folder = self.files.layout.resealing(&envelope.mailbox, &envelope.message_id);
-        let removed = self.files.disk.remove(Step::PartCreate, &folder);
-        removed.map_err(|error| errors::written("remove chunks half sealed again", error))?;
-        let recipients = self.recipients.set(self.recipients.set_of(&envelope.mailbox)?).clone();
-        ChunkIntake::open_in(folder, self.files.clone(), self.key.clone(), recipients, envelope, form)
-    }
-
-    /// Removes what was sealed again of a message and not taken over.
-    pub fn forget_resealed(&self, mailbox: &MailboxId, id: &MessageId) -> Result<(), SpoolError> {
-        // Not synced: the next process removes what a crash brings back.
-        let removed = self.files.disk.remove(Step::PartCreate, &self.files.layout.resealing(mailbox, id));
-        removed.map_err(|error| errors::written("remove chunks sealed again", error))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
-use crate::store::journal::event::{Acceptance, Event, GroupPlace, Replay};
+use crate::store::journal::event::{Acceptance, BroughtIn, Event, GroupPlace, Replaced, Replay};
 
 impl State {
     /// Applies record `sequence`, written `at`. An error says that the index does not fit the journal.
@@ -139,6 +139,7 @@ impl State {
                 self.replayed(index, DeliveryId(sequence), wall, replay)?;
                 self.job_acted(index, replay.job, replay.of)?;
             }
+            Event::BroughtIn(brought) => self.brought_in(index, DeliveryId(sequence), wall, brought)?,
             Event::OperatorReleased { id, due, alone, job, .. } => {
                 self.change(index, *id, |delivery| {
                     delivery.outputs.iter_mut().for_each(reopen);
@@ -231,46 +232,31 @@ impl State {
         wall: Timestamp,
         accepted: &Acceptance,
     ) -> Result<(), IndexError> {
-        let delivery = Delivery {
-            id,
-            mailbox: accepted.mailbox.clone(),
-            message_id: accepted.message.clone(),
-            workflow: accepted.workflow.clone(),
-            from: accepted.from.clone(),
-            kind: accepted.kind,
-            length: accepted.length,
-            digest: accepted.digest.clone(),
-            location: accepted.location.clone(),
-            accepted_at: wall,
-            attempts: 0,
-            starts: 0,
-            solo_deaths: 0,
-            continues: accepted.continues,
-            outputs: Vec::new(),
-        };
-        let place = match &accepted.aside {
-            None => Place::Queued { due: accepted.due },
-            Some(aside) => {
-                let (kind, reason) = (aside.kind, aside.reason.clone());
-                Place::Aside { kind, reason, since: wall, keep: aside.keep, record: id.0 }
-            }
-        };
-        self.join_group(index, id, &delivery.location)?;
         self.drop_refusal(index, &accepted.mailbox, &accepted.message)?;
         self.counters(&accepted.mailbox).accepted_total += 1;
-        let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
-        let row = Row {
-            delivery,
-            place,
-            since: accepted.due,
-            acknowledged: false,
-            as_served,
-            counted: false,
-            is_told: false,
-            kept_by: Vec::new(),
-            is_spared: false,
-            last: None,
+        self.kept(index, as_kept(id, wall, accepted))
+    }
+
+    /// Another delivery's place is taken, if the message has one; nothing of its history is.
+    fn brought_in(
+        &mut self,
+        index: &dyn Index,
+        id: DeliveryId,
+        wall: Timestamp,
+        brought: &BroughtIn,
+    ) -> Result<(), IndexError> {
+        let row = as_kept(id, wall, &brought.kept);
+        let Some(Replaced { id: replaced, keep, alone }) = brought.replaces else {
+            return self.kept(index, Row { acknowledged: true, ..row });
         };
+        let Row { acknowledged, counted, kept_by, .. } = self.expect(index, replaced)?;
+        self.change(index, replaced, |_| Place::Ended { how: Ending::GivenUp, keep })?;
+        let place = waiting(brought.kept.due, alone);
+        self.kept(index, Row { place, acknowledged, counted, kept_by, ..row })
+    }
+
+    fn kept(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
+        self.join_group(index, row.delivery.id, &row.delivery.location)?;
         self.note_waiting(&row, false);
         self.enter(index, row)
     }
@@ -472,6 +458,47 @@ impl State {
 
     pub(super) fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
         self.row(index, id)?.ok_or_else(|| IndexError(format!("delivery {id} is missing")))
+    }
+}
+
+/// A delivery at its beginning.
+fn as_kept(id: DeliveryId, wall: Timestamp, accepted: &Acceptance) -> Row {
+    let delivery = Delivery {
+        id,
+        mailbox: accepted.mailbox.clone(),
+        message_id: accepted.message.clone(),
+        workflow: accepted.workflow.clone(),
+        from: accepted.from.clone(),
+        kind: accepted.kind,
+        length: accepted.length,
+        digest: accepted.digest.clone(),
+        location: accepted.location.clone(),
+        accepted_at: wall,
+        attempts: 0,
+        starts: 0,
+        solo_deaths: 0,
+        continues: accepted.continues,
+        outputs: Vec::new(),
+    };
+    let place = match &accepted.aside {
+        None => Place::Queued { due: accepted.due },
+        Some(aside) => {
+            let (kind, reason) = (aside.kind, aside.reason.clone());
+            Place::Aside { kind, reason, since: wall, keep: aside.keep, record: id.0 }
+        }
+    };
+    let as_served = accepted.aside.as_ref().is_some_and(|aside| matches!(aside.kind, SetAsideKind::Dead(_)));
+    Row {
+        delivery,
+        place,
+        since: accepted.due,
+        acknowledged: false,
+        as_served,
+        counted: false,
+        is_told: false,
+        kept_by: Vec::new(),
+        is_spared: false,
+        last: None,
     }
 }
 

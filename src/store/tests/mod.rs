@@ -1,6 +1,7 @@
 //! The store through its commands, on a simulated disk and an index in memory.
 
 mod acts;
+mod bring_in;
 mod compact;
 mod concerns;
 mod dedupe;

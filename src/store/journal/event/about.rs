@@ -42,6 +42,13 @@ impl Event {
                 is_beginning: true,
                 ..at(&replay.mailbox)
             },
+            Self::BroughtIn(brought) => About {
+                deliveries: brought.kept.continues.as_slice(),
+                message: Some(&brought.kept.message),
+                by: Some(brought.by),
+                is_beginning: true,
+                ..at(&brought.kept.mailbox)
+            },
             Self::Repeated { id, mailbox, message } => {
                 About { mailbox: Some(mailbox), message: Some(message), ..of(id) }
             }

@@ -77,6 +77,46 @@ pub struct Replay {
     pub job: Option<JobId>,
 }
 
+/// A message that an operator brought in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BroughtIn {
+    /// As it is kept.
+    pub kept: Acceptance,
+    /// The delivery in whose place it is handled, which ends here and keeps its payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
+    /// What is remembered of the message from here on: MESH may present the bytes that were not brought in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presented: Option<Presented>,
+    /// Who brought it in.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Remark,
+}
+
+/// A delivery whose place another takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replaced {
+    /// Which.
+    pub id: DeliveryId,
+    /// Its payload is kept until then.
+    pub keep: Timestamp,
+    /// The other is tried with nothing else in work.
+    pub alone: bool,
+}
+
+/// The bytes under a message id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Presented {
+    /// Decoded length, bytes.
+    pub length: u64,
+    /// The first 16 bytes of their keyed digest, lower-case hex.
+    pub digest: ContentDigest,
+}
+
 /// Who did by hand what is else done by itself, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

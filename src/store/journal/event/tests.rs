@@ -60,6 +60,23 @@ fn events_read_as_version_1_says() {
             r#"{"e":"replayed","of":7,"mailbox":"X26ABC1","message":"M1","length":5,"digest":"ab","due":9,"alone":false,"keep":10,"by":1000}"#,
         ),
         (
+            Event::BroughtIn(Box::new(BroughtIn {
+                kept: Acceptance {
+                    local_id: None,
+                    from: None,
+                    continues: Some(id),
+                    aside: None,
+                    arrival: Arrival::default(),
+                    ..accepted.clone()
+                },
+                replaces: Some(Replaced { id, keep: Timestamp(10), alone: false }),
+                presented: Some(Presented { length: 6, digest: ContentDigest("cd".into()) }),
+                by: Operator(1000),
+                why: Remark::new("mended").expect("a remark"),
+            })),
+            r#"{"e":"brought-in","kept":{"mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"continues":7,"arrival":{"listed":0,"waited":0,"took":0,"wire":0,"chunks":0,"tries":0}},"replaces":{"id":7,"keep":10,"alone":false},"presented":{"length":6,"digest":"cd"},"by":1000,"why":"mended"}"#,
+        ),
+        (
             Event::OperatorDiscarded {
                 id,
                 keep: Timestamp(9),

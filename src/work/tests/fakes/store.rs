@@ -18,10 +18,10 @@ use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::store::{
-    Acceptance, Accepted, Acted, Delivery, DroppedLeases, Expunged, FoundAside, FoundGroups, FoundRetention, Halt,
-    HoldOrder, HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed, NotExpunged,
-    Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed, RetentionPage, SetAsidePage,
-    Store,
+    Acceptance, Accepted, Acted, BringIn, Delivery, DroppedLeases, Expunged, FoundAside, FoundGroups, FoundRetention,
+    Halt, HoldOrder, HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed,
+    NotBroughtIn, NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal, Resealed,
+    RetentionPage, SetAsidePage, Store,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -247,6 +247,9 @@ impl Store for FakeStore {
     }
 
     fn act(&self, _: Order) -> Reply<Result<Acted, NotAllowed>> {
+        not_here()
+    }
+    fn bring_in(&self, _: BringIn) -> Reply<Result<DeliveryId, NotBroughtIn>> {
         not_here()
     }
     fn legal_hold(&self, _: HoldOrder) -> Reply<Result<LegalHoldId, HoldRefused>> {
