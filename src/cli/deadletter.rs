@@ -4,17 +4,22 @@ mod acts;
 mod bulk;
 mod export;
 mod groups;
+mod import;
 mod job;
 mod show;
 mod which;
+
+use std::io::Read;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use self::which::Which;
 use super::{Context, Failure};
-use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
+use crate::daemon::{self, Answer, Ask, LARGEST_PAGE, ask};
 use crate::domain::ids::DeliveryId;
+use crate::domain::operator::Remark;
+use crate::ports::operations::Whose;
 use crate::ports::store::{FoundAside, Selection};
 
 #[derive(Debug, Subcommand)]
@@ -27,6 +32,8 @@ pub(super) enum Deadletter {
     Show(show::Show),
     /// Write dead and held mail into one sealed file
     Export(export::Export),
+    /// Bring in what was exported, to be looked at here
+    Import(import::Import),
     /// Have deliveries handled anew
     Replay(acts::Replay),
     /// Put held deliveries back to work, as they are
@@ -67,6 +74,7 @@ impl Deadletter {
             Self::Groups(groups) => groups.run(context),
             Self::Show(show) => show.run(context),
             Self::Export(export) => export.run(context),
+            Self::Import(import) => import.run(context),
             Self::Replay(replay) => replay.run(context),
             Self::Release(release) => release.run(context),
             Self::Hold(hold) => hold.run(context),
@@ -122,6 +130,22 @@ fn set_aside(context: &Context, question: Ask) -> Result<FoundAside, Failure> {
         return Err(anyhow!("the daemon answered another question").into());
     };
     Ok(page)
+}
+
+/// Brings a payload in, and says as which delivery it is kept.
+fn bring_in(
+    context: &Context,
+    whose: Whose,
+    length: u64,
+    why: &Remark,
+    bytes: impl Read,
+) -> Result<DeliveryId, Failure> {
+    let question = Ask::BringIn { whose, length, why: why.clone() };
+    let socket = &context.load()?.config.control.socket;
+    let Answer::BroughtIn(id) = daemon::bring_in(socket, question, &mut bytes.take(length))? else {
+        return Err(anyhow!("the daemon answered another question").into());
+    };
+    Ok(id)
 }
 
 fn row([delivery, since, mailbox, state, reason, message]: [&str; 6]) -> String {

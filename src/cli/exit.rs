@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::daemon::{AskError, Refusal, Stop};
 use crate::domain::finding::Finding;
+use crate::ports::store::NotBroughtIn;
 
 /// Every exit code. 70 and 78 do not restart the unit: only a person can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,10 @@ impl Failure {
             Self::Ask(AskError::Refused(Refusal::TooMany)) => Exit::Usage,
             Self::Ask(AskError::Refused(Refusal::Halted(_))) | Self::Stop(Stop::Halted(_)) => Exit::Halted,
             Self::Unfinished(_) => Exit::TryAgain,
-            Self::Ask(AskError::Silent(_) | AskError::Refused(Refusal::TooManyJobs(_)))
+            Self::Ask(
+                AskError::Silent(_)
+                | AskError::Refused(Refusal::TooManyJobs(_) | Refusal::NotBroughtIn(NotBroughtIn::Busy)),
+            )
             | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
             Self::Ask(
                 AskError::Failed(..)
@@ -96,6 +100,7 @@ impl Failure {
                     Refusal::NotUnderstood { .. }
                     | Refusal::TooWide
                     | Refusal::NotRevealed(_)
+                    | Refusal::NotBroughtIn(_)
                     | Refusal::LegalHold(_)
                     | Refusal::Unreadable(_),
                 ),

@@ -62,6 +62,9 @@ pub(super) struct Open {
     /// The headers, as JSON, instead of the payload
     #[arg(long)]
     envelope: bool,
+    /// Where it is kept with several payloads, such as a mended one: which, from 1; without it the last
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    nth: Option<u16>,
     /// The age identity; without it the configured one
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
@@ -165,8 +168,14 @@ impl Open {
         let directory = self.place.find(context)?;
         let disk = disk();
         let places = inspect::find(&disk, &directory, &mailbox, &message).context("look through the spool")?;
-        let newest = places.last().ok_or_else(|| anyhow!("{message} of {mailbox} is not in the spool"))?;
-        let opened = inspect::open(&disk, &directory, &identities, (&mailbox, &message), newest)
+        let count = places.len();
+        let nth = self.nth.map_or(count, usize::from);
+        let place = nth.checked_sub(1).and_then(|place| places.get(place));
+        let place = place.ok_or_else(|| anyhow!("{message} of {mailbox} is in the spool {count} times"))?;
+        if count > 1 {
+            context.out.note(format_args!("{nth} of {count} payloads that are kept of it: --nth says which"));
+        }
+        let opened = inspect::open(&disk, &directory, &identities, (&mailbox, &message), place)
             .with_context(|| format!("open {message} of {mailbox}"))?;
         if self.envelope {
             return context.out.json(&opened.envelope);

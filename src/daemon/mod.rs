@@ -5,6 +5,7 @@
 //! What it waits for at a stop is said every few seconds. A second signal ends at once.
 
 mod archive;
+mod bringing;
 mod build;
 mod bulletin;
 mod clock;
@@ -38,7 +39,9 @@ use std::path::Path;
 use anyhow::Context as _;
 
 pub use clock::{SystemChance, SystemClock};
-pub use control::{Answer, Ask, AskError, Held, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal, ask, ask_for_bytes, pin};
+pub use control::{
+    Answer, Ask, AskError, Held, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal, ask, ask_for_bytes, bring_in, pin,
+};
 pub use keys::foreign_key;
 pub use lock::Lock;
 pub use online::{Probe, Verdict, probe};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::archive::Archive;
+use super::bringing::Entrance;
 use super::health::{Looked, is_ready};
 use super::jobs::Bulk;
 use super::legal_holds::concerned;
@@ -26,15 +27,15 @@ use crate::ports::clock::Clock;
 use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
-    FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus, Reveal,
-    Status, SubjectWish, Suspended, Told,
+    Bringing, FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus,
+    Reveal, Status, SubjectWish, Suspended, Told, Upload,
 };
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
     Acted, Delivery, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
-    HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, MOST_LOOKED_UP, NotAllowed, NotExpunged, Note, Order, Pin,
-    QueuePage, Queued, RetentionPage, Selection, SetAsidePage, Store, TooManyJobs,
+    HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, MOST_LOOKED_UP, NotAllowed, NotBroughtIn, NotExpunged, Note,
+    Order, Pin, QueuePage, Queued, RetentionPage, Selection, SetAsidePage, Store, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -58,6 +59,7 @@ pub(super) struct Desk {
     pub(super) suspensions: Suspensions,
     pub(super) monitors: Monitors,
     pub(super) bulk: Bulk,
+    pub(super) entrance: Entrance,
     pub(super) archive: Archive,
     pub(super) sealing: Sealing,
     pub(super) rewrapper: Rewrapper,
@@ -218,6 +220,11 @@ impl Operations for Desk {
             }
             Ok(result)
         })
+    }
+
+    fn bring_in(&self, wish: Bringing) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
+        tracing::info!(user = wish.by.0, bytes = wish.length, "an operator brings a payload in");
+        Box::pin(self.entrance.begin(wish))
     }
 
     fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen> {

@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::archive::Archive;
-use super::build::House;
+use super::bringing::Entrance;
+use super::build::{self, House};
 use super::bulletin::Bulletins;
 use super::control::{Control, ControlError, Groups};
 use super::crew::Crew;
@@ -22,6 +23,7 @@ use super::sealing::Sealing;
 use super::{Stop, heartbeat};
 use crate::config::{Config, Listen};
 use crate::ports::operations::{Operations, Phase};
+use crate::store::disk::Real;
 
 /// What they listen at, bound: two daemons in one another's way end here, before any mail is touched.
 pub(super) struct Tellers {
@@ -70,6 +72,15 @@ impl Tellers {
             reader: house.reader.clone(),
             keyholders: house.keyholders.clone(),
         };
+        let entrance = Entrance {
+            store: Arc::clone(&house.store),
+            spool: house.vault.clone(),
+            disk: Arc::new(Real::new()),
+            floor: build::floor(config),
+            directory: config.state.directory.clone(),
+            mailboxes: config.mailboxes.iter().map(|mailbox| mailbox.id.clone()).collect(),
+            turn: Arc::default(),
+        };
         let rewrapper = Rewrapper::new();
         let desk: Arc<dyn Operations> = Arc::new(Desk {
             store: Arc::clone(&house.store),
@@ -86,6 +97,7 @@ impl Tellers {
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),
             bulk: house.bulk.clone(),
+            entrance,
             archive,
             sealing: sealing.clone(),
             rewrapper: rewrapper.clone(),

@@ -1,7 +1,7 @@
 //! What an operator may ask of the running daemon.
 //!
 //! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
-//! [`Operations::begin_job`], [`Operations::cancel_job`], [`Operations::resume`], [`Operations::accept_monitor`], those
+//! [`Operations::bring_in`], [`Operations::begin_job`], [`Operations::cancel_job`], [`Operations::resume`], [`Operations::accept_monitor`], those
 //! about whole mailboxes, legal holds, a backup and the records that [`Operations::audit`] and [`Operations::reveal`]
 //! leave change anything; whoever calls them has made sure that the operator may.
 
@@ -16,11 +16,12 @@ use super::sealed::{Rewrapping, SealedPage};
 use super::spool::Opened;
 use super::store::{
     Acted, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
-    HoldRefused, Job, JobOrder, Kept, LookUp, MailboxOccupancy, NotAllowed, NotExpunged, Order, Pin, QueuePage, Queued,
-    RetentionPage, SetAsidePage, TooManyJobs,
+    HoldRefused, Job, JobOrder, Kept, LookUp, MailboxOccupancy, NotAllowed, NotBroughtIn, NotExpunged, Order, Pin,
+    QueuePage, Queued, Replaces, RetentionPage, SetAsidePage, TooManyJobs,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::digest::ContentDigest;
+use crate::domain::envelope::Envelope;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
@@ -53,6 +54,9 @@ pub trait Operations: Send + Sync {
     fn rewrapping(&self) -> Rewrapping;
     /// Does something with one delivery, or says why not; the journal says who did it.
     fn act(&self, order: Order) -> Told<'_, Result<Acted, NotAllowed>>;
+    /// Begins to take in a payload that an operator brings, or says why not; once it is kept, the journal says who brought
+    /// it, and why.
+    fn bring_in(&self, wish: Bringing) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>>;
     /// What a bulk act would do: a part of it.
     fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen>;
     /// Begins a bulk act; the journal says who did it, and why.
@@ -118,6 +122,37 @@ pub enum NotRevealed {
     /// It does not open.
     #[error("{0}")]
     Unreadable(String),
+}
+
+/// A payload that someone wants to bring in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bringing {
+    /// Whose payload it is to be.
+    pub whose: Whose,
+    /// How long it is, bytes.
+    pub length: u64,
+    /// Who.
+    pub by: Operator,
+    /// Why.
+    pub why: Remark,
+}
+
+/// Whose payload is brought in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whose {
+    /// A delivery's, which is handled anew with it.
+    Delivery(Replaces),
+    /// A message's that is not here, with its headers; it is held.
+    Message(Box<Envelope>),
+}
+
+/// A payload on its way in. Dropped, it leaves nothing behind.
+pub trait Upload: Send {
+    /// Takes the next bytes. Blocks.
+    fn write(&mut self, bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt>;
+    /// Keeps it, if all have come. Durable on reply.
+    fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>>;
 }
 
 /// Whose mail someone wants to know of.

@@ -56,7 +56,9 @@ pub(crate) fn measure() -> anyhow::Result<()> {
         beside.push(run(true)?);
     }
     println!("{} quiet mailboxes of 1 KB every {} ms each, from kept to delivered:", QUIET.len(), BETWEEN.as_millis());
-    println!("  ms beside {FLOOD} messages, a suspended mailbox and one of 1 GB, and alone: medians of {ROUNDS} rounds");
+    println!(
+        "  ms beside {FLOOD} messages, a suspended mailbox and one of 1 GB, and alone: medians of {ROUNDS} rounds"
+    );
     for (part, from, to) in [
         ("all", KEPT, DELIVERED),
         ("waiting", KEPT, STARTED),
@@ -64,7 +66,8 @@ pub(crate) fn measure() -> anyhow::Result<()> {
         ("publishing", STAGED, DELIVERED),
     ] {
         for (name, of) in [("p50", 50), ("p99", 99)] {
-            let each = [&alone, &beside].map(|rounds| sorted(rounds.iter().map(|lives| percentile(lives, from, to, of))));
+            let each =
+                [&alone, &beside].map(|rounds| sorted(rounds.iter().map(|lives| percentile(lives, from, to, of))));
             let [alone, beside] = each.each_ref().map(|sorted| sorted[ROUNDS / 2]);
             let times = beside as f64 / alone.max(1) as f64;
             println!("  {part:<10} {name} {beside:>4} {times:.1} times {alone:>3}, of {:?} and {:?}", each[1], each[0]);

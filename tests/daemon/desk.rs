@@ -16,7 +16,7 @@ use crate::reload::reload;
 use crate::sealed::opened;
 
 /// Takes nothing that comes.
-const OTHERS_ONLY: &str = r#"
+pub(crate) const OTHERS_ONLY: &str = r#"
 name = "others-only"
 [match]
 workflow = ["NOBODY_SENDS_THIS"]
@@ -27,7 +27,7 @@ path = "{mailbox.output}/IN"
 "#;
 
 /// The deliveries set aside, by their ids, oldest first.
-fn set_aside(house: &House) -> Vec<String> {
+pub(crate) fn set_aside(house: &House) -> Vec<String> {
     let listed = house.meshd(&["deadletter", "list", "--json"]).expect_done();
     let Value::Array(listed) = serde_json::from_str(&listed).expect("JSON") else { panic!("{listed}") };
     listed.iter().rev().map(|aside| format!("d{}", aside["delivery"]["id"])).collect()

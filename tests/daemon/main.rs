@@ -2,6 +2,7 @@
 
 mod backlog;
 mod backup;
+mod brought;
 mod bulk;
 mod certificate;
 mod consumer;

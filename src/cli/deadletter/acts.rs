@@ -1,16 +1,21 @@
 //! `meshd deadletter replay`, `release`, `hold` and `discard`: on some deliveries at once, on very many as a job.
 
-use anyhow::anyhow;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde::Serialize;
 
 use super::super::{Context, Failure};
+use super::bring_in;
 use super::bulk::Bulk;
 use super::which::Which;
 use crate::daemon::{Answer, Ask, MOST_ACTS, Outcome, ask};
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::Remark;
-use crate::ports::store::{Act, Acted, JobAct, NotAllowed, Rate, Selection};
+use crate::ports::operations::Whose;
+use crate::ports::store::{Act, Acted, JobAct, NotAllowed, Rate, Replaces, Selection};
 
 /// On which deliveries, and why.
 #[derive(Debug, Args)]
@@ -38,13 +43,19 @@ Each becomes a new delivery, with a budget of its own, and goes through today's 
 old one ends as replayed. For all that are alike, or that the options under Which take, it says
 first what it would do; with --yes it is a job, which goes on across restarts.
 
+With --payload, one delivery is handled with other bytes, such as its own after somebody mended
+them. It keeps its own until their time, and ends as discarded; the journal has the digests of
+both, and who brought the new ones.
+
 Examples:
   meshd deadletter replay d4711
   meshd deadletter replay d4711 d4712 --reason \"the pipeline is there now, INC0012345\"
   meshd deadletter replay --group bd222ccc0221a3ef --reason INC0012345
   meshd deadletter replay --group bd222ccc0221a3ef --reason INC0012345 --yes
   meshd deadletter replay d4711 --force
-  meshd deadletter replay d4711 --again --reason \"the practice lost it\"")]
+  meshd deadletter replay d4711 --again --reason \"the practice lost it\"
+  meshd deadletter show d4711 --reveal --payload --out mended.hl7 --reason INC0012345
+  meshd deadletter replay d4711 --payload mended.hl7 --reason \"segment added, INC0012345\"")]
 pub(in crate::cli) struct Replay {
     #[command(flatten)]
     on: On,
@@ -54,6 +65,9 @@ pub(in crate::cli) struct Replay {
     /// Although a consumer has it, or may have it: it may come out twice
     #[arg(long, requires = "reason", conflicts_with = "Which")]
     again: bool,
+    /// Have one delivery handled with the bytes of this file instead of its own, which are kept
+    #[arg(long, value_name = "FILE", requires = "reason", conflicts_with = "Which")]
+    payload: Option<PathBuf>,
     /// Why, for the journal, in a few words; never name a patient
     #[arg(long, value_name = "TEXT", required_unless_present = "deliveries")]
     reason: Option<Remark>,
@@ -112,7 +126,31 @@ pub(in crate::cli) struct Discard {
 
 impl Replay {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        if let (Some(payload), Some(why)) = (&self.payload, &self.reason) {
+            return self.replace(context, payload, why);
+        }
         self.on.act(context, Act::Replay { force: self.force, again: self.again }, JobAct::Replay, self.reason)
+    }
+}
+
+impl Replay {
+    /// Has one delivery handled with the bytes of a file.
+    fn replace(&self, context: &mut Context, payload: &Path, why: &Remark) -> Result<(), Failure> {
+        let [delivery] = self.on.deliveries[..] else {
+            return Err(anyhow!("with --payload name one delivery: the bytes are for it alone").into());
+        };
+        let whose = Whose::Delivery(Replaces { delivery, force: self.force, again: self.again });
+        let named = || payload.display().to_string();
+        let file = File::open(payload).with_context(named)?;
+        let found = file.metadata().with_context(named)?;
+        if !found.is_file() {
+            return Err(anyhow!("{}: it is no regular file", payload.display()).into());
+        }
+        let new = bring_in(context, whose, found.len(), why, file)?;
+        if self.on.json {
+            return context.out.json(&[Line { delivery, done: Some(&Acted::ReplayedAs(new)), refused: None }]);
+        }
+        context.out.good(format_args!("{delivery} is replayed as {new} with {} bytes; it keeps its own", found.len()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The asking side, for commands. Blocks, with a limit on every wait.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +11,9 @@ use crate::ports::store::Extent;
 
 /// The daemon answers from memory or one index page.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A payload that is brought in is sealed and synced as it comes: a chunk of it on a slow disk.
+const SEALING: Duration = Duration::from_secs(120);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,25 @@ pub fn ask_for_bytes(path: &Path, question: Ask) -> Result<(Answer, impl Read), 
     let mut stream = connect(path)?;
     let response = exchange(&mut stream, question).map_err(|error| failed(path, error))?;
     Ok((response.result?, stream))
+}
+
+/// Brings a payload in: asks, and sends it once the daemon lets it come.
+pub fn bring_in(path: &Path, question: Ask, bytes: &mut dyn Read) -> Result<Answer, AskError> {
+    let mut stream = connect(path)?;
+    let broken = |error| failed(path, error);
+    let first = exchange(&mut stream, question).map_err(broken)?.result?;
+    if first != Answer::Send {
+        return Ok(first);
+    }
+    // It seals and syncs as the bytes come.
+    stream.get_ref().set_write_timeout(Some(SEALING)).map_err(broken)?;
+    stream.get_ref().set_read_timeout(Some(SEALING)).map_err(broken)?;
+    let sent = io::copy(bytes, stream.get_mut()).and_then(|_| stream.get_ref().shutdown(Shutdown::Write));
+    // Whoever is refused half-way is cut off, and finds the reason.
+    match (response(&mut stream), sent) {
+        (Ok(response), _) => Ok(response.result?),
+        (Err(_), Err(error)) | (Err(error), Ok(_)) => Err(broken(error)),
+    }
 }
 
 /// Asks the daemon to keep everything in place for a backup, until what is returned is dropped.
@@ -109,6 +132,10 @@ fn exchange(stream: &mut BufReader<UnixStream>, question: Ask) -> io::Result<Res
     let mut line = serde_json::to_vec(&Request { version: VERSION, ask: question })?;
     line.push(b'\n');
     stream.get_mut().write_all(&line)?;
+    response(stream)
+}
+
+fn response(stream: &mut BufReader<UnixStream>) -> io::Result<Response> {
     let mut response = Vec::new();
     stream.take(LONGEST_RESPONSE).read_until(b'\n', &mut response)?;
     Ok(serde_json::from_slice(&response)?)

@@ -9,7 +9,7 @@ mod people;
 mod server;
 mod wire;
 
-pub use client::{AskError, Held, ask, ask_for_bytes, pin};
+pub use client::{AskError, Held, ask, ask_for_bytes, bring_in, pin};
 pub(super) use people::Groups;
 pub(super) use server::{Control, ControlError};
 pub use wire::{Answer, Ask, LARGEST_PAGE, MOST_ACTS, Outcome, Refusal};

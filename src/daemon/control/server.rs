@@ -24,10 +24,10 @@ use super::wire::{
 use crate::domain::digest::ContentDigest;
 use crate::domain::legal_hold::HoldScope;
 use crate::domain::operator::Operator;
-use crate::ports::operations::{Operations, Reveal, SubjectWish};
+use crate::ports::operations::{Bringing, Operations, Reveal, SubjectWish, Upload};
 use crate::ports::spool::Payload;
 use crate::ports::store::{
-    Act, Foresight, HoldOrder, JobOrder, LookUp, Order, Pin, QueuePage, RetentionPage, SetAsidePage,
+    Act, Foresight, Halt, HoldOrder, JobOrder, LookUp, NotBroughtIn, Order, Pin, QueuePage, RetentionPage, SetAsidePage,
 };
 use crate::ports::trace::MOST_PATIENTS;
 use crate::store::disk::group_number;
@@ -132,6 +132,8 @@ enum Then {
     Backup(Pin, Operator),
     /// A payload that follows.
     Payload(Payload),
+    /// A payload that is brought in, and its length.
+    Upload(Box<dyn Upload>, u64),
 }
 
 impl From<Answer> for Given {
@@ -150,8 +152,9 @@ async fn serve_one(
         None => return stream.shutdown().await,
         Some(Then::Backup(pin, by)) => backup(pin, by, &mut stream, operations).boxed(),
         Some(Then::Payload(payload)) => send(payload, &mut stream).boxed(),
+        Some(Then::Upload(upload, length)) => receive(upload, length, &mut stream).boxed(),
     };
-    // A stop waits for neither: a backup that is not noted, and a payload cut short, are known not to be whole.
+    // A stop waits for none: a backup that is not noted, and a payload cut short, are known not to be whole.
     stop.run_until_cancelled(outlast).await.unwrap_or(Ok(()))
 }
 
@@ -183,6 +186,33 @@ async fn send(payload: Payload, stream: &mut UnixStream) -> io::Result<()> {
         }
         timeout(PATIENCE, stream.write_all(&piece[..count])).await??;
     }
+}
+
+/// Takes a payload in, in the memory of a piece, as fast as it is sealed; and says what became of it.
+async fn receive(mut upload: Box<dyn Upload>, length: u64, stream: &mut UnixStream) -> io::Result<()> {
+    let mut bytes = stream.take(length);
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        if timeout(PATIENCE, (&mut bytes).take(PIECE as u64).read_to_end(&mut piece)).await?? == 0 {
+            break;
+        }
+        let (back, written) = tokio::task::spawn_blocking(move || {
+            let written = upload.write(&piece);
+            (upload, written)
+        })
+        .await
+        .map_err(io::Error::other)?;
+        upload = back;
+        if let Err(refusal) = told(written) {
+            return respond(stream, Err(refusal)).await;
+        }
+    }
+    let kept = told(upload.keep().await);
+    respond(stream, kept.map(Answer::BroughtIn)).await
+}
+
+fn told<T>(answer: Result<Result<T, NotBroughtIn>, Halt>) -> Result<T, Refusal> {
+    Ok(answer.map_err(|halt| Refusal::Halted(halt.to_string()))??)
 }
 
 /// Reads off the threads that serve. A payload that does not open to its end is for a person to look at.
@@ -235,7 +265,7 @@ async fn answer(
     if request.version != VERSION {
         return Err(Refusal::NotUnderstood { speaks: VERSION });
     }
-    let halted = |halt: crate::ports::store::Halt| Refusal::Halted(halt.to_string());
+    let halted = |halt: Halt| Refusal::Halted(halt.to_string());
     let answer = match request.ask {
         Ask::Status => Ok(Answer::Status(Box::new(operations.status()))),
         Ask::SetAside { before, only, selection, count } => {
@@ -288,6 +318,11 @@ async fn answer(
         }
         Ask::ResumeMailbox { mailbox, why } => {
             operations.resume_mailbox(mailbox, operator?, why).await.map(Answer::MailboxResumed).map_err(halted)
+        }
+        Ask::BringIn { whose, length, why } => {
+            let upload =
+                operations.bring_in(Bringing { whose, length, by: operator?, why }).await.map_err(halted)??;
+            return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
         }
         Ask::Foresee { selection, act, after } => {
             let wanted = Foresight { selection: *selection, act, after };

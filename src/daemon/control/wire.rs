@@ -1,6 +1,7 @@
 //! The control protocol: one request and one response per connection, each one line of JSON; of a backup two.
 //!
-//! A payload that was asked for follows its response, as it is, a piece at a time (I3).
+//! A payload that was asked for follows its response, as it is, a piece at a time (I3). One that is brought in follows
+//! the first response to its request; a second one says what became of it.
 //!
 //! Both carry the protocol's version; a daemon and a command of different versions say so instead of guessing.
 //! Lines are bounded on both sides. The response to a request that cannot be read is a refusal, never silence.
@@ -16,20 +17,19 @@ use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{FoundSubject, NotRevealed, Status};
+use crate::ports::operations::{FoundSubject, NotRevealed, Status, Whose};
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::store::{
     Act, Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, HoldRefused, Job, JobAct, Kept,
-    NotAllowed, NotExpunged, QueuePlace, Queued, Rate, Selection, TooManyJobs,
+    NotAllowed, NotBroughtIn, NotExpunged, QueuePlace, Queued, Rate, Selection, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
 /// The version of both lines. A change that an older side would misread raises it.
 pub(super) const VERSION: u32 = 1;
 
-/// No request is longer, in bytes: the longest names [`MOST_ACTS`] deliveries and a reason, or goes on with a search
-/// that met two hundred lives of a message.
-pub(super) const LONGEST_REQUEST: u64 = 8 * 1024;
+/// No request is longer, in bytes: the longest brings in a message with all its headers, which MESH serves in less.
+pub(super) const LONGEST_REQUEST: u64 = 64 * 1024;
 
 /// No request acts on more deliveries.
 pub const MOST_ACTS: usize = 100;
@@ -197,6 +197,15 @@ pub enum Ask {
         /// Why, for the journal.
         why: Option<Remark>,
     },
+    /// Take a payload in. So many bytes follow once the daemon says [`Answer::Send`].
+    BringIn {
+        /// Whose.
+        whose: Whose,
+        /// How long it is, bytes.
+        length: u64,
+        /// Why, for the journal.
+        why: Remark,
+    },
     /// What would this bulk act do?
     Foresee {
         /// With which.
@@ -288,6 +297,10 @@ pub enum Answer {
     LookedUp(Vec<Kept>),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
+    /// To [`Ask::BringIn`], at first: the bytes may come.
+    Send,
+    /// To [`Ask::BringIn`], once they have come: it is kept as this delivery.
+    BroughtIn(DeliveryId),
     /// To [`Ask::Foresee`].
     Foreseen(Foreseen),
     /// To [`Ask::BeginJob`].
@@ -332,6 +345,9 @@ pub enum Refusal {
     /// What is sealed is not shown.
     #[error(transparent)]
     NotRevealed(#[from] NotRevealed),
+    /// Nothing was brought in.
+    #[error(transparent)]
+    NotBroughtIn(#[from] NotBroughtIn),
     /// Nothing became of the legal hold.
     #[error(transparent)]
     LegalHold(#[from] HoldRefused),

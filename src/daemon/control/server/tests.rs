@@ -2,7 +2,7 @@ use std::io::{Read, Write};
 use std::sync::LazyLock;
 
 use super::*;
-use crate::daemon::control::client::{AskError, ask, ask_for_bytes, pin};
+use crate::daemon::control::client::{AskError, ask, ask_for_bytes, bring_in, pin};
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
@@ -11,12 +11,12 @@ use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told};
+use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told, Whose};
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
     Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Job, JobAct, Kept,
-    NotAllowed, NotExpunged, Pin, Queued, TooManyJobs,
+    NotAllowed, NotBroughtIn, NotExpunged, Pin, Queued, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -100,6 +100,10 @@ impl Operations for Parrot {
         Box::pin(async move { Ok(of.monitor.as_str() == format!("of-{}", by.0)) })
     }
 
+    fn bring_in(&self, wish: Bringing) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
+        Box::pin(async move { Ok(Ok(Box::new(Nest { left: wish.length, by: wish.by }) as Box<dyn Upload>)) })
+    }
+
     fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>> {
         Box::pin(async move {
             Ok(match order {
@@ -177,6 +181,24 @@ const CUT_SHORT: DeliveryId = DeliveryId(1);
 
 /// The parrot shows nothing of it.
 const GONE: DeliveryId = DeliveryId(0);
+
+/// Takes zeros alone, and keeps them as a delivery of their bringer's number.
+struct Nest {
+    left: u64,
+    by: Operator,
+}
+
+impl Upload for Nest {
+    fn write(&mut self, bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt> {
+        self.left = self.left.checked_sub(bytes.len() as u64).expect("no more comes than was announced");
+        Ok(if bytes.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(NotBroughtIn::NoRoom) })
+    }
+
+    fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
+        let kept = if self.left == 0 { Ok(DeliveryId(self.by.0.into())) } else { Err(NotBroughtIn::Busy) };
+        Box::pin(async move { Ok(kept) })
+    }
+}
 
 /// So many zeros.
 struct Zeros(u64);
@@ -505,4 +527,26 @@ fn a_pin_lives_as_long_as_its_connection() {
             std::thread::yield_now();
         }
     });
+}
+
+#[test]
+fn a_payload_is_brought_in_whole_or_not_at_all() {
+    const LENGTH: u64 = 10 * PIECE as u64 + 1;
+    let bring = |sent: Vec<u8>| {
+        while_served(move |path| {
+            let whose = Whose::Message(Box::new(envelope(Operator(0))));
+            let question = Ask::BringIn { whose, length: LENGTH, why: Remark::new("mended").expect("a remark") };
+            bring_in(path, question, &mut sent.as_slice())
+        })
+    };
+    let whole = vec![0; LENGTH as usize];
+    let user = rustix::process::geteuid().as_raw();
+    assert_eq!(bring(whole.clone()).expect("all came"), Answer::BroughtIn(DeliveryId(user.into())));
+    let refused = |answer| match answer {
+        Err(AskError::Refused(Refusal::NotBroughtIn(why))) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(bring(whole[1..].to_vec())), NotBroughtIn::Busy, "one byte is missing");
+    let spoiled = [&whole[..PIECE], &[1][..], &whole[PIECE + 1..]].concat();
+    assert_eq!(refused(bring(spoiled)), NotBroughtIn::NoRoom, "refused half-way");
 }
