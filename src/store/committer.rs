@@ -83,7 +83,7 @@ pub struct Committer {
     /// The checkpoint on its way.
     pub(super) checkpoint: Option<Draft>,
     pub(super) search: room::Search,
-    pub(super) unmovable: compaction::Unmovable,
+    pub(super) compaction: compaction::Bounds,
     pub(super) sweep: abandoned::Sweep,
     pub(super) dropped: DroppedLeases,
     pub(super) dropped_leases: u64,

@@ -5,11 +5,14 @@
 //! volume goes in a later commit than that record's. A crash leaves either place whole. A copy that no record names is
 //! dead weight in its volume.
 //!
-//! A group that holds a payload which someone had removed is copied nowhere: see [`super::expunge`].
+//! A group that holds a payload which someone had removed is copied nowhere: see [`super::expunge`]. The same is true of
+//! one whose payloads were all sealed again: what is left of it may open with a key that nobody should need any more, so
+//! what else lives in its volume is moved out.
 //!
 //! A delivery in work stays where its lease says it is, and its group with it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::committer::{Committer, Moment, Stop};
 use super::journal::event::{Event, GroupPlace};
@@ -29,15 +32,27 @@ const DEAD_ENOUGH: u64 = 4;
 /// The same while the disk is near its floor.
 const DEAD_ENOUGH_WHEN_SHORT: u64 = 2;
 
-/// Volumes that stay as they are for this run: one of their live groups does not read.
+/// Nothing is moved for so long after a payload was sealed again, unless room is short: what is about to be sealed again
+/// itself would be copied in vain, and what was just sealed again once more.
+const AFTER_RESEALING: Duration = Duration::from_secs(60);
+
+/// What bounds the moving in this run.
 #[derive(Debug, Default)]
-pub(super) struct Unmovable(BTreeSet<u64>);
+pub(super) struct Bounds {
+    /// Volumes that stay as they are: one of their live groups does not read.
+    unmovable: BTreeSet<u64>,
+    /// Nothing is moved before then, by the monotonic clock.
+    not_before: Duration,
+}
 
 impl Committer {
     /// Moves a few live groups out of a mostly dead volume. Says whether there were any.
     pub(super) fn compact(&mut self, moment: Moment, shortage: Option<Shortage>) -> Result<bool, Stop> {
         let free_bytes = self.disk.space(&self.settings.directory).map_or(0, |space| space.free_bytes);
         let times = if shortage == Some(Shortage::Bytes) { DEAD_ENOUGH_WHEN_SHORT } else { DEAD_ENOUGH };
+        if shortage.is_none() && self.time.monotonic() < self.compaction.not_before {
+            return Ok(false);
+        }
         if self.state.has_unwanted(self.appender.open_volume()) {
             self.appender.close();
         }
@@ -48,7 +63,7 @@ impl Committer {
             let is_sparse = row.bytes.saturating_mul(times) < length || self.state.has_unwanted(*volume);
             row.live > 0 && is_sparse && length < free_bytes
         };
-        let movable = |(volume, _): &(u64, VolumeRow)| *volume != open && !self.unmovable.0.contains(volume);
+        let movable = |(volume, _): &(u64, VolumeRow)| *volume != open && !self.compaction.unmovable.contains(volume);
         let sparse: Vec<u64> =
             self.state.volumes().filter(movable).filter(is_sparse).map(|(volume, _)| volume).collect();
         for volume in sparse {
@@ -57,6 +72,11 @@ impl Committer {
             }
         }
         Ok(false)
+    }
+
+    /// A payload was sealed again, and more may be.
+    pub(super) fn rest_after_resealing(&mut self) {
+        self.compaction.not_before = self.time.monotonic() + AFTER_RESEALING;
     }
 
     fn move_groups(&mut self, moment: Moment, volume: u64) -> Result<bool, Stop> {
@@ -74,7 +94,7 @@ impl Committer {
                 Err(SpoolError::NoRoom(_)) => break,
                 Err(SpoolError::Unreadable(why)) => {
                     tracing::error!(volume, offset, why, "group does not read, so its volume stays as it is");
-                    self.unmovable.0.insert(volume);
+                    self.compaction.unmovable.insert(volume);
                     break;
                 }
             };

@@ -99,7 +99,7 @@ impl Committer {
             retention,
             checkpoint: None,
             search: room::Search::default(),
-            unmovable: compaction::Unmovable::default(),
+            compaction: compaction::Bounds::default(),
             sweep: abandoned::Sweep::default(),
             dropped: DroppedLeases::default(),
             dropped_leases: 0,

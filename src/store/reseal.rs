@@ -52,6 +52,7 @@ impl Committer {
             (IncomingBody::Small(_), Placed::Nothing | Placed::Known(_)) => return Ok(Resealed::Elsewhere),
         };
         self.record(moment, &Event::Resealed(Box::new(Move { id, mailbox, message, from, to })))?;
+        self.rest_after_resealing();
         Ok(Resealed::Done)
     }
 

@@ -40,7 +40,7 @@ impl State {
         self.members(index, GroupPlace { volume, offset }).map(|members| members.clone())
     }
 
-    /// Whether a group holds a payload that someone had removed.
+    /// Whether a group holds a payload that someone had removed, or only such as were sealed again.
     pub(crate) fn is_unwanted(&self, place: GroupPlace) -> bool {
         self.unwanted.contains(&place)
     }
@@ -94,9 +94,17 @@ impl State {
             return Err(IndexError(format!("delivery {} was sealed again from where it was not", moved.id)));
         }
         self.leave_group(index, moved.id, &moved.from)?;
-        if let Location::Parts { life, .. } = moved.from {
-            let parts = PartsRow { mailbox: moved.mailbox.clone(), message: moved.message.clone(), life };
-            self.put(keys::delivery(kind::REMOVAL, record), &parts)?;
+        match moved.from {
+            Location::Parts { life, .. } => {
+                let parts = PartsRow { mailbox: moved.mailbox.clone(), message: moved.message.clone(), life };
+                self.put(keys::delivery(kind::REMOVAL, record), &parts)?;
+            }
+            Location::Group { volume, offset, .. } => {
+                let place = GroupPlace { volume, offset };
+                if self.members(index, place)?.is_empty() {
+                    self.unwant(place);
+                }
+            }
         }
         if let Location::Parts { life, .. } = moved.to {
             self.keep_parts(index, moved, life)?;

@@ -180,3 +180,39 @@ fn what_the_disk_loses_of_it_is_read_from_where_it_was() {
     assert_eq!(store.payloads_now(), [kept]);
     assert_eq!(store.counters().queued.messages, 1, "and nothing is held");
 }
+
+/// Every place in the spool where a message lies, live or not.
+fn places(machine: &Machine, spool: &Spool, kept: &[KeptPayload]) -> usize {
+    let disk: Arc<dyn Disk> = Arc::new(machine.disk.clone());
+    let find = |kept: &KeptPayload| {
+        crate::store::spool::inspect::find(&disk, "/state/spool".as_ref(), &kept.mailbox, &kept.message).unwrap().len()
+    };
+    assert!(kept.iter().all(|kept| !opened(spool, kept).is_empty()));
+    kept.iter().map(find).sum()
+}
+
+#[test]
+fn what_is_left_of_the_old_ones_goes_although_other_mail_lies_beside_it() {
+    let machine = Machine::new();
+    let parts = machine.parts();
+    let spool = parts.spool.0.clone();
+    let mut store = Committer::open(parts).unwrap();
+    store.new_delivery("M1", "bytes");
+    store.new_delivery("M2", "other bytes");
+    let kept = store.payloads_now();
+    assert_eq!(resealed(&store.one(small(&spool, &kept[0]))), &Resealed::Done);
+    assert_eq!(places(&machine, &spool, &store.payloads_now()), 3, "the old one of M1, too");
+
+    // More may be sealed again: nothing is copied in vain meanwhile.
+    machine.clock.pass(MINUTE / 2);
+    (0..3).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    assert_eq!(store.payloads_now()[1], kept[1], "M2 is where it was");
+
+    machine.clock.pass(MINUTE);
+    (0..4).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    assert_eq!(places(&machine, &spool, &store.payloads_now()), 2);
+    drop(store);
+    machine.index.burn();
+    let mut store = machine.open();
+    assert_eq!(places(&machine, &spool, &store.payloads_now()), 2);
+}
