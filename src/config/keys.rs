@@ -171,6 +171,7 @@ impl KeyFiles {
             identity: keys.or("identity", SecretRef::Credential("meshd-age-identity".into())),
             retired_identities: keys.or("retired_identities", Vec::new()),
             hmac: keys.or("hmac", SecretRef::Credential("meshd-hmac".into())),
+            retired_hmac: keys.or("retired_hmac", Vec::new()),
         };
         keys.end();
         files

@@ -208,6 +208,8 @@ pub struct KeyFiles {
     pub retired_identities: Vec<SecretRef>,
     /// The key of the journal's keyed digests.
     pub hmac: SecretRef,
+    /// Keys of before: what the journal says of then is recognised with them.
+    pub retired_hmac: Vec<SecretRef>,
 }
 
 /// `[mesh]`: the service.

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Loaded;
 use super::secret::{SecretError, SecretRef};
-use crate::domain::digest::DigestKey;
+use crate::domain::digest::{DigestKey, MOST_KEYS};
 use crate::domain::finding::Finding;
 use crate::domain::ids::MailboxId;
 use crate::domain::recipient::Holder;
@@ -21,6 +21,11 @@ const IDENTITY_FILE: &str = "a file of `meshd keys generate`";
 
 const IDENTITY: &str = "keys.identity";
 const RETIRED: &str = "keys.retired_identities";
+const HMAC: &str = "keys.hmac";
+const RETIRED_HMAC: &str = "keys.retired_hmac";
+
+/// More former keys would make every look at what the journal knows as many times longer.
+const MOST_RETIRED_HMAC: usize = MOST_KEYS - 1;
 
 /// One of the ways to read what is referred to.
 type Reading = fn(&SecretRef, Option<&Path>) -> Result<SecretString, SecretError>;
@@ -63,7 +68,8 @@ impl Loaded {
         let identity = read(IDENTITY, &config.keys.identity);
         let retired = config.keys.retired_identities.iter();
         let retired: Vec<_> = retired.map(|retired| (retired, read(RETIRED, retired))).collect();
-        let hmac = read("keys.hmac", &config.keys.hmac);
+        let hmac = read(HMAC, &config.keys.hmac);
+        let former: Vec<_> = config.keys.retired_hmac.iter().filter_map(|former| read(RETIRED_HMAC, former)).collect();
         let shared_key = mesh.and_then(|mesh| read("mesh.shared_key", &mesh.shared_key));
         let key = mesh.and_then(|mesh| read("mesh.client_key", &mesh.client_key));
         let passwords: BTreeMap<MailboxId, SecretString> = self
@@ -75,14 +81,9 @@ impl Loaded {
             .collect();
 
         let keyring = identity.map(|secret| self.keyring(&secret, &retired, &mut findings));
-        if let Some(secret) = &hmac
-            && secret.expose_secret().len() < SHORTEST_HMAC_BYTES
-        {
-            findings.push(self.finding("keys.hmac", "this key is too short", "a key of `meshd keys generate --hmac`"));
-        }
+        let hmac = hmac.and_then(|hmac| self.digest_keys(&hmac, &former, &mut findings));
         match (keyring, hmac, shared_key, certificate, key) {
             (Some(keyring), Some(hmac), Some(shared_key), Some(_), Some(_)) if findings.is_empty() => {
-                let hmac = DigestKey::new(hmac.expose_secret().as_bytes());
                 let (holders, identities) = keyring.into_iter().unzip();
                 Ok(Secrets { identities, holders, hmac, shared_key, passwords })
             }
@@ -106,12 +107,47 @@ impl Loaded {
         if findings.is_empty() { Ok(found.iter().map(x25519::Identity::to_string).collect()) } else { Err(findings) }
     }
 
-    /// The key of keyed digests alone.
+    /// The key of keyed digests alone, with those of before.
     pub fn digest_key(&self) -> Result<DigestKey, Vec<Finding>> {
-        let expected = "a secret that only we can read";
-        let secret = self.config.keys.hmac.read(credentials().as_deref());
-        let secret = secret.map_err(|error| vec![self.finding("keys.hmac", error.to_string(), expected)])?;
-        Ok(DigestKey::new(secret.expose_secret().as_bytes()))
+        let mut findings = Vec::new();
+        let mut read = |key: &str, reference: &SecretRef| {
+            let secret = reference.read(credentials().as_deref());
+            let failed = |error: SecretError| self.finding(key, error.to_string(), "a secret that only we can read");
+            secret.map_err(|error| findings.push(failed(error))).ok()
+        };
+        let keys = &self.config.keys;
+        let hmac = read(HMAC, &keys.hmac);
+        let former: Vec<_> = keys.retired_hmac.iter().filter_map(|former| read(RETIRED_HMAC, former)).collect();
+        let key = hmac.and_then(|hmac| self.digest_keys(&hmac, &former, &mut findings));
+        key.filter(|_| findings.is_empty()).ok_or(findings)
+    }
+
+    /// The key of keyed digests, with those of before; each of its own, or nobody could say which is which.
+    fn digest_keys(
+        &self,
+        hmac: &SecretString,
+        former: &[SecretString],
+        findings: &mut Vec<Finding>,
+    ) -> Option<DigestKey> {
+        let mut keys: Vec<DigestKey> = Vec::new();
+        for (name, secret) in std::iter::once((HMAC, hmac)).chain(former.iter().map(|secret| (RETIRED_HMAC, secret))) {
+            let bytes = secret.expose_secret().as_bytes();
+            let key = DigestKey::new(bytes);
+            if bytes.len() < SHORTEST_HMAC_BYTES {
+                findings.push(self.finding(name, "this key is too short", "a key of `meshd keys generate --hmac`"));
+            }
+            if keys.iter().any(|other| other.id() == key.id()) {
+                let problem = format!("key {} is here, or in {HMAC}, as well", key.id());
+                findings.push(self.finding(name, problem, "each key once"));
+            }
+            keys.push(key);
+        }
+        if former.len() > MOST_RETIRED_HMAC {
+            let problem = format!("these are {} keys", former.len());
+            findings.push(self.finding(RETIRED_HMAC, problem, format!("at most {MOST_RETIRED_HMAC}")));
+        }
+        let mut keys = keys.into_iter();
+        keys.next().map(|key| key.after(keys.collect()))
     }
 
     /// The identities in the files, with whose they are. Each mailbox must be sealed for a current one, or its mail

@@ -12,11 +12,12 @@ pub fn foreign_key(loaded: &Loaded, secrets: &Secrets, disk: &dyn Disk) -> Optio
     let directory = loaded.config.state.directory.join("journal");
     let theirs = written_with(disk, &directory).ok().flatten()?;
     let ours = secrets.hmac.id();
-    (theirs != ours).then(|| {
+    secrets.hmac.named(&theirs).is_none().then(|| {
         let problem =
             format!("this is HMAC key {ours}, but the journal in {} was written with another", directory.display());
-        let expected =
-            format!("key {theirs}: put it back from where it is kept; the journal can be used with no other");
+        let expected = format!(
+            "key {theirs}: put it back from where it is kept, here or into keys.retired_hmac after it was rotated"
+        );
         loaded.finding("keys.hmac", problem, expected)
     })
 }

@@ -1,5 +1,7 @@
 //! Keyed digests: equal content can be recognised, small content cannot be guessed back.
 
+use std::sync::Arc;
+
 use aws_lc_rs::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +10,16 @@ use super::nhs_number::NhsNumber;
 /// Before each NHS number that is signed. No header has a zero byte and no mailbox a space: nothing else signs alike.
 const PATIENT: &[u8] = b"meshd nhs number\0";
 
-/// The journal's HMAC key. It has no `Display`, and `Debug` prints nothing of it.
+/// There are no more keys of digests at a time, the present one among them.
+pub const MOST_KEYS: usize = 4;
+
+/// The journal's HMAC key, with those of before: what these digested is still recognised, and nothing new is digested
+/// with them. It has no `Display`, and `Debug` prints nothing of it.
 #[derive(Clone)]
 pub struct DigestKey {
     key: hmac::Key,
     id: String,
+    former: Arc<[DigestKey]>,
 }
 
 impl DigestKey {
@@ -20,7 +27,22 @@ impl DigestKey {
     pub fn new(secret: &[u8]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let id = hex(&hmac::sign(&key, b"meshd key id").as_ref()[..4]);
-        Self { key, id }
+        Self { key, id, former: Arc::default() }
+    }
+
+    /// The same, which recognises what `former` ones digested.
+    pub fn after(self, former: Vec<Self>) -> Self {
+        Self { former: former.into(), ..self }
+    }
+
+    /// It, and then those of before.
+    pub fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.former.iter())
+    }
+
+    /// The one of that name.
+    pub fn named(&self, id: &str) -> Option<&Self> {
+        self.each().find(|key| key.id == id)
     }
 
     /// Eight hex digits that name the key without revealing it.
@@ -38,9 +60,24 @@ impl DigestKey {
         ContentDigest(hex(hmac::sign(&self.key, &[PATIENT, number.reveal()].concat()).as_ref()))
     }
 
+    /// The keyed digests of an NHS number: with this key, and then with those of before.
+    pub fn each_patient(&self, number: &NhsNumber) -> Vec<ContentDigest> {
+        self.each().map(|key| key.patient(number)).collect()
+    }
+
     /// The keyed digest of what `hasher` saw.
     pub fn sign(&self, hasher: Hasher) -> ContentDigest {
-        ContentDigest(hex(hmac::sign(&self.key, hasher.0.finish().as_ref()).as_ref()))
+        self.sign_sum(&hasher.0.finish())
+    }
+
+    /// The keyed digests of what `hasher` saw: with this key, and then with those of before.
+    pub fn sign_each(&self, hasher: Hasher) -> Vec<ContentDigest> {
+        let sum = hasher.0.finish();
+        self.each().map(|key| key.sign_sum(&sum)).collect()
+    }
+
+    fn sign_sum(&self, sum: &digest::Digest) -> ContentDigest {
+        ContentDigest(hex(hmac::sign(&self.key, sum.as_ref()).as_ref()))
     }
 
     /// The keyed digest of `bytes`.

@@ -51,6 +51,8 @@ pub struct Sealed {
     pub parts: u32,
     /// Keyed digest over the keyed digests of the chunks, so that a resumed fetch needs no private key.
     pub digest: ContentDigest,
+    /// The same with each key of before.
+    pub former: Vec<ContentDigest>,
 }
 
 /// A message read back.

@@ -6,13 +6,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::digest::ContentDigest;
+use crate::domain::digest::{ContentDigest, MOST_KEYS};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Operator;
 use crate::domain::time::Timestamp;
 
 /// People looked for at once: a request has its bounds.
 pub const MOST_PATIENTS: usize = 20;
+
+/// Each has a digest under each key.
+pub const MOST_DIGESTS: usize = MOST_PATIENTS * MOST_KEYS;
 
 /// Which records are wanted. What is left out does not matter; all that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,7 +36,7 @@ pub struct Search {
     /// Of one of these kinds, by the word in the member `e`. Empty: of any.
     pub kinds: Vec<String>,
     /// Records that say that a message concerns one of these people: the keyed digests of their NHS numbers, at most
-    /// [`MOST_PATIENTS`]. Empty: of anyone.
+    /// [`MOST_DIGESTS`]. Empty: of anyone.
     pub patients: Vec<ContentDigest>,
     /// From this sequence on.
     pub from: u64,
@@ -57,7 +60,7 @@ impl Search {
     /// No words but our own: what is asked for goes to the journal (I8).
     pub fn is_sound(&self, kinds: &[&str]) -> bool {
         self.kinds.iter().all(|kind| kinds.contains(&kind.as_str()))
-            && self.patients.len() <= MOST_PATIENTS
+            && self.patients.len() <= MOST_DIGESTS
             && self.patients.iter().all(ContentDigest::is_sound)
     }
 

@@ -31,19 +31,20 @@ pub(super) enum Decision {
 }
 
 impl Committer {
-    /// Decides about a message of these bytes.
+    /// Decides about a message of these bytes, by their digests under each key: whichever is remembered was made with one
+    /// of them.
     pub(super) fn decide(
         &self,
         mailbox: &MailboxId,
         message: &MessageId,
         length: u64,
-        digest: &ContentDigest,
+        digests: &[ContentDigest],
     ) -> Result<Decision, Stop> {
         let Some(entry) = self.seen.find(mailbox, message)? else {
             return Ok(Decision::New { continues: None, reused: false });
         };
         let row = self.state.row(self.index.as_ref(), entry.delivery)?;
-        let same = entry.length == length && entry.digest == seen::cut(digest);
+        let same = entry.length == length && digests.iter().any(|digest| entry.digest == seen::cut(digest));
         Ok(decide(&entry, row.as_ref(), same))
     }
 }

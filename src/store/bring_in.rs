@@ -64,7 +64,7 @@ impl Committer {
             Some(row) => Some(row.delivery.id),
             None => self.seen.find(&mailbox, &message)?.map(|entry| entry.delivery),
         };
-        let (length, digest) = self.measure(&body);
+        let (length, mut digests) = self.measure(&body);
         let location = match (body, placed) {
             (IncomingBody::Large(sealed), _) => {
                 let life = BESIDE | self.journal.next_sequence();
@@ -92,7 +92,7 @@ impl Committer {
             from: envelope.from,
             kind: envelope.kind,
             length,
-            digest,
+            digest: digests.swap_remove(0),
             local_id: envelope.local_id.map(|id| self.key.identify(id.reveal())),
             location,
             due: moment.now,
@@ -118,7 +118,8 @@ impl Committer {
             (Some(entry), _) => Some(Presented { length: entry.length, digest: ContentDigest(hex(&entry.digest)) }),
             (None, Some(_)) => None,
             (None, None) => {
-                let (length, mut digest) = self.measure(&wish.body);
+                let (length, mut digests) = self.measure(&wish.body);
+                let mut digest = digests.swap_remove(0);
                 digest.0.truncate(32);
                 Some(Presented { length, digest })
             }

@@ -13,7 +13,7 @@ use super::retention::removed;
 use super::spool::Member;
 use super::state::{Place, RefusedRow, Row};
 use crate::domain::course::Handling;
-use crate::domain::digest::ContentDigest;
+use crate::domain::digest::{ContentDigest, Hasher};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
@@ -63,8 +63,8 @@ impl Committer {
             let Command::Accept(incoming) = command else { continue };
             let IncomingBody::Small(bytes) = &incoming.body else { continue };
             let envelope = &incoming.envelope;
-            let digest = self.key.of(bytes);
-            let decision = self.decide(&envelope.mailbox, &envelope.message_id, bytes.len() as u64, &digest)?;
+            let (length, digests) = self.measure(&incoming.body);
+            let decision = self.decide(&envelope.mailbox, &envelope.message_id, length, &digests)?;
             match decision {
                 Decision::Repeated(id) => placed[place] = Placed::Known(id),
                 Decision::New { .. } => {
@@ -156,10 +156,10 @@ impl Committer {
     fn take_in(&mut self, moment: Moment, incoming: Incoming, placed: Placed) -> Result<Planned, Stop> {
         let Incoming { envelope, body, verdict, arrival } = incoming;
         let (mailbox, message) = (envelope.mailbox.clone(), envelope.message_id.clone());
-        let (length, digest) = self.measure(&body);
+        let (length, mut digests) = self.measure(&body);
         let decision = match placed {
             Placed::Known(id) => Decision::Repeated(id),
-            Placed::Nothing | Placed::At(_) | Placed::NoRoom(_) => self.decide(&mailbox, &message, length, &digest)?,
+            Placed::Nothing | Placed::At(_) | Placed::NoRoom(_) => self.decide(&mailbox, &message, length, &digests)?,
         };
         let (continues, reused) = match decision {
             Decision::New { continues, reused } => (continues, reused),
@@ -197,7 +197,7 @@ impl Committer {
             from: envelope.from,
             kind: envelope.kind,
             length,
-            digest,
+            digest: digests.swap_remove(0),
             local_id: envelope.local_id.map(|id| self.key.identify(id.reveal())),
             location,
             due: moment.now,
@@ -212,10 +212,17 @@ impl Committer {
         Ok(Planned::Accepted { repeated: false, mailbox, message, delivery: DeliveryId(sequence) })
     }
 
-    pub(super) fn measure(&self, body: &IncomingBody) -> (u64, ContentDigest) {
+    /// Length, and digests under each key, the present one first.
+    pub(super) fn measure(&self, body: &IncomingBody) -> (u64, Vec<ContentDigest>) {
         match body {
-            IncomingBody::Small(bytes) => (bytes.len() as u64, self.key.of(bytes)),
-            IncomingBody::Large(sealed) => (sealed.length, sealed.digest.clone()),
+            IncomingBody::Small(bytes) => {
+                let mut hasher = Hasher::new();
+                hasher.update(bytes);
+                (bytes.len() as u64, self.key.sign_each(hasher))
+            }
+            IncomingBody::Large(sealed) => {
+                (sealed.length, std::iter::once(&sealed.digest).chain(&sealed.former).cloned().collect())
+            }
         }
     }
 
@@ -349,8 +356,10 @@ impl Committer {
     }
 
     fn concerned(&mut self, moment: Moment, id: DeliveryId, found: &Patients) -> Result<(), Stop> {
-        let patients: Vec<_> = found.numbers.iter().map(|number| self.key.patient(number)).collect();
-        self.hold_what_concerns(moment, id, &patients)?;
+        // A legal hold of before names people by digests of then.
+        let each: Vec<_> = found.numbers.iter().flat_map(|number| self.key.each_patient(number)).collect();
+        self.hold_what_concerns(moment, id, &each)?;
+        let patients = found.numbers.iter().map(|number| self.key.patient(number)).collect();
         self.record(moment, &Event::Concerns { id, patients, more: found.more })?;
         Ok(())
     }

@@ -61,12 +61,22 @@ impl Committer {
         let (journal, found) = Journal::open(disk.clone(), &directory, &settings.boot, clock.wall())?;
         let (mut state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
         state.keep_order(settings.strict.clone());
-        if !state.meta.key.is_empty() && state.meta.key != key.id() {
+        if !state.meta.key.is_empty() && key.named(&state.meta.key).is_none() {
             let (ours, theirs) = (key.id(), &state.meta.key);
-            return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured")));
+            return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured, and that one not among the retired")));
         }
         let last = (state.meta.run > 0).then_some(state.meta.last);
         let time = StoreTime::new(clock, last);
+        for (former, since) in &state.meta.former_keys {
+            let until = since.plus(settings.retention.seen);
+            if key.named(former).is_none() && time.now() < until {
+                let until = time.wall_of(until);
+                return Err(Halt(format!(
+                    "messages that MESH may present again until {until} are known by HMAC key {former}: \
+                     keep it in keys.retired_hmac until then"
+                )));
+            }
+        }
         let open_from = journal.open_from();
         let oldest = time.now().minus(settings.retention.seen);
         let mut seen = Seen::open(disk.clone(), &directory, key.clone(), open_from, oldest)?;

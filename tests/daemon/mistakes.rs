@@ -103,6 +103,10 @@ const MISTAKES: &[Mistake] = &[
     ("a reference of a kind there is not", |desk| desk.swap(&desk.reference("hmac"), "{ env = \"HMAC\" }")),
     ("an identity that is none", |desk| desk.file("identity", "AGE-SECRET-KEY-hunter2\n")),
     ("a key that is too short", |desk| desk.file("hmac", "hunter2\n")),
+    ("a key that is its own predecessor", |desk| {
+        let key = desk.reference("hmac");
+        desk.swap("[keys]\n", &format!("[keys]\nretired_hmac = [{key}]\n"));
+    }),
     ("a recipient that is none", |desk| desk.swap("recipients = [", "recipients = [\"age1nonsense\", ")),
     ("mail sealed for strangers alone", |desk| desk.swap(&format!("\"{}\", ", desk.recipient), "")),
     ("mail sealed for nobody", |desk| {

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use meshd::simulator::house::Plan;
 use meshd::simulator::mail::mixed;
+use meshd::simulator::message::Draft;
+use meshd::simulator::payload::Payload;
 use serde_json::Value;
 
 use crate::house::House;
+use crate::place::MAILBOX;
 use crate::{MESSAGES, PATIENCE};
 
 #[test]
@@ -197,4 +200,51 @@ fn everything_is_sealed_again_under_traffic_and_kills_and_opens_without_the_old_
     daemon.stop_in_order();
     let offered = house.offered();
     assert!(house.published().iter().all(|(id, sha256)| offered.get(id) == Some(sha256)));
+}
+
+#[test]
+fn another_hmac_key_knows_what_the_old_one_knew() {
+    let house = House::build(Plan::default());
+    house.set_up();
+    let letter = |about: &str| {
+        let text = format!("a letter about {about}");
+        Draft::data("X26ABC9", "LETTERS", Payload::plain(text)).ready().expect("synthetic mail is well made")
+    };
+    house.offer_as(MAILBOX, "M1", &letter("999 000 0018"));
+    let daemon = house.start();
+    daemon.wait_for("it to come out", PATIENCE, || house.published().len() == 1);
+    house.wait_until_all_acknowledged(PATIENCE);
+    house.write("numbers", "9990000018\n");
+    let numbers = ["--nhs-number-file", &house.path("numbers").display().to_string(), "--reason", "INC0012345"];
+    house.meshd(&[&["hold", "add"][..], &numbers].concat()).expect_done();
+    daemon.stop_in_order();
+
+    let old = house.path("hmac").display().to_string();
+    let new = house.path("hmac-2").display().to_string();
+    house.meshd(&["keys", "generate", "--hmac", "--output", &new]).expect_done();
+    let configuration = fs::read_to_string(house.path("meshd.toml")).expect("it is ours");
+    house.write("meshd.toml", &configuration.replace(&old, &new));
+    let refused = house.meshd(&["check"]);
+    assert!(refused.code == Some(78) && refused.stderr.contains("keys.retired_hmac"), "{refused:?}");
+    let retired = format!("[keys]\nretired_hmac = [{{ file = \"{old}\" }}]\n");
+    house.write("meshd.toml", &configuration.replace(&old, &new).replace("[keys]\n", &retired));
+    house.meshd(&["check"]).expect_done();
+
+    // The same message again, and one more about the same person.
+    house.offer_as(MAILBOX, "M1", &letter("999 000 0018"));
+    house.offer_as(MAILBOX, "M2", &letter("999 000 0018"));
+    let daemon = house.start();
+    daemon.wait_for("the second to come out", PATIENCE, || house.published().len() == 2);
+    house.wait_until_all_acknowledged(PATIENCE);
+    let listed = house.meshd(&["deadletter", "list"]).expect_done();
+    assert!(listed.contains("nothing is dead or held"), "the first is no other content: {listed}");
+    let found = |arguments: &[&str]| {
+        let found = house.meshd(&[&["audit", "find", "--json"][..], arguments].concat()).expect_done();
+        found.lines().count()
+    };
+    assert_eq!(found(&["--kind", "repeated"]), 1);
+    assert_eq!(found(&["--kind", "accepted"]), 2);
+    assert_eq!(found(&[&["--kind", "concerns"][..], &numbers[..2]].concat()), 2, "under either key");
+    daemon.stop_in_order();
+    house.meshd(&["journal", "verify"]).expect_done();
 }

@@ -70,10 +70,10 @@ pub(in crate::cli) fn patients(file: PathBuf, loaded: &Loaded) -> Result<Vec<Con
     digests(&numbers(file)?, loaded)
 }
 
-/// The keyed digests of these numbers.
+/// The keyed digests of these numbers, under all keys that the journal was written with.
 pub(in crate::cli) fn digests(numbers: &[NhsNumber], loaded: &Loaded) -> Result<Vec<ContentDigest>, Failure> {
     let key = loaded.digest_key().map_err(Failure::Configuration)?;
-    Ok(numbers.iter().map(|number| key.patient(number)).collect())
+    Ok(numbers.iter().flat_map(|number| key.each_patient(number)).collect())
 }
 
 /// The numbers in a file that nobody else may read.

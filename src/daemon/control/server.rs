@@ -29,7 +29,7 @@ use crate::ports::spool::Payload;
 use crate::ports::store::{
     Act, Foresight, Halt, HoldOrder, JobOrder, LookUp, NotBroughtIn, Order, Pin, QueuePage, RetentionPage, SetAsidePage,
 };
-use crate::ports::trace::MOST_PATIENTS;
+use crate::ports::trace::MOST_DIGESTS;
 use crate::store::disk::group_number;
 use crate::store::journal::event::KINDS;
 
@@ -390,7 +390,7 @@ fn is_sound(scope: &HoldScope) -> bool {
 }
 
 fn are_people(patients: &[ContentDigest]) -> bool {
-    (1..=MOST_PATIENTS).contains(&patients.len()) && patients.iter().all(ContentDigest::is_sound)
+    (1..=MOST_DIGESTS).contains(&patients.len()) && patients.iter().all(ContentDigest::is_sound)
 }
 
 fn is_forced(act: Act) -> bool {

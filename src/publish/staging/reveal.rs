@@ -263,8 +263,8 @@ fn compare(publisher: &Publisher, path: &Path, file: &StagedFile) -> io::Result<
     if entry.kind != EntryKind::File || entry.length != file.length {
         return Ok(Content::Other);
     }
-    match digest(publisher, path) {
-        Ok(digest) if digest == file.digest => Ok(Content::Equal),
+    match digests(publisher, path) {
+        Ok(digests) if digests.contains(&file.digest) => Ok(Content::Equal),
         Ok(_) => Ok(Content::Other),
         // Taken between our two looks.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Gone),
@@ -272,14 +272,14 @@ fn compare(publisher: &Publisher, path: &Path, file: &StagedFile) -> io::Result<
     }
 }
 
-fn digest(publisher: &Publisher, path: &Path) -> io::Result<ContentDigest> {
+fn digests(publisher: &Publisher, path: &Path) -> io::Result<Vec<ContentDigest>> {
     let file = publisher.disk.read(path)?;
     let mut buffer = vec![0; BUFFER];
     let mut hasher = Hasher::new();
     let mut offset = 0;
     loop {
         match file.read_at(&mut buffer, offset)? {
-            0 => return Ok(publisher.key.sign(hasher)),
+            0 => return Ok(publisher.key.sign_each(hasher)),
             count => {
                 hasher.update(&buffer[..count]);
                 offset += count as u64;

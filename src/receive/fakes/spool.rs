@@ -76,6 +76,6 @@ impl Intake for FakeIntake {
 
     fn finish(self: Box<Self>) -> Result<Sealed, SpoolError> {
         let length = self.spool.chunks.lock().expect("unpoisoned").iter().map(|chunk| chunk.len() as u64).sum();
-        Ok(Sealed { length, parts: self.kept(), digest: ContentDigest("0".into()) })
+        Ok(Sealed { length, parts: self.kept(), digest: ContentDigest("0".into()), former: Vec::new() })
     }
 }

@@ -21,8 +21,8 @@
 //!              4  CRC32C of all before
 //! ```
 //!
-//! The newest entry of a fingerprint counts. A file that is missing, damaged, or made under another key is made again
-//! from its segment. In memory each has a Bloom filter of 10 bits an entry and the first fingerprint of each block of
+//! The newest entry of a fingerprint counts. A file that is missing, damaged, or made under a key that is neither the
+//! present one nor a former one is made again from its segment. In memory each has a Bloom filter of 10 bits an entry and the first fingerprint of each block of
 //! 64, so a miss costs no read and a hit one.
 
 use std::collections::HashMap;
@@ -76,6 +76,8 @@ pub struct Seen {
 struct Closed {
     path: PathBuf,
     file: Box<dyn DiskFile>,
+    /// Which key its fingerprints are made with: its place among the keys.
+    key: usize,
     last: u64,
     at: Timestamp,
     count: usize,
@@ -119,17 +121,17 @@ impl Seen {
 
     /// The fingerprint of a message.
     pub fn fingerprint(&self, mailbox: &MailboxId, message: &MessageId) -> Fingerprint {
-        cut(&self.key.identify(&format!("{mailbox}\0{message}")))
+        fingerprint(&self.key, mailbox, message)
     }
 
     /// What is remembered of a message.
     pub fn find(&self, mailbox: &MailboxId, message: &MessageId) -> Result<Option<Entry>, Halt> {
-        let fingerprint = self.fingerprint(mailbox, message);
-        if let Some(entry) = self.open.get(&fingerprint) {
+        let fingerprints: Vec<_> = self.key.each().map(|key| fingerprint(key, mailbox, message)).collect();
+        if let Some(entry) = fingerprints.first().and_then(|present| self.open.get(present)) {
             return Ok(Some(*entry));
         }
         for closed in self.closed.iter().rev() {
-            let found = closed.find(&fingerprint).map_err(failed("read a file of seen messages"))?;
+            let found = closed.find(&fingerprints[closed.key]).map_err(failed("read a file of seen messages"))?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -251,9 +253,8 @@ impl Closed {
         if &header[..8] != MAGIC || header[8] != VERSION {
             return Err(unfit("another format"));
         }
-        if &header[9..17] != key.id().as_bytes() {
-            return Err(unfit("another key"));
-        }
+        let named = |key: &DigestKey| header[9..17] == *key.id().as_bytes();
+        let key = key.each().position(named).ok_or_else(|| unfit("another key"))?;
         let count = usize::try_from(number(41)).map_err(|_| unfit("too many entries"))?;
         let body = count.checked_mul(ENTRY).ok_or_else(|| unfit("too many entries"))?;
         if file.length()? != (HEADER + body + 4) as u64 {
@@ -275,7 +276,7 @@ impl Closed {
             return Err(unfit("bad checksum"));
         }
         let (last, at) = (number(25), Timestamp(number(33) as i64));
-        Ok(Self { path: path.to_owned(), file, last, at, count, fences, filter })
+        Ok(Self { path: path.to_owned(), file, key, last, at, count, fences, filter })
     }
 
     fn find(&self, fingerprint: &Fingerprint) -> io::Result<Option<Entry>> {
@@ -296,6 +297,10 @@ impl Closed {
             Entry { delivery: DeliveryId(number(16)), length: number(24), digest, reopened: bytes[48] == 1 }
         }))
     }
+}
+
+fn fingerprint(key: &DigestKey, mailbox: &MailboxId, message: &MessageId) -> Fingerprint {
+    cut(&key.identify(&format!("{mailbox}\0{message}")))
 }
 
 /// A keyed digest, cut to its first 16 bytes.

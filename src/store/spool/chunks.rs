@@ -32,8 +32,8 @@ pub(super) struct ChunkIntake {
     total: u32,
     kept: u32,
     length: u64,
-    /// Over the digests of the kept chunks.
-    digests: Hasher,
+    /// Over the digests of the kept chunks: with the present key, and then with each of before.
+    digests: Vec<Hasher>,
     writing: Option<Writing>,
 }
 
@@ -72,6 +72,7 @@ impl ChunkIntake {
                 "{total} chunks are announced; at most {MOST_CHUNKS} are taken"
             )));
         }
+        let digests = key.each().map(|_| Hasher::new()).collect();
         let mut intake = Self {
             files,
             key,
@@ -82,7 +83,7 @@ impl ChunkIntake {
             total,
             kept: 0,
             length: 0,
-            digests: Hasher::new(),
+            digests,
             writing: None,
         };
         intake.take_up()?;
@@ -124,6 +125,8 @@ impl ChunkIntake {
     fn sound_sidecar(&self, number: u32) -> Result<Option<Sidecar>, SpoolError> {
         let Some(sidecar) = parts::sidecar(&self.files, &self.folder, number)? else { return Ok(None) };
         let mut is_sound = sidecar.of == self.total && sidecar.as_served == (self.form == Form::AsServed);
+        // Of a chunk that was digested with other keys no digest of the whole can be made.
+        is_sound &= sidecar.keys == key_names(&self.key) && sidecar.former.len() + 1 == self.digests.len();
         // What is accepted from now on opens with the present identities alone.
         is_sound &= sidecar.recipients == self.recipients.tags();
         is_sound &= self.has_length(layout::chunk(&self.folder, number), sidecar.sealed.length)?;
@@ -142,7 +145,9 @@ impl ChunkIntake {
     fn count(&mut self, sidecar: &Sidecar) {
         self.kept += 1;
         self.length += sidecar.length;
-        self.digests.update(sidecar.digest.0.as_bytes());
+        for (digests, digest) in self.digests.iter_mut().zip(std::iter::once(&sidecar.digest).chain(&sidecar.former)) {
+            digests.update(digest.0.as_bytes());
+        }
     }
 
     /// A new file where a crash may have left an unfinished one.
@@ -199,7 +204,10 @@ impl Intake for ChunkIntake {
         let (chunk, sealed) =
             sealing.finish().and_then(Sink::finish).map_err(|error| errors::written("write a chunk", error))?;
         let number = self.kept + 1;
-        let mut sidecar = Sidecar::new(number, self.total, length, self.key.sign(plain), sealed.finish());
+        let mut digests = self.key.sign_each(plain);
+        let former = digests.split_off(1);
+        let mut sidecar = Sidecar::new(number, self.total, length, digests.swap_remove(0), sealed.finish());
+        (sidecar.keys, sidecar.former) = (key_names(&self.key), former);
         sidecar.as_served = self.form == Form::AsServed;
         sidecar.recipients = self.recipients.tags().to_vec();
         let envelope = if number == 1 { Some(self.seal_envelope()?) } else { None };
@@ -218,8 +226,14 @@ impl Intake for ChunkIntake {
         if self.kept < self.total {
             return Err(SpoolError::Unreadable(format!("{} of {} chunks are there", self.kept, self.total)));
         }
-        Ok(Sealed { length: self.length, parts: self.total, digest: self.key.sign(self.digests) })
+        let mut digests: Vec<_> = self.key.each().zip(self.digests).map(|(key, digests)| key.sign(digests)).collect();
+        let former = digests.split_off(1);
+        Ok(Sealed { length: self.length, parts: self.total, digest: digests.swap_remove(0), former })
     }
+}
+
+fn key_names(key: &DigestKey) -> Vec<String> {
+    key.each().map(|key| key.id().to_owned()).collect()
 }
 
 fn no_chunk() -> SpoolError {

@@ -79,6 +79,8 @@
 //! of        of how many
 //! length    decoded length, bytes
 //! digest    HMAC-SHA256, under the journal's key, of the decoded bytes' SHA-256; lower-case hex
+//! former    the same under each key of before, in an array; absent if there is none
+//! keys      the names of the keys, the present one first; absent if nobody knows
 //! sealed    { "length": bytes, "sha256": lower-case hex } of the .age file
 //! envelope  the same of envelope.age; on chunk 1 only
 //! recipients  for whom it is sealed: their names as in a group, each 16 hex digits; absent if nobody knows

@@ -23,6 +23,12 @@ pub(super) struct Sidecar {
     pub(super) length: u64,
     /// Keyed digest of the decoded bytes.
     pub(super) digest: ContentDigest,
+    /// The same with each key of before; absent if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) former: Vec<ContentDigest>,
+    /// The names of the keys, the present one first; absent in sidecars of before they were named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) keys: Vec<String>,
     /// The sealed chunk.
     pub(super) sealed: SealedFile,
     /// The sealed envelope; on the first chunk only.
@@ -70,8 +76,20 @@ pub(super) enum NotASidecar {
 
 impl Sidecar {
     pub(super) fn new(number: u32, of: u32, length: u64, digest: ContentDigest, sealed: SealedFile) -> Self {
-        let (envelope, recipients, as_served) = (None, Vec::new(), false);
-        Self { version: VERSION, number, of, length, digest, sealed, envelope, recipients, as_served }
+        let (former, keys, envelope, recipients) = (Vec::new(), Vec::new(), None, Vec::new());
+        Self {
+            version: VERSION,
+            number,
+            of,
+            length,
+            digest,
+            former,
+            keys,
+            sealed,
+            envelope,
+            recipients,
+            as_served: false,
+        }
     }
 
     pub(super) fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {

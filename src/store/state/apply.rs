@@ -29,7 +29,7 @@ impl State {
                 self.meta.run = *run;
                 self.meta.began = (*time, at.monotonic_ms);
                 self.meta.boot.clone_from(boot);
-                self.meta.key.clone_from(key);
+                self.keyed(key, *time);
                 self.meta.stopped = false;
                 self.meta.stopping = false;
             }
@@ -212,6 +212,15 @@ impl State {
             | Event::RewrapBegun { .. } => {}
         }
         Ok(())
+    }
+
+    /// Digests are made with this key from here on.
+    fn keyed(&mut self, key: &str, now: Timestamp) {
+        let before = std::mem::replace(&mut self.meta.key, key.to_owned());
+        self.meta.former_keys.retain(|(former, _)| former != key);
+        if !before.is_empty() && before != key {
+            self.meta.former_keys.push((before, now));
+        }
     }
 
     /// Whoever has its payload by now is acknowledged with it.

@@ -173,6 +173,8 @@ pub(crate) struct Meta {
     pub(crate) stopped: bool,
     /// The key the digests are made with.
     pub(crate) key: String,
+    /// Keys of before, and when another took the place of each, in the store's own time.
+    pub(crate) former_keys: Vec<(String, Timestamp)>,
     /// Deliveries started and not settled.
     pub(crate) working: u64,
     /// Suspects, waiting or in work.

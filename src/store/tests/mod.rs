@@ -14,6 +14,7 @@ mod monitors;
 mod order;
 mod queue;
 mod recover;
+mod rekey;
 mod reseal;
 mod retain;
 mod run;
@@ -80,6 +81,8 @@ struct Machine {
     strict: BTreeSet<MailboxId>,
     boot: &'static str,
     key: &'static [u8],
+    /// Keys of before.
+    former: Vec<&'static [u8]>,
     identity: age::x25519::Identity,
     state: &'static str,
 }
@@ -94,6 +97,7 @@ impl Machine {
             strict: BTreeSet::new(),
             boot: "boot-1",
             key: b"a key of thirty-two bytes, no less",
+            former: Vec::new(),
             identity: age::x25519::Identity::generate(),
             state: "/state",
         }
@@ -101,7 +105,8 @@ impl Machine {
 
     fn parts(&self) -> StoreParts {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let key = DigestKey::new(self.key);
+        let former = self.former.iter().map(|former| DigestKey::new(former)).collect();
+        let key = DigestKey::new(self.key).after(former);
         let identity = &self.identity;
         let spool = SpoolSettings {
             directory: PathBuf::from(self.state).join("spool"),
