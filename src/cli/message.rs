@@ -89,17 +89,23 @@ impl Show {
         let wanted = Search { delivery, message, mailbox: self.mailbox.clone(), ..Search::default() };
         let mut lines = Vec::new();
         let mut standing = Standing::default();
-        let mut names = BTreeSet::new();
+        let (mut names, mut lives) = (BTreeSet::new(), BTreeSet::from_iter(delivery));
         for_each_record(&socket, wanted, Ask::Trace, |record| {
             let event = event(&record)?;
             let about = event.about();
             if let (Some(mailbox), Some(message)) = (about.mailbox, about.message) {
                 names.insert((mailbox.clone(), message.clone()));
             }
+            lives.extend(about.is_beginning.then_some(DeliveryId(record.sequence)));
+            if let [life] = about.deliveries {
+                lives.insert(*life);
+            }
             standing.after(record.sequence, record.wall, &event);
             add(&mut lines, record.sequence, record.wall, &event);
             Ok(ControlFlow::Continue(()))
         })?;
+        // A record may name deliveries of other messages beside.
+        lines.retain(|line| line.delivery.is_none_or(|delivery| lives.contains(&delivery)));
         let named = match &self.of {
             Of::Delivery(delivery) => delivery.to_string(),
             Of::Message(message) => message.to_string(),

@@ -22,7 +22,7 @@ use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::{Purpose, Remark};
 use crate::ports::operations::FoundSubject;
-use crate::ports::store::{Kept, Location, MOST_LOOKED_UP};
+use crate::ports::store::{Delivery, Kept, Location, MOST_LOOKED_UP};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Subject {
@@ -99,6 +99,8 @@ struct About {
     is_in_journal: bool,
     /// Its payload says so; none if that was not looked at.
     is_in_payload: Option<bool>,
+    /// It names other people as well, or may.
+    names_others: bool,
 }
 
 impl Find {
@@ -131,12 +133,21 @@ fn in_journal(socket: &Path, people: &[ContentDigest], purpose: Purpose, why: &R
     let mut next = Some(0);
     while let Some(from) = next {
         let question = Ask::Subject { patients: people.to_vec(), purpose, from, why: why.clone() };
-        let Answer::Subject(FoundSubject { connected, kept, rest }) = ask(socket, question)? else {
+        let Answer::Subject(FoundSubject { connected, with_others, kept, rest }) = ask(socket, question)? else {
             return Err(other_answer());
         };
+        // In the order of their ids: what replays another comes after it, and names whom that does.
+        for kept in kept {
+            let Delivery { id, continues, .. } = kept.delivery;
+            let before = || continues.and_then(|before| found.deliveries.get(&before));
+            let names_others = if connected.contains(&id) {
+                with_others.contains(&id)
+            } else {
+                before().is_none_or(|of| of.names_others)
+            };
+            found.deliveries.insert(id, About { kept, is_in_journal: true, is_in_payload: None, names_others });
+        }
         found.gone.extend(connected);
-        let about = |kept: Kept| (kept.delivery.id, About { kept, is_in_journal: true, is_in_payload: None });
-        found.deliveries.extend(kept.into_iter().map(about));
         next = rest;
     }
     found.gone.retain(|id| !found.deliveries.contains_key(id));
@@ -157,7 +168,9 @@ fn add(socket: &Path, found: &mut Found, hits: Vec<Hit>) -> Result<(), Failure> 
             match kept.iter().find(|kept| hit.is_of(kept)).or_else(moved) {
                 None => found.left_behind.push(hit.clone()),
                 Some(kept) => {
-                    let new = || About { kept: kept.clone(), is_in_journal: false, is_in_payload: None };
+                    // The journal has the first of those that a message names: it may be a list.
+                    let new =
+                        || About { kept: kept.clone(), is_in_journal: false, is_in_payload: None, names_others: true };
                     found.deliveries.entry(kept.delivery.id).or_insert_with(new).is_in_payload = Some(true);
                 }
             }
@@ -192,7 +205,7 @@ fn tell(context: &mut Context, found: &Found) -> Result<(), Failure> {
 }
 
 fn text(about: &About) -> String {
-    let About { kept: Kept { delivery, class, until, is_legally_held, .. }, is_in_journal, is_in_payload } = about;
+    let About { kept: Kept { delivery, class, until, is_legally_held, .. }, is_in_journal, is_in_payload, .. } = about;
     let until = until.map_or("a person says".to_owned(), |until| until.to_string());
     let until = if *is_legally_held { format!("{until}, on hold") } else { until };
     let found = match (is_in_journal, is_in_payload) {

@@ -3,6 +3,7 @@
 //! The store marks what comes later by itself. What came before is in the journal, which may take long to read: until
 //! that is done nothing is purged. A restart begins the search again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::domain::digest::ContentDigest;
 use crate::domain::ids::DeliveryId;
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::ports::store::{Halt, HoldOrder, HoldRefused, Store};
-use crate::ports::trace::{FoundRecord, Search};
+use crate::ports::trace::{FoundRecord, Search, Unreadable};
 use crate::store::journal::event::Event;
 
 /// Between two looks for a hold that is new.
@@ -78,10 +79,16 @@ impl LegalHolds {
     async fn search(&self, hold: LegalHoldId, patients: Vec<ContentDigest>) -> Result<(), Trouble> {
         // Whatever was connected before the hold stood is in what is searched; of later mail the store itself knows.
         self.store.barrier().await?;
-        let mut rest = Some(Search { kinds: vec!["concerns".into()], patients, ..Search::default() });
+        let kinds = ["concerns", "replayed", "brought-in"].map(str::to_owned).into();
+        let mut rest = Some(Search { kinds, patients, or_may_concern: true, ..Search::default() });
+        let mut found = BTreeSet::new();
         while let Some(wanted) = rest {
             let page = self.archive.search(wanted).await?.map_err(|unreadable| Trouble::Unreadable(unreadable.0))?;
-            let deliveries: Vec<_> = page.records.iter().filter_map(concerned).collect();
+            let mut deliveries = Vec::new();
+            for record in &page.records {
+                deliveries.extend(kept_by(record, &found).map_err(|error| Trouble::Unreadable(error.to_string()))?);
+                found.extend(deliveries.last().copied());
+            }
             for deliveries in deliveries.chunks(TAKEN) {
                 self.order(HoldOrder::Take { hold, deliveries: deliveries.to_vec() }).await?;
             }
@@ -98,8 +105,75 @@ impl LegalHolds {
 /// Marked with one record: the rows of so many fit into one batch of the index.
 const TAKEN: usize = 64;
 
-/// Which delivery a record connects with people, if it does.
-pub(super) fn concerned(record: &FoundRecord) -> Option<DeliveryId> {
-    let event = serde_json::from_str(&record.body).ok()?;
-    if let Event::Concerns { id, .. } = event { Some(id) } else { None }
+/// Which delivery a record gives to a hold: one that it connects with people, or one that takes the place of one that is
+/// found. The row of the first may be gone by now, and nobody may have looked into the second.
+fn kept_by(record: &FoundRecord, found: &BTreeSet<DeliveryId>) -> Result<Option<DeliveryId>, Unreadable> {
+    let event = event(record)?;
+    let before = if let Event::Concerns { id, .. } = event {
+        return Ok(Some(id));
+    } else if let Event::Replayed(replay) = event {
+        Some(replay.of)
+    } else if let Event::BroughtIn(brought) = event {
+        brought.replaces.map(|replaced| replaced.id)
+    } else {
+        None
+    };
+    let new = DeliveryId(record.sequence);
+    Ok(before.is_some_and(|before| found.contains(&before)).then_some(new))
+}
+
+/// How many people a message names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum People {
+    One,
+    /// Or there may be more.
+    Several,
+}
+
+/// Which delivery a record connects with people, and with how many, if it does.
+pub(super) fn concerned(record: &FoundRecord) -> Result<Option<(DeliveryId, People)>, Unreadable> {
+    Ok(if let Event::Concerns { id, patients, more } = event(record)? {
+        Some((id, if more || patients.len() > 1 { People::Several } else { People::One }))
+    } else {
+        None
+    })
+}
+
+fn event(record: &FoundRecord) -> Result<Event, Unreadable> {
+    let read = serde_json::from_str(&record.body);
+    read.map_err(|_| Unreadable(format!("record {} was written by another version", record.sequence)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn record(sequence: u64, body: String) -> FoundRecord {
+        let (boot, hash) = (String::new(), String::new());
+        FoundRecord { sequence, wall: Timestamp(0), monotonic_ms: 0, run: 1, boot, hash, body }
+    }
+
+    #[test]
+    fn whoever_has_the_payload_of_one_that_is_found_is_found_with_it() {
+        let replay = |of| {
+            format!(
+                r#"{{"e":"replayed","of":{of},"mailbox":"X26ABC1","message":"M","length":1,"digest":"ab","due":1,"alone":false,"keep":1,"by":1000}}"#
+            )
+        };
+        let bodies = [
+            (3, r#"{"e":"concerns","id":1,"patients":[]}"#.to_owned(), Some(1)),
+            (4, replay(1), Some(4)),
+            (5, replay(4), Some(5)),
+            (6, replay(2), None),
+        ];
+        let mut found = BTreeSet::new();
+        for (sequence, body, expected) in bodies {
+            let kept = kept_by(&record(sequence, body), &found).expect("it reads");
+            assert_eq!(kept, expected.map(DeliveryId), "record {sequence}");
+            found.extend(kept);
+        }
+        let other = record(9, r#"{"e":"of a later version"}"#.to_owned());
+        assert!(kept_by(&other, &found).is_err(), "nothing is passed over");
+    }
 }

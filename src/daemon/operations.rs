@@ -9,7 +9,7 @@ use super::archive::Archive;
 use super::bringing::Entrance;
 use super::health::{Looked, is_ready};
 use super::jobs::Bulk;
-use super::legal_holds::concerned;
+use super::legal_holds::{People, concerned};
 use super::monitors::Monitors;
 use super::rewrap::Rewrapper;
 use super::sealing::Sealing;
@@ -294,12 +294,20 @@ impl Operations for Desk {
                 Ok(page) => page,
                 Err(unreadable) => return Ok(Err(unreadable)),
             };
-            let connected: BTreeSet<DeliveryId> = page.records.iter().filter_map(concerned).collect();
+            let concerned: Result<Vec<_>, _> =
+                page.records.iter().filter_map(|record| concerned(record).transpose()).collect();
+            let concerned = match concerned {
+                Ok(concerned) => concerned,
+                Err(unreadable) => return Ok(Err(unreadable)),
+            };
+            let connected: BTreeSet<DeliveryId> = concerned.iter().map(|(id, _)| *id).collect();
+            let with_others = concerned.into_iter().filter(|(_, people)| *people != People::One).map(|(id, _)| id);
+            let with_others = with_others.collect();
             let mut kept = Vec::new();
             for ids in connected.iter().copied().collect::<Vec<_>>().chunks(MOST_LOOKED_UP) {
                 kept.extend(self.store.look_up(LookUp::Deliveries(ids.to_vec())).await?);
             }
-            Ok(Ok(FoundSubject { connected, kept, rest: page.rest.map(|rest| rest.from) }))
+            Ok(Ok(FoundSubject { connected, with_others, kept, rest: page.rest.map(|rest| rest.from) }))
         })
     }
 

@@ -175,6 +175,8 @@ pub struct SubjectWish {
 pub struct FoundSubject {
     /// The deliveries that a record connects with one of them, gone or not.
     pub connected: BTreeSet<DeliveryId>,
+    /// Those of them that name other people, or may.
+    pub with_others: BTreeSet<DeliveryId>,
     /// Of those, and of what replays them, all that is still known.
     pub kept: Vec<Kept>,
     /// The next page begins there; `None` if the end was reached.

@@ -38,6 +38,9 @@ pub struct Search {
     /// Records that say that a message concerns one of these people: the keyed digests of their NHS numbers, at most
     /// [`MOST_DIGESTS`]. Empty: of anyone.
     pub patients: Vec<ContentDigest>,
+    /// With `patients`: also records of messages that name more people than the journal has, who may be these; and of
+    /// deliveries that take the place of others.
+    pub or_may_concern: bool,
     /// From this sequence on.
     pub from: u64,
     /// Up to this sequence.

@@ -102,8 +102,9 @@ impl Committer {
         moment: Moment,
         id: DeliveryId,
         patients: &[ContentDigest],
+        more: bool,
     ) -> Result<(), Stop> {
-        self.state.holds_about(patients).into_iter().try_for_each(|hold| self.take(moment, hold, vec![id]))
+        self.state.holds_about(patients, more).into_iter().try_for_each(|hold| self.take(moment, hold, vec![id]))
     }
 
     /// Whether a delivery may not go now.

@@ -285,29 +285,41 @@ impl Committer {
         if self.state.meta.working > 0 || wish.count == 0 {
             return Ok(Vec::new());
         }
-        let prefix = keys::mailbox(kind::SUSPECT, &wish.mailbox);
-        let (resting, waiting) = self.suspects(&prefix)?;
-        Ok(waiting.into_iter().find(|id| !resting.contains(id)).into_iter().collect())
+        Ok(self.suspect_to_try(keys::mailbox(kind::SUSPECT, &wish.mailbox))?.into_iter().collect())
     }
 
-    /// The suspects under a prefix: those that rest, and all.
+    /// The first suspect under a prefix that does not rest.
     ///
     /// Where order is kept, one rests while anything accepted before it waits; and with its mailbox.
     /// One that has a death of its own rests until this run is calm. Whoever kills the daemon again and again kills it
     /// soon after each start, which is when suspects are tried: two such coincidences would make a healthy message
     /// poison. A message that really kills does so at the calm trial as well.
-    fn suspects(&self, prefix: &[u8]) -> Result<(BTreeSet<DeliveryId>, Vec<DeliveryId>), Stop> {
-        let all = self.state.scan(self.index.as_ref(), prefix, &keys::after(prefix), Order::Ascending, MOST_ROWS)?;
-        let all: Vec<DeliveryId> = all.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId).collect();
-        let mut resting = BTreeSet::new();
-        let is_calm = self.time.age() >= CALM;
-        for id in &all {
-            let Delivery { solo_deaths, mailbox, .. } = self.row(*id)?.delivery;
-            if !is_calm && solo_deaths > 0 || self.state.is_suspended(&mailbox) || !self.is_next(&mailbox, *id)? {
-                resting.insert(*id);
-            }
+    fn suspect_to_try(&self, prefix: Vec<u8>) -> Result<Option<DeliveryId>, Stop> {
+        let (end, is_calm) = (keys::after(&prefix), self.time.age() >= CALM);
+        let mut from = prefix;
+        while let [(key, _)] = &self.state.scan(self.index.as_ref(), &from, &end, Order::Ascending, 1)?[..] {
+            let Some(id) = keys::number_of(key).map(DeliveryId) else { break };
+            let Delivery { solo_deaths, mailbox, .. } = self.row(id)?.delivery;
+            from = if self.state.is_suspended(&mailbox) || !self.is_next(&mailbox, id)? {
+                // None of its mailbox's is to be tried: however many they are, others do not wait for them.
+                keys::after(&keys::mailbox(kind::SUSPECT, &mailbox))
+            } else if !is_calm && solo_deaths > 0 {
+                keys::after(key)
+            } else {
+                return Ok(Some(id));
+            };
         }
-        Ok((resting, all))
+        Ok(None)
+    }
+
+    /// Whether a suspect is in work: alone, then.
+    fn is_one_in_work(&self) -> Result<bool, Stop> {
+        let first =
+            self.state.scan(self.index.as_ref(), &[kind::WORKING], &[kind::WORKING + 1], Order::Ascending, 1)?;
+        let Some(id) = first.first().and_then(|(key, _)| keys::number_of(key)).map(DeliveryId) else {
+            return Ok(false);
+        };
+        Ok(matches!(self.row(id)?.place, Place::Working { alone: true }))
     }
 
     /// What is due in a mailbox, unless it rests or there are suspects to try: they run with nothing else in work.
@@ -315,11 +327,10 @@ impl Committer {
         if self.state.is_suspended(&wish.mailbox) {
             return Ok(Vec::new());
         }
-        if self.state.meta.suspects > 0 {
-            let (resting, _) = self.suspects(&[kind::SUSPECT])?;
-            if self.state.meta.suspects > resting.len() as u64 {
-                return Ok(Vec::new());
-            }
+        let may_be_tried =
+            || Ok::<_, Stop>(self.is_one_in_work()? || self.suspect_to_try(vec![kind::SUSPECT])?.is_some());
+        if self.state.meta.suspects > 0 && may_be_tried()? {
+            return Ok(Vec::new());
         }
         if self.state.is_strict(&wish.mailbox) {
             return self.due_in_order(moment, wish);
@@ -358,7 +369,7 @@ impl Committer {
     fn concerned(&mut self, moment: Moment, id: DeliveryId, found: &Patients) -> Result<(), Stop> {
         // A legal hold of before names people by digests of then.
         let each: Vec<_> = found.numbers.iter().flat_map(|number| self.key.each_patient(number)).collect();
-        self.hold_what_concerns(moment, id, &each)?;
+        self.hold_what_concerns(moment, id, &each, found.more)?;
         let patients = found.numbers.iter().map(|number| self.key.patient(number)).collect();
         self.record(moment, &Event::Concerns { id, patients, more: found.more })?;
         Ok(())

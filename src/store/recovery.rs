@@ -63,7 +63,9 @@ impl Committer {
         state.keep_order(settings.strict.clone());
         if !state.meta.key.is_empty() && key.named(&state.meta.key).is_none() {
             let (ours, theirs) = (key.id(), &state.meta.key);
-            return Err(Halt(format!("the journal was written with HMAC key {theirs}, but key {ours} is configured, and that one not among the retired")));
+            return Err(Halt(format!(
+                "the journal was written with HMAC key {theirs}, but key {ours} is configured, and that one not among the retired"
+            )));
         }
         let last = (state.meta.run > 0).then_some(state.meta.last);
         let time = StoreTime::new(clock, last);
@@ -207,6 +209,16 @@ impl Committer {
         Ok(())
     }
 
+    /// Who has the payload of a delivery by now: it, or the last of those that replay it.
+    pub(super) fn holder(&self, mut id: DeliveryId) -> Result<Option<Row>, Stop> {
+        loop {
+            match self.state.row(self.index.as_ref(), id)? {
+                Some(Row { place: Place::Ended { how: Ending::Replayed(to), .. }, .. }) => id = to,
+                found => return Ok(found),
+            }
+        }
+    }
+
     /// The copy is lost, but what it was made from is not.
     pub(super) fn move_back(
         &mut self,
@@ -218,9 +230,9 @@ impl Committer {
         let mut there = Vec::new();
         for id in ids {
             // Purged, or moved back, since.
-            let row = self.state.row(self.index.as_ref(), id)?;
-            let is_there = row.is_some_and(|row| group_of(&row.delivery.location) == Some((to.volume, to.offset)));
-            there.extend(is_there.then_some(id));
+            let row = self.holder(id)?;
+            let row = row.filter(|row| group_of(&row.delivery.location) == Some((to.volume, to.offset)));
+            there.extend(row.map(|row| row.delivery.id));
         }
         if !there.is_empty() {
             self.record(moment, &Event::Moved { ids: there, from: to, to: from })?;

@@ -60,9 +60,9 @@ impl Committer {
     pub(super) fn seal_back(&mut self, moment: Moment, lost: Move) -> Result<(), Stop> {
         let Move { id, mailbox, message, from, to } = lost;
         // Purged, or moved on, since.
-        let row = self.state.row(self.index.as_ref(), id)?;
-        if row.is_some_and(|row| row.payload() == Some(&to)) {
-            let back = Move { id, mailbox, message, from: to, to: from };
+        let row = self.holder(id)?;
+        if let Some(row) = row.filter(|row| row.payload() == Some(&to)) {
+            let back = Move { id: row.delivery.id, mailbox, message, from: to, to: from };
             self.record(moment, &Event::Resealed(Box::new(back)))?;
         }
         Ok(())

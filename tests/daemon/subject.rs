@@ -43,11 +43,18 @@ fn with_letters(house: &House) -> Daemon {
 
 /// What `arguments` say about the person, as JSON.
 fn about(house: &House, arguments: &[&str]) -> Value {
+    let (code, told) = ended(house, arguments);
+    assert_eq!(code, Some(0), "{told}");
+    told
+}
+
+/// The same, and how it ended.
+fn ended(house: &House, arguments: &[&str]) -> (Option<i32>, Value) {
     let numbers = house.path("numbers");
     let numbers =
         ["--nhs-number-file", numbers.to_str().expect("a path of letters"), "--reason", "INC0012345", "--json"];
-    let told = house.meshd(&[&["subject"][..], arguments, &numbers].concat()).expect_done();
-    serde_json::from_str(&told).expect("JSON")
+    let told = house.meshd(&[&["subject"][..], arguments, &numbers].concat());
+    (told.code, serde_json::from_str(&told.stdout).unwrap_or_else(|_| panic!("{told:?}")))
 }
 
 #[test]
@@ -61,21 +68,28 @@ fn what_is_kept_about_a_person_is_removed_unless_a_legal_hold_keeps_it() {
         .map(|id| format!("d{id}"))
         .collect();
     let foreseen = about(&house, &["purge", "--scan"]);
-    let would_go = foreseen["deliveries"].as_object().expect("a map").values().filter(|fate| *fate == "would-go");
-    assert_eq!(would_go.count(), 2, "{foreseen}");
+    let fates = |told: &Value| {
+        let fates = told["deliveries"].as_object().expect("a map").values();
+        fates.map(|fate| fate.as_str().expect("a word").to_owned()).collect::<BTreeSet<_>>()
+    };
+    let both = ["names-others", "would-go"].map(str::to_owned).into();
+    assert_eq!(fates(&foreseen), both, "not all of the long one was looked at");
+    let all = about(&house, &["purge", "--scan", "--with-others"]);
+    assert_eq!(fates(&all), ["would-go".to_owned()].into());
     assert_eq!(deliveries(&about(&house, &["find", "--scan"])).len(), 2, "nothing was removed");
     assert!(foreseen["elsewhere"].to_string().contains("published to"), "{foreseen}");
 
     let hold = house.meshd(&["hold", "add", "--delivery", &ids[0], "--reason", "INC0012345", "--json"]).expect_done();
     let hold: Value = serde_json::from_str(&hold).expect("JSON");
-    let done = about(&house, &["purge", "--scan", "--yes"]);
+    let (code, done) = ended(&house, &["purge", "--scan", "--yes", "--with-others"]);
+    assert_eq!(code, Some(1), "something stays");
     assert_eq!(done["deliveries"][&ids[0][1..]]["stays"], "legally-held", "{done}");
     assert!(
         done["deliveries"][&ids[1][1..]]["gone"].is_string() || done["deliveries"][&ids[1][1..]]["gone"].is_object(),
         "{done}"
     );
     house.meshd(&["hold", "remove", hold["added"].as_str().expect("an id"), "--reason", "INC0012345"]).expect_done();
-    about(&house, &["purge", "--scan", "--yes"]);
+    about(&house, &["purge", "--scan", "--yes", "--with-others"]);
     daemon.wait_for("both payloads to be gone from the disk", PATIENCE, || {
         let left = about(&house, &["find", "--scan"]);
         deliveries(&left).is_empty() && left["left_behind"] == Value::Array(Vec::new())

@@ -60,7 +60,7 @@ impl Filter {
     pub(super) fn search(self, loaded: &Loaded) -> Result<Search, Failure> {
         let Self { message, delivery, mailbox, by, since, until, kind: kinds, nhs_number_file, from, to } = self;
         let patients = nhs_number_file.map_or(Ok(Vec::new()), |file| patients(file, loaded))?;
-        Ok(Search { delivery, message, mailbox, by, since, until, kinds, patients, from, to, lives: Vec::new() })
+        Ok(Search { delivery, message, mailbox, by, since, until, kinds, patients, from, to, ..Search::default() })
     }
 }
 

@@ -44,7 +44,7 @@ impl Groups {
         if groups.is_empty() {
             return context.out.good("nothing is dead or held");
         }
-        context.out.line(row(["GROUP", "COUNT", "STATE", "LAST SEEN", "MAILBOXES", "REASON"]))?;
+        context.out.line(row(["GROUP", "COUNT", "STATE", "FIRST SEEN", "LAST SEEN", "MAILBOXES", "REASON"]))?;
         groups.iter().try_for_each(|group| context.out.line(text(group)))
     }
 }
@@ -58,12 +58,13 @@ fn text(group: &FailureGroup) -> String {
         &group.fingerprint.to_string(),
         &group.count.to_string(),
         group.kind.as_str(),
+        &group.first_seen.to_string(),
         &group.last_seen.to_string(),
         &mailboxes,
         &format!("{}: {}", group.code, group.detail),
     ])
 }
 
-fn row([group, count, state, last, mailboxes, reason]: [&str; 6]) -> String {
-    format!("{group:<16} {count:>8}  {state:<16} {last:<24} {mailboxes:<16} {reason}")
+fn row([group, count, state, first, last, mailboxes, reason]: [&str; 7]) -> String {
+    format!("{group:<16} {count:>8}  {state:<16} {first:<24} {last:<24} {mailboxes:<16} {reason}")
 }

@@ -15,7 +15,7 @@ use crate::deadletter::Reasons;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, Sensitive};
 use crate::domain::operator::Remark;
-use crate::ports::store::SetAside;
+use crate::ports::store::{SetAside, SetAsideKind};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -70,6 +70,11 @@ impl Show {
             return context.out.json(&shown);
         }
         tell(context, aside)?;
+        if aside.kind == SetAsideKind::Held {
+            // Whoever held it had a reason, which may be another than why it failed before.
+            let standing = standing(&context.load()?.config.control.socket, self.delivery)?;
+            standing.iter().try_for_each(|standing| context.out.line(format_args!("standing    {standing}")))?;
+        }
         revealed.iter().try_for_each(|envelope| tell_sealed(context, envelope))?;
         match &self.out {
             Some(file) => context.out.good(format_args!("its payload is in {}", file.display())),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::story::{because, dead};
+use super::story::{because, dead, why};
 use crate::domain::ids::DeliveryId;
 use crate::domain::time::Timestamp;
 use crate::ports::store::SetAsideKind;
@@ -70,9 +70,11 @@ impl Standing {
             Event::Released { .. } => "waits for work".to_owned(),
             Event::Held { reason, .. } => format!("held for a person, {}", because(reason)),
             Event::Dead { cause, reason, .. } => format!("{}: {}", dead(*cause), because(reason)),
-            Event::OperatorReleased { by, .. } => format!("waits for work, put back by {by}"),
-            Event::OperatorHeld { by, .. } => format!("held by {by}"),
-            Event::OperatorDiscarded { by, .. } => format!("discarded by {by}"),
+            Event::OperatorReleased { by, why: said, .. } => {
+                format!("waits for work, put back by {by}{}", why(said.as_ref()))
+            }
+            Event::OperatorHeld { by, why: said, .. } => format!("held by {by}{}", why(Some(said))),
+            Event::OperatorDiscarded { by, why: said, .. } => format!("discarded by {by}{}", why(Some(said))),
             Event::JobBegun(_)
             | Event::JobPassed { .. }
             | Event::JobEnded { .. }

@@ -273,7 +273,7 @@ fn because_of(job: Option<JobId>, said: Option<&Remark>) -> String {
     job.map(|job| format!(", with all of {job}")).unwrap_or_default() + &why(said)
 }
 
-fn why(said: Option<&Remark>) -> String {
+pub(super) fn why(said: Option<&Remark>) -> String {
     said.map(|said| format!(": {}", said.as_str())).unwrap_or_default()
 }
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
 use super::super::{Context, Failure};
-use super::{Found, Whom, other_answer};
+use super::{About, Found, Whom, other_answer};
 use crate::daemon::{Answer, Ask, ask};
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::{Purpose, Remark};
@@ -18,6 +19,7 @@ use crate::ports::store::{Class, Expunged, Kept, MOST_LOOKED_UP, NotExpunged};
 #[command(after_help = "\
 Without --yes it removes nothing, and tells what it would do with each delivery. What is on its
 way, staged for an output or under a legal hold stays, and is told; so run it again later.
+What names other people as well, such as a list, stays without --with-others.
 
 Payloads go. What the journal has of them stays, as evidence: ids, times, and keyed digests. A
 small payload is sealed together with others, and leaves the disk with its volume: at once,
@@ -33,6 +35,9 @@ pub(in crate::cli) struct Purge {
     /// Remove them, and do not only tell
     #[arg(long)]
     yes: bool,
+    /// Also what names other people, or may: it goes for all of them
+    #[arg(long)]
+    with_others: bool,
 }
 
 /// What becomes, or would become, of one delivery.
@@ -42,6 +47,19 @@ enum Fate {
     WouldGo,
     Gone(Expunged),
     Stays(NotExpunged),
+    /// Other people's data would go with it.
+    NamesOthers,
+}
+
+impl Fate {
+    /// Its payload is still here, and is its own.
+    fn is_left(&self) -> bool {
+        match self {
+            Self::WouldGo | Self::NamesOthers => true,
+            Self::Stays(NotExpunged::Unknown | NotExpunged::ReplayedAs(_)) | Self::Gone(_) => false,
+            Self::Stays(NotExpunged::OnItsWay | NotExpunged::Staged | NotExpunged::LegallyHeld) => true,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -53,17 +71,23 @@ struct Told<'a> {
 
 impl Purge {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let Self { whom, yes } = self;
+        let Self { whom, yes, with_others } = self;
         let loaded = context.load()?;
         let found = whom.gather(context, &loaded, Purpose::Purge)?;
         let mut fates: BTreeMap<DeliveryId, Fate> =
-            found.deliveries.iter().map(|(id, about)| (*id, foreseen(&about.kept))).collect();
+            found.deliveries.iter().map(|(id, about)| (*id, foreseen(about, with_others))).collect();
         if yes {
             expunge(&loaded.config.control.socket, &mut fates, &whom.reason)?;
         }
         let elsewhere = elsewhere(&found);
+        let staying = fates.values().filter(|fate| yes && fate.is_left()).count();
+        let end = match staying {
+            0 => Ok(()),
+            count => Err(anyhow!("{count} of {} stay", fates.len()).into()),
+        };
         if whom.json {
-            return context.out.json(&Told { deliveries: &fates, elsewhere });
+            context.out.json(&Told { deliveries: &fates, elsewhere })?;
+            return end;
         }
         for (id, fate) in &fates {
             context.out.line(format_args!("{id}: {}", in_words(fate)))?;
@@ -72,18 +96,23 @@ impl Purge {
             context.out.note("nothing was removed: --yes does");
         }
         context.out.line("what still holds, or may hold, data about them:")?;
-        elsewhere.iter().try_for_each(|place| context.out.line(format_args!("- {place}")))
+        elsewhere.iter().try_for_each(|place| context.out.line(format_args!("- {place}")))?;
+        end
     }
 }
 
 /// What the daemon would say by now.
-fn foreseen(kept: &Kept) -> Fate {
+fn foreseen(about: &About, with_others: bool) -> Fate {
+    let kept = &about.kept;
     match kept.class {
         Class::Waiting => Fate::Stays(NotExpunged::OnItsWay),
         _ if kept.is_legally_held => Fate::Stays(NotExpunged::LegallyHeld),
         Class::Held | Class::Dead if has_staged(kept) => Fate::Stays(NotExpunged::Staged),
         // Nothing but what is known of it, until its time: the payload is another delivery's, which is told of, too.
         Class::Replayed => Fate::Stays(kept.replayed_as.map_or(NotExpunged::Unknown, NotExpunged::ReplayedAs)),
+        Class::Held | Class::Dead | Class::Delivered | Class::Discarded if about.names_others && !with_others => {
+            Fate::NamesOthers
+        }
         Class::Held | Class::Dead | Class::Delivered | Class::Discarded => Fate::WouldGo,
     }
 }
@@ -118,6 +147,9 @@ fn in_words(fate: &Fate) -> String {
             format!("its payload is given up, and sealed in volume {volume} with {shared_by} more until {until}")
         }
         Fate::Stays(why) => format!("stays: {why}"),
+        Fate::NamesOthers => {
+            "stays: it names other people, or may; --with-others removes it for all of them".to_owned()
+        }
     }
 }
 

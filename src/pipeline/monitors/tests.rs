@@ -206,3 +206,11 @@ fn a_gap_is_an_alarm_once_its_grace_is_over() {
     assert_eq!(counting.alarm(&accepted, now), None);
     assert!(counting.alarm(&accepted, moment(start.plus(2 * HOUR))).is_some(), "what nobody had seen is not accepted");
 }
+
+#[test]
+fn a_clock_that_was_ahead_for_one_message_keeps_no_alarm_back() {
+    let always = monitor("kind = \"traffic\"\nevery = \"4h\"");
+    let ahead = Some(at("2027-01-05 12:00"));
+    let known = Monitored { begun: at("2026-01-01 00:00"), last: ahead, ..Monitored::default() };
+    assert!(always.alarm(&known, moment(at("2026-03-05 12:00"))).is_some(), "nothing came for two months");
+}

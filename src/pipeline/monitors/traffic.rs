@@ -33,9 +33,11 @@ impl Traffic {
     /// Whether nothing came for too long.
     pub(super) fn alarm(&self, known: &Monitored, now: Timestamp) -> Option<Alarm> {
         let opened = self.window.opened(now)?;
-        let since = known.last.unwrap_or(known.begun).max(known.begun).max(opened);
+        // What a clock that was ahead said of a message is no reason to wait until then.
+        let last = known.last.filter(|last| *last <= now);
+        let since = last.unwrap_or(known.begun).max(known.begun).max(opened);
         (now.since(since) > self.every).then(|| {
-            let last = known.last.map_or("none has been seen yet".to_owned(), |last| format!("the last at {last}"));
+            let last = last.map_or("none has been seen yet".to_owned(), |last| format!("the last at {last}"));
             Alarm { code: "MONITOR-QUIET", detail: format!("nothing came for {}; {last}", in_words(self.every)) }
         })
     }

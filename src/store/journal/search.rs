@@ -211,6 +211,10 @@ impl Hunt {
 
     fn concerns(&self, event: &Event) -> bool {
         let wanted = &self.wanted.patients;
+        let is_life = matches!(event, Event::Replayed(_) | Event::BroughtIn(_));
+        if self.wanted.or_may_concern && (is_life || matches!(event, Event::Concerns { more: true, .. })) {
+            return true;
+        }
         let names_one = |patients: &[ContentDigest]| patients.iter().any(|patient| wanted.contains(patient));
         let (Event::Concerns { patients, .. }
         | Event::SubjectSought { patients, .. }

@@ -59,6 +59,9 @@ pub enum Broken {
         /// The noted sequence.
         noted: u64,
     },
+    /// Nothing to check, which nobody may take for all being well.
+    #[error("there is no record in it: nothing ever ran here, or what it had was removed")]
+    Empty,
     /// The journal does not read.
     #[error("{0}")]
     Unreadable(String),
@@ -89,6 +92,9 @@ pub fn verify(disk: &dyn Disk, directory: &Path, against: Option<Head>) -> Resul
             // Written before the segment went, so it is never missing.
             is_begun |= matches!(record.event, Event::SegmentRemoved { next, .. } if next == first);
         }
+    }
+    if head.sequence == 0 {
+        return Err(Broken::Empty);
     }
     if !is_begun {
         return Err(Broken::Beginning { first });

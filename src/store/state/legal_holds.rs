@@ -31,9 +31,9 @@ impl State {
     }
 
     /// The legal holds about one of these people.
-    pub(crate) fn holds_about(&self, patients: &[ContentDigest]) -> Vec<LegalHoldId> {
+    pub(crate) fn holds_about(&self, patients: &[ContentDigest], more: bool) -> Vec<LegalHoldId> {
         let is_about = |hold: &LegalHold| match &hold.scope {
-            HoldScope::Patients(people) => people.iter().any(|one| patients.contains(one)),
+            HoldScope::Patients(people) => more || people.iter().any(|one| patients.contains(one)),
             HoldScope::Mailbox(_) | HoldScope::Delivery(_) => false,
         };
         self.legal_holds.iter().filter(|(_, hold)| is_about(hold)).map(|(id, _)| *id).collect()

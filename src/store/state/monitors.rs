@@ -41,7 +41,7 @@ impl State {
             let of = MonitorId { pipeline: handling.pipeline.clone(), monitor: monitor.clone() };
             let mut known = self.monitored(&of, at.wall);
             if delivery.continues.is_none() {
-                known.last = known.last.max(Some(seen.accepted_at));
+                known.last = known.last.filter(|last| *last <= at.wall).max(Some(seen.accepted_at));
             }
             if let Some(numbered) = number.as_ref().filter(|_| !is_counted) {
                 row.counted = true;

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::*;
 use crate::domain::operator::Operator;
 use crate::domain::step::Step;
-use crate::ports::store::{JobAct, JobOutcome, Pin, SetAsideKind, Stepped};
+use crate::ports::store::{Act, Acted, JobAct, JobOutcome, Order, Pin, SetAsideKind, Stepped};
 use crate::store::backup::{self, Source};
 use crate::store::index::keys::{self, kind};
 use crate::store::spool::Identities;
@@ -145,4 +145,40 @@ fn a_restore_ends_the_bulk_acts_of_before() {
     assert_eq!(store.jobs()[0].ended.map(|end| end.how), Some(JobOutcome::Restored));
     assert_eq!(store.step(job, 9), Stepped { acted: Vec::new(), is_open: false });
     assert_eq!(store.set_aside_now().len(), 1, "what it did since, a person has to find out");
+}
+
+#[test]
+fn what_was_moved_and_then_replayed_since_the_backup_lies_where_the_backup_has_it() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    for number in 0..8 {
+        store.new_delivery(&format!("M{number}"), "bytes that are delivered");
+    }
+    store.settle_all(&delivered());
+    let id = store.new_delivery("DEAD", "bytes");
+    store.settle_all(&dead());
+    machine.clock.pass(8 * DAY);
+    store.commit(Vec::new()).unwrap();
+    machine.clock.pass(2 * HOUR);
+    store.new_delivery("WAITS", "bytes");
+    let before = row(&machine, id).delivery.location;
+    let pin = pin(&mut store);
+    back_up(&machine, &pin);
+    drop(pin);
+    (0..3).for_each(|_| drop(store.commit(Vec::new()).unwrap()));
+    assert_ne!(row(&machine, id).delivery.location, before, "it was moved");
+    let act = Act::Replay { force: false, again: false };
+    let order = Order { delivery: id, act, by: Operator(1000), why: None };
+    let Answer::Acted(Ok(Acted::ReplayedAs(new))) = store.one(Command::Act(order)) else { panic!("not replayed") };
+    drop(store);
+
+    let twin = restored(&machine, "/twin", Some("/state/journal".as_ref()));
+    let parts = twin.parts();
+    let spool = parts.spool.0.clone();
+    let store = Committer::open(parts).unwrap();
+    let there = row(&twin, new);
+    assert!(there.delivery.location == before && !there.is_lost(), "{there:?}");
+    let opened = spool.reader().open(&mailbox(), &message("DEAD"), &before).unwrap();
+    assert_eq!(opened.payload.read_bounded(100).unwrap(), b"bytes");
+    store.state.audit(store.index.as_ref()).unwrap();
 }

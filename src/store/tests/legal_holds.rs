@@ -239,3 +239,18 @@ fn no_segment_of_the_journal_goes_while_a_hold_stands() {
     store.end_hold(hold);
     assert!(live(&mut store) > 1);
 }
+
+#[test]
+fn what_names_more_people_than_were_looked_at_may_be_about_anyone_under_a_hold() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let hold = store.hold(HoldScope::Patients(about(&machine)));
+    store.order_hold(HoldOrder::Complete { hold }).unwrap();
+    store.new_delivery("LIST", "bytes");
+    let mut lease = store.lease(1, false).remove(0);
+    lease.patients = Some(Patients { numbers: ["9990000026".parse().unwrap()].into(), more: true });
+    store.settle(lease, delivered());
+    machine.clock.pass(8 * DAY);
+    settle_down(&machine, &mut store);
+    assert_eq!(store.counted(), (1, 0, 1));
+}

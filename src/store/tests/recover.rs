@@ -1,6 +1,7 @@
 use super::*;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::step::Step;
-use crate::ports::store::SetAsideKind;
+use crate::ports::store::{Note, SetAsideKind};
 use crate::store::disk::Side;
 use crate::store::journal::Records;
 use crate::store::journal::event::Event;
@@ -467,4 +468,38 @@ fn a_lost_payload_is_held_keeps_nothing_else_from_going_on_and_is_fetched_again(
     let ids: Vec<_> = leases.iter().map(|lease| (lease.delivery.id, lease.delivery.continues)).collect();
     assert_eq!(ids, [(kept, None), (again, Some(lost))]);
     kill(store, leases);
+}
+
+#[test]
+fn however_many_suspects_of_a_suspended_mailbox_stop_nobody_else() {
+    // More than are looked at in one go.
+    const MANY: usize = 300;
+    let machine = Machine::new();
+    let mut store = machine.open();
+    for number in 0..MANY {
+        store.new_delivery(&format!("M{number}"), "bytes");
+    }
+    let mut leased = 0;
+    while leased < MANY {
+        let leases = store.lease(64, false);
+        leased += leases.len();
+        leases.into_iter().for_each(std::mem::forget);
+    }
+    drop(store);
+    let mut store = machine.open();
+    machine.clock.pass(HOUR);
+    assert_eq!(store.watch().borrow().suspects, MANY as u64);
+    let other = MailboxId::new("X26ABC2").unwrap();
+    let body = IncomingBody::Small(Bytes::from_static(b"bytes"));
+    let envelope = Envelope { mailbox: other.clone(), ..envelope("OTHER") };
+    store.one(Command::Accept(Box::new(Incoming { envelope, body, verdict: None, arrival: Arrival::default() })));
+    let leases = |store: &mut Committer| {
+        let wish = LeaseWish { mailbox: other.clone(), count: 5, bytes: u64::MAX, suspects: false };
+        let Answer::Leases(leases) = store.one(Command::Lease(wish)) else { panic!("no leases") };
+        leases.len()
+    };
+    assert_eq!(leases(&mut store), 0, "they are to be tried first");
+    let (by, why) = (Operator(1000), Remark::new("INC0012345").unwrap());
+    store.one(Command::Note(Note::MailboxSuspended { mailbox: mailbox(), by, why }));
+    assert_eq!(leases(&mut store), 1);
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::sync::LazyLock;
 
@@ -126,7 +127,9 @@ impl Operations for Parrot {
 
     fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>> {
         let connected = [DeliveryId(wish.by.0.into())].into();
-        Box::pin(async move { Ok(Ok(FoundSubject { connected, kept: Vec::new(), rest: None })) })
+        Box::pin(async move {
+            Ok(Ok(FoundSubject { connected, with_others: BTreeSet::new(), kept: Vec::new(), rest: None }))
+        })
     }
 
     fn expunge(&self, _: DeliveryId, by: Operator, _: Remark) -> Told<'_, Result<Expunged, NotExpunged>> {
@@ -445,7 +448,12 @@ async fn people_are_looked_for_in_the_name_of_who_asks_and_only_by_who_may_act()
         asking(Ask::Subject { patients: vec![ContentDigest(digest)], purpose: Purpose::Find, from: 0, why })
     };
     let request = subject("ab".repeat(32));
-    let found = FoundSubject { connected: [DeliveryId(1000)].into(), kept: Vec::new(), rest: None };
+    let found = FoundSubject {
+        connected: [DeliveryId(1000)].into(),
+        with_others: BTreeSet::new(),
+        kept: Vec::new(),
+        rest: None,
+    };
     assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Subject(found)));
     let why = Remark::new("INC0012345").expect("a remark");
     let expunge = asking(Ask::Expunge { deliveries: vec![DeliveryId(7)], why });
