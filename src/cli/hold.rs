@@ -32,7 +32,8 @@ A legal hold keeps payloads, and what is known of them. Neither retention nor a 
 up, a discard or a purge for a person removes what it keeps; no delivery waits for it. Mail that
 is held, and waits for a person, is something else: `meshd deadletter hold`.
 
-With NHS numbers it keeps the mail that the journal connects with one of them, of now and later.
+With NHS numbers it keeps the mail that the journal connects with one of them, of now and later,
+and what names more people than the journal has, such as a list: they may be among them.
 The numbers stay in this command, which needs to read keys.hmac. The journal is searched after
 this command ended; nothing at all is purged before that is done. Mail that names its patient in
 no text that is looked at (base64, encrypted, never opened) is not found: hold it by delivery.

@@ -137,7 +137,7 @@ impl Loaded {
                 findings.push(self.finding(name, "this key is too short", "a key of `meshd keys generate --hmac`"));
             }
             if keys.iter().any(|other| other.id() == key.id()) {
-                let problem = format!("key {} is here, or in {HMAC}, as well", key.id());
+                let problem = format!("the same key is here, or in {HMAC}, as well");
                 findings.push(self.finding(name, problem, "each key once"));
             }
             keys.push(key);
