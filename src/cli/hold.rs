@@ -195,7 +195,8 @@ fn text(hold: &LegalHoldStatus) -> String {
         KeptBy::Mailbox(mailbox) => format!("mailbox {mailbox}"),
         KeptBy::Delivery(delivery) => delivery.to_string(),
         KeptBy::Patients(1) => "mail about a person".to_owned(),
-        KeptBy::Patients(count) => format!("mail about {count} people"),
+        // A person has a digest under each HMAC key.
+        KeptBy::Patients(count) => format!("mail by {count} digests"),
     };
     let keeps = if hold.is_complete { keeps } else { format!("{keeps}, still searched for") };
     row([&hold.id.to_string(), &keeps, &hold.since.to_string(), &hold.by.to_string(), hold.why.as_str()])
@@ -221,7 +222,7 @@ mod tests {
             why: Remark::new("INC0012345").expect("a remark"),
             is_complete: false,
         };
-        insta::assert_snapshot!(text(&hold), @"h7       mail about 2 people, still searched for 1970-01-01T00:00:00.000Z user 1000    INC0012345");
+        insta::assert_snapshot!(text(&hold), @"h7       mail by 2 digests, still searched for 1970-01-01T00:00:00.000Z user 1000    INC0012345");
         (hold.keeps, hold.is_complete) = (KeptBy::Delivery(DeliveryId(4)), true);
         insta::assert_snapshot!(text(&hold), @"h7       d4                           1970-01-01T00:00:00.000Z user 1000    INC0012345");
     }

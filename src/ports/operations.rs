@@ -1,9 +1,10 @@
 //! What an operator may ask of the running daemon.
 //!
-//! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives. Only [`Operations::act`],
-//! [`Operations::bring_in`], [`Operations::begin_job`], [`Operations::cancel_job`], [`Operations::resume`], [`Operations::accept_monitor`], those
-//! about whole mailboxes, legal holds, a backup and the records that [`Operations::audit`] and [`Operations::reveal`]
-//! leave change anything; whoever calls them has made sure that the operator may.
+//! Nothing here is patient data (I8), but for what [`Operations::reveal`] gives and [`Operations::bring_in`] takes. Only
+//! [`Operations::act`], [`Operations::bring_in`], [`Operations::begin_job`], [`Operations::cancel_job`],
+//! [`Operations::resume`], [`Operations::accept_monitor`], those about whole mailboxes, legal holds, a backup and the
+//! records that [`Operations::audit`] and [`Operations::reveal`] leave change anything; whoever calls them has made sure
+//! that the operator may.
 
 use std::collections::BTreeSet;
 
@@ -257,7 +258,7 @@ pub enum KeptBy {
     Mailbox(MailboxId),
     /// One delivery, and whichever replays it.
     Delivery(DeliveryId),
-    /// Mail about so many people.
+    /// Mail about people, by so many digests of their numbers: one for each under each key.
     Patients(u64),
 }
 

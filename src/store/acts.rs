@@ -135,9 +135,12 @@ fn may_replay(row: &Row, force: bool, again: bool, why: Option<&Remark>) -> Resu
     may_come_again(row, is_delivered, again, why)
 }
 
-/// Whether it may be handled anew with another payload: its own may be lost, or not decode.
+/// Whether it may be handled anew with another payload: its own may not decode, but has the headers beside it.
 pub(super) fn may_be_replaced(row: &Row, force: bool, again: bool, why: &Remark) -> Result<(), NotAllowed> {
     let is_delivered = may_begin_anew(row)?;
+    if row.is_lost() {
+        return Err(NotAllowed::Lost);
+    }
     is_meant(row, force)?;
     may_come_again(row, is_delivered, again, Some(why))
 }

@@ -1,7 +1,7 @@
 //! Payloads that an operator brings in.
 //!
 //! **In the place of a delivery**, which is handled anew with other bytes, such as those that a person mended. It is
-//! allowed where a replay is (see `store::acts`), and where the delivery's own bytes are lost or do not decode. The old
+//! allowed where a replay is (see `store::acts`), and where the delivery's own bytes do not decode. The old
 //! delivery ends as discarded and keeps its payload until its time; the new one continues it.
 //!
 //! **By itself**, such as from an export of another daemon: it is held, and a person who looked at it releases it. A
