@@ -4,8 +4,9 @@
 //! are reached, then at MESH (I7). When it takes files again, all goes on by itself.
 //!
 //! Guarantees: while more than the limit would lie in a folder nothing is staged for it, until a quarter of the limit is
-//! free again, so that it does not flutter. Roots share one staging folder, so what is staged counts for each of their
-//! folders. A folder is looked at once a second at most, and never for longer
+//! free again, so that it does not flutter. What is admitted counts from then on, and until a look that began after its
+//! files were there: twice for a moment rather than never. Roots share one staging folder, so what is staged counts for
+//! each of their folders. A folder is looked at once a second at most, and never for longer
 //! than a twentieth of the time, on the threads of its root (see `Patient`). Each look reads the whole folder, which the
 //! limit keeps small: unless it is set for a folder that is full already.
 
@@ -43,11 +44,21 @@ struct Folder {
     plan: OutputPlan,
     most: Unconsumed,
     lying: Lying,
-    /// Files admitted since.
+    /// Files admitted, which no look can be trusted to have seen.
+    under_way: u64,
+    /// Files that were staged since the last look began.
     added: u64,
     /// Not looked at before, on the monotonic clock.
     next_look: Duration,
     is_closed: bool,
+}
+
+/// A set that was admitted: under way until this is dropped, when its files are staged or are not to be.
+#[must_use]
+pub(super) struct Admitted<'a> {
+    backlogs: &'a Backlogs,
+    folder: &'a Path,
+    files: u64,
 }
 
 /// What a look found.
@@ -72,22 +83,26 @@ impl Backlogs {
             let folder = folders.entry(new.plan.folder.clone()).or_insert(new);
             folder.most = folder.most.least(most);
         }
-        *self.lock() = folders;
+        let mut known = self.lock();
+        for (path, folder) in &mut folders {
+            folder.under_way = known.get(path).map_or(0, |before| before.under_way);
+        }
+        *known = folders;
     }
 
-    /// May a set for `job` be staged? If so it counts from here on.
-    pub(super) fn admit(&self, publisher: &Publisher, job: &StageJob<'_>) -> Result<(), Fault> {
+    /// May a set for `job` be staged? If so it counts from here on; what is returned is kept until it is staged.
+    pub(super) fn admit<'a>(&'a self, publisher: &Publisher, job: &StageJob<'a>) -> Result<Admitted<'a>, Fault> {
         let files = match job.delivery.kind {
             MessageKind::Data => 2,
             MessageKind::Report => 1,
         };
         self.look_if_due(publisher, &job.plan.folder);
         let now = self.clock.wall();
-        let mut folders = self.lock();
-        let Some(folder) = folders.get_mut(&job.plan.folder) else { return Ok(()) };
-        folder.judge(files, now).map_err(|trouble| trouble.fault(&job.plan.name))?;
-        folder.added += files;
-        Ok(())
+        if let Some(folder) = self.lock().get_mut(&job.plan.folder) {
+            folder.judge(files, now).map_err(|trouble| trouble.fault(&job.plan.name))?;
+            folder.under_way += files;
+        }
+        Ok(Admitted { backlogs: self, folder: &job.plan.folder, files })
     }
 
     /// The first folder under `root` that is closed.
@@ -106,23 +121,35 @@ impl Backlogs {
     /// Looks, unless it was looked just now or someone does: nobody waits for another's look.
     fn look_if_due(&self, publisher: &Publisher, path: &Path) {
         let begun = self.clock.monotonic();
-        let plan = {
+        let (plan, there) = {
             let mut folders = self.lock();
             let Some(folder) = folders.get_mut(path).filter(|folder| folder.next_look <= begun) else { return };
             folder.next_look = begun + LOOK_EVERY;
-            folder.plan.clone()
+            (folder.plan.clone(), folder.added)
         };
         // A folder that cannot be looked at has a trouble of its own, which whoever writes there is told.
         let Ok(lying) = look(&*publisher.disk, &publisher.state_directory, &plan) else { return };
         let ended = self.clock.monotonic();
         if let Some(folder) = self.lock().get_mut(path) {
-            (folder.lying, folder.added) = (lying, 0);
+            folder.lying = lying;
+            // After a reload in between it began anew.
+            folder.added = folder.added.saturating_sub(there);
             folder.next_look = ended + LOOK_EVERY.max(ended.saturating_sub(begun) * REST);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Folder>> {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if let Some(folder) = self.backlogs.lock().get_mut(self.folder) {
+            // Nothing was counted if the limit came in between.
+            folder.under_way = folder.under_way.saturating_sub(self.files);
+            folder.added += self.files;
+        }
     }
 }
 
@@ -140,12 +167,20 @@ impl Publisher {
 
 impl Folder {
     fn new(plan: OutputPlan, most: Unconsumed) -> Self {
-        Self { plan, most, lying: Lying::default(), added: 0, next_look: Duration::ZERO, is_closed: false }
+        Self {
+            plan,
+            most,
+            lying: Lying::default(),
+            under_way: 0,
+            added: 0,
+            next_look: Duration::ZERO,
+            is_closed: false,
+        }
     }
 
     /// Closes at the limit if so many files more came, and opens once a quarter of it is free.
     fn judge(&mut self, more: u64, now: Timestamp) -> Result<(), Trouble> {
-        let files = self.lying.files + self.added;
+        let files = self.lying.files + self.under_way + self.added;
         let age = self.lying.oldest.map(|oldest| now.since(oldest)).unwrap_or_default();
         let is_over = |most: u64| if self.is_closed { files > most / 4 * 3 } else { files + more > most };
         let is_old = |longest: Duration| age > if self.is_closed { longest / 4 * 3 } else { longest };

@@ -130,3 +130,24 @@ fn a_folder_without_a_limit_is_not_looked_at() {
         assert!(staged[0].is_ok(), "{staged:?}");
     }
 }
+
+#[test]
+fn what_is_admitted_counts_although_a_look_comes_before_its_files() {
+    let house = House::new(Unconsumed { files: Some(8), age: None });
+    let backlogs = house.publisher.backlogs.as_ref().expect("there are limits");
+    let mails = ["M1", "M2", "M3", "M4"].map(|name| mail(name, b"bytes"));
+    let admit = || -> Vec<Admitted<'_>> {
+        let jobs = mails.iter().map(|Mail { delivery, opened }| StageJob { plan: &house.plan, delivery, opened });
+        jobs.filter_map(|job| backlogs.admit(&house.publisher, &job).ok()).collect()
+    };
+    let ours = admit();
+    assert_eq!(ours.len(), 4, "one worker is about to stage these");
+    house.pass(LOOK_EVERY);
+    assert_eq!(admit().len(), 0, "another one looks before they are written");
+    backlogs.change(vec![(house.plan.clone(), Unconsumed { files: Some(8), age: None })]);
+    assert_eq!(admit().len(), 0, "nor does a reload forget them");
+    drop(ours);
+    assert_eq!(admit().len(), 0, "they may be there now");
+    house.pass(LOOK_EVERY);
+    assert_eq!(admit().len(), 4, "nothing was written after all");
+}

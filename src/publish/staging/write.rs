@@ -31,11 +31,15 @@ pub(in crate::publish) const SET_ACCESS: &str = "set mode and group of a staged 
 /// See [`Outputs::stage`](crate::ports::outputs::Outputs::stage).
 pub(in crate::publish) fn stage(publisher: &Publisher, jobs: &[StageJob<'_>]) -> Vec<Result<StagedSet, Fault>> {
     let mut checks = Checks::new(&*publisher.disk, &publisher.state_directory);
+    // Until the whole batch is staged: a folder may be looked at meanwhile.
+    let mut admitted = Vec::new();
     let standings: Vec<Result<Standing, Fault>> = jobs
         .iter()
         .map(|job| {
             let standing = checks.of(job.plan)?;
-            publisher.backlogs.as_ref().map_or(Ok(()), |backlogs| backlogs.admit(publisher, job))?;
+            if let Some(backlogs) = &publisher.backlogs {
+                admitted.push(backlogs.admit(publisher, job)?);
+            }
             Ok(standing)
         })
         .collect();
