@@ -120,7 +120,7 @@ fn release(socket: &Path, reason: &Reason, why: Option<&Remark>) -> Result<usize
         let held = found.page.iter().filter(|aside| aside.reason == *reason);
         let held: Vec<DeliveryId> = held.map(|aside| aside.delivery.id).collect();
         for deliveries in held.chunks(MOST_ACTS) {
-            let act = Act::Release { force: false };
+            let act = Act::Release { force: false, again: false };
             let question = Ask::Act { deliveries: deliveries.to_vec(), act, why: why.cloned() };
             let Answer::Acted(outcomes) = ask(socket, question)? else { return Err(other_answer()) };
             // What was refused is at work or ended: someone else was faster.

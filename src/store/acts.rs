@@ -20,6 +20,8 @@
 //! - Where one of its outputs has begun (staged, published or held), replay takes `--again` and a reason, because
 //!   today's pipelines know nothing of what a consumer may have (I2). Releasing needs neither: outputs keep their states,
 //!   and only those that were held are staged anew, which a consumer may see as a second time.
+//! - What rests since before a restore that knew nothing of what followed its backup takes `--again` and a reason for
+//!   both: the daemon of before may have handled it since.
 //!
 //! **A replay** is a new delivery, linked to the old one and with nothing of its history: attempts, age and outputs
 //! begin anew. It takes over the payload, so that this has one owner at any time; the old delivery ends as "replayed as"
@@ -50,7 +52,7 @@ impl Committer {
         let Some(row) = self.state.row(self.index.as_ref(), order.delivery)? else {
             return Ok(Err(NotAllowed::Unknown));
         };
-        match permitted(&row, order.act, order.why.as_ref()) {
+        match self.permitted(&row, order.act, order.why.as_ref()) {
             Ok(()) => self.carry_out(moment, row, order, None),
             Err(refused) => Ok(Err(refused)),
         }
@@ -108,6 +110,42 @@ impl Committer {
         Ok(Acted::ReplayedAs(DeliveryId(sequence)))
     }
 
+    /// Whether the table allows it.
+    pub(super) fn permitted(&self, row: &Row, act: Act, why: Option<&Remark>) -> Result<(), NotAllowed> {
+        match act {
+            Act::Replay { force, again } => {
+                may_replay(row, force, again, why)?;
+                self.is_ours_to_handle(row, again, why)
+            }
+            Act::Release { force, again } => {
+                may_release(row, force)?;
+                self.is_ours_to_handle(row, again, why)
+            }
+            Act::Hold => may_hold(row),
+            Act::Discard => may_discard(row),
+        }
+    }
+
+    /// Whether it may be handled anew with another payload: its own may not decode, but has the headers beside it.
+    pub(super) fn may_be_replaced(&self, row: &Row, force: bool, again: bool, why: &Remark) -> Result<(), NotAllowed> {
+        let is_delivered = may_begin_anew(row)?;
+        if row.is_lost() {
+            return Err(NotAllowed::Lost);
+        }
+        is_meant(row, force)?;
+        may_come_again(row, is_delivered, again, Some(why))?;
+        self.is_ours_to_handle(row, again, Some(why))
+    }
+
+    /// Whether no daemon of before a restore can have handled it, or somebody says that it may come again.
+    fn is_ours_to_handle(&self, row: &Row, again: bool, why: Option<&Remark>) -> Result<(), NotAllowed> {
+        match (row.rests_since_before(self.state.meta.restored), again, why) {
+            (true, false, _) => Err(NotAllowed::MayBeHandled),
+            (_, true, None) => Err(NotAllowed::NeedsReason),
+            (false, false, _) | (_, true, Some(_)) => Ok(()),
+        }
+    }
+
     /// Until when what another takes the place of is kept.
     pub(super) fn keep_after(&self, moment: Moment, row: &Row) -> Timestamp {
         match row.place {
@@ -119,30 +157,10 @@ impl Committer {
     }
 }
 
-/// Whether the table allows it.
-pub(super) fn permitted(row: &Row, act: Act, why: Option<&Remark>) -> Result<(), NotAllowed> {
-    match act {
-        Act::Replay { force, again } => may_replay(row, force, again, why),
-        Act::Release { force } => may_release(row, force),
-        Act::Hold => may_hold(row),
-        Act::Discard => may_discard(row),
-    }
-}
-
 fn may_replay(row: &Row, force: bool, again: bool, why: Option<&Remark>) -> Result<(), NotAllowed> {
     let is_delivered = may_begin_anew(row)?;
     may_be_handled(row, force)?;
     may_come_again(row, is_delivered, again, why)
-}
-
-/// Whether it may be handled anew with another payload: its own may not decode, but has the headers beside it.
-pub(super) fn may_be_replaced(row: &Row, force: bool, again: bool, why: &Remark) -> Result<(), NotAllowed> {
-    let is_delivered = may_begin_anew(row)?;
-    if row.is_lost() {
-        return Err(NotAllowed::Lost);
-    }
-    is_meant(row, force)?;
-    may_come_again(row, is_delivered, again, Some(why))
 }
 
 /// Whether another delivery may take its place; `true` where it was delivered.

@@ -13,7 +13,7 @@
 //! What comes large is sealed beside what the message may have already, and taken over under a life of its own kind
 //! ([`BESIDE`]), as what is sealed again.
 
-use super::acts::{is_poison, may_be_replaced};
+use super::acts::is_poison;
 use super::committer::{Committer, Moment, Stop};
 use super::journal::event::{Acceptance, Aside, BroughtIn, Event, Presented, Replaced};
 use super::plan::Placed;
@@ -36,7 +36,7 @@ impl Committer {
             let is_its = |row: &Row| (&row.delivery.mailbox, &row.delivery.message_id) == (mailbox, message);
             let row = self.state.row(self.index.as_ref(), delivery)?.filter(is_its);
             let Some(row) = row else { return Ok(Err(NotAllowed::Unknown.into())) };
-            let permitted = may_be_replaced(&row, force, again, &wish.why);
+            let permitted = self.may_be_replaced(&row, force, again, &wish.why);
             return Ok(permitted.map(|()| Some(row)).map_err(NotBroughtIn::from));
         }
         let Some(entry) = self.seen.find(mailbox, message)? else { return Ok(Ok(None)) };

@@ -1,7 +1,8 @@
 //! A new epoch: the first start on a state directory that was restored from a backup.
 //!
 //! What was not settled when the backup was made may have been settled since by the daemon that it was made of, which may
-//! still run. So all of it is held (`RESTORED`) before anything else happens, and a person releases it. If a later state
+//! still run. So all of it is held (`RESTORED`) before anything else happens, and a person releases it; what was dead or
+//! held then may have been handled since, and takes `--again` (see `store::acts`). If a later state
 //! of that daemon's journal was taken over, that journal says what became of it: nothing is held but what was accepted
 //! after the backup, whose payload is in no copy (`SPOOL-LOST`). What was moved since lies where it was before.
 //! Bulk acts that were under way end either way: a person begins them again, or does not.

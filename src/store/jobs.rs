@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 
-use super::acts::permitted;
 use super::committer::{Committer, Moment, Stop};
 use super::journal::event::Event;
 use super::plan::missing;
@@ -100,7 +99,7 @@ impl Committer {
             }
             let row = self.set_aside_row(delivery)?;
             let order = Order { delivery, act: act.into(), by, why: Some(why.clone()) };
-            let result = match permitted(&row, order.act, order.why.as_ref()) {
+            let result = match self.permitted(&row, order.act, order.why.as_ref()) {
                 Ok(()) => {
                     self.pass(moment, id, at, &mut left)?;
                     self.carry_out(moment, row, order, Some(id))?
@@ -150,7 +149,7 @@ impl Committer {
             let row = self.set_aside_row(delivery)?;
             let Place::Aside { reason, .. } = &row.place else { continue };
             let (would, left) = tallies.entry((row.delivery.mailbox.clone(), reason.code)).or_default();
-            match permitted(&row, (*act).into(), None) {
+            match self.permitted(&row, (*act).into(), None) {
                 Ok(()) => *would += 1,
                 Err(refused) => *left.entry(Left::from(refused)).or_default() += 1,
             }

@@ -152,7 +152,7 @@ impl World {
         let (force, again) = (self.dice.once_in(2), self.dice.once_in(2));
         let act = match self.dice.below(5) {
             0 | 1 => Act::Replay { force, again },
-            2 => Act::Release { force },
+            2 => Act::Release { force, again: false },
             3 => Act::Hold,
             _ => Act::Discard,
         };

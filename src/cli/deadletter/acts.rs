@@ -82,6 +82,7 @@ comes out twice.
 Examples:
   meshd deadletter release d4711
   meshd deadletter release d4711 --reason \"the consumer does not have it\"
+  meshd deadletter release d4711 --again --reason \"restored; the consumer does not have it\"
   meshd deadletter release --state held --code MSG-TOO-OLD --reason INC0012345 --yes")]
 pub(in crate::cli) struct Release {
     #[command(flatten)]
@@ -89,6 +90,9 @@ pub(in crate::cli) struct Release {
     /// Although it may harm the daemon, or pass for another message; one alone
     #[arg(long, conflicts_with = "Which")]
     force: bool,
+    /// Although it may have come out since the backup that this state was restored from
+    #[arg(long, requires = "reason", conflicts_with = "Which")]
+    again: bool,
     /// Why, for the journal, in a few words; never name a patient
     #[arg(long, value_name = "TEXT", required_unless_present = "deliveries")]
     reason: Option<Remark>,
@@ -156,7 +160,7 @@ impl Replay {
 
 impl Release {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
-        self.on.act(context, Act::Release { force: self.force }, JobAct::Release, self.reason)
+        self.on.act(context, Act::Release { force: self.force, again: self.again }, JobAct::Release, self.reason)
     }
 }
 

@@ -395,7 +395,7 @@ fn are_people(patients: &[ContentDigest]) -> bool {
 
 fn is_forced(act: Act) -> bool {
     match act {
-        Act::Replay { force, .. } | Act::Release { force } => force,
+        Act::Replay { force, .. } | Act::Release { force, .. } => force,
         Act::Hold | Act::Discard => false,
     }
 }

@@ -141,6 +141,8 @@ pub enum Act {
     Release {
         /// Although it may harm the daemon, or pass for another message.
         force: bool,
+        /// Although the daemon that this state was restored from may have handled it since.
+        again: bool,
     },
     /// Set it aside until a person says more.
     Hold,
@@ -206,6 +208,12 @@ pub enum NotAllowed {
     /// A consumer has it, or may have it.
     #[error("a consumer has it, or may have it: only with --again and --reason, and it may come out twice")]
     NeedsAgain,
+    /// It was set aside before a backup that this state was restored from, without the journal that says what followed.
+    #[error(
+        "the daemon of before the restore may have handled it since the backup: ask the consumer; \
+         only with --again and --reason, and it may come out twice"
+    )]
+    MayBeHandled,
     /// It takes a reason.
     #[error("it needs a --reason, for the journal")]
     NeedsReason,

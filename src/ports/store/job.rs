@@ -78,7 +78,7 @@ impl From<JobAct> for Act {
     fn from(act: JobAct) -> Self {
         match act {
             JobAct::Replay => Self::Replay { force: false, again: false },
-            JobAct::Release => Self::Release { force: false },
+            JobAct::Release => Self::Release { force: false, again: false },
             JobAct::Hold => Self::Hold,
             JobAct::Discard => Self::Discard,
         }
@@ -183,6 +183,8 @@ pub enum Left {
     NeedsForce,
     /// [`NotAllowed::NeedsAgain`].
     NeedsAgain,
+    /// [`NotAllowed::MayBeHandled`].
+    MayBeHandled,
     /// [`NotAllowed::AsServed`].
     AsServed,
     /// [`NotAllowed::Lost`].
@@ -201,6 +203,7 @@ impl Left {
         match self {
             Self::NeedsForce => "may harm the daemon, or pass for another message: one alone, with --force",
             Self::NeedsAgain => "a consumer has it, or may have it: by its number, with --again",
+            Self::MayBeHandled => "may have been handled before the restore: by its number, with --again",
             Self::AsServed => "kept as MESH served it, because it does not decode",
             Self::Lost => "its payload is gone (SPOOL-LOST)",
             Self::NotHeld => "dead, and not held",
@@ -215,6 +218,7 @@ impl From<NotAllowed> for Left {
         match refused {
             NotAllowed::NeedsForce(_) => Self::NeedsForce,
             NotAllowed::NeedsAgain => Self::NeedsAgain,
+            NotAllowed::MayBeHandled => Self::MayBeHandled,
             NotAllowed::AsServed => Self::AsServed,
             NotAllowed::Lost => Self::Lost,
             NotAllowed::NotHeld => Self::NotHeld,

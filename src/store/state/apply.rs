@@ -33,6 +33,7 @@ impl State {
                 self.meta.stopped = false;
                 self.meta.stopping = false;
             }
+            Event::Restored { backup, later: false } => self.meta.restored = *backup,
             Event::Stopping => self.meta.stopping = true,
             Event::Stopped => self.meta.stopped = true,
             Event::Accepted(accepted) => self.accepted(index, DeliveryId(sequence), wall, accepted)?,
@@ -203,7 +204,7 @@ impl State {
             | Event::Resumed { .. }
             | Event::BackupBegun { .. }
             | Event::BackupEnded { .. }
-            | Event::Restored { .. }
+            | Event::Restored { later: true, .. }
             | Event::AuditRead { .. }
             | Event::Revealed { .. }
             | Event::SubjectSought { .. }

@@ -63,6 +63,15 @@ impl Row {
         self.payload().map_or(0, |_| self.delivery.length)
     }
 
+    /// Whether it was set aside, or ended by a rule, by that record or before.
+    pub(crate) fn rests_since_before(&self, record: u64) -> bool {
+        match self.place {
+            Place::Aside { record: since, .. } => since <= record,
+            Place::Ended { how: Ending::Discarded, .. } => self.delivery.id.0 <= record,
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => false,
+        }
+    }
+
     /// Until when it waits for work, if it does.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         match self.place {
@@ -181,6 +190,8 @@ pub(crate) struct Meta {
     pub(crate) suspects: u64,
     /// Bulk acts that have not ended.
     pub(crate) open_jobs: u64,
+    /// The last record of the backup this was restored from without knowing what followed; 0 if it never was.
+    pub(crate) restored: u64,
 }
 
 /// A refusal.

@@ -14,8 +14,8 @@ use crate::ports::store::{Act, Acted, Delivery, NotAllowed, Order, SetAsideKind}
 const REPLAY: Act = Act::Replay { force: false, again: false };
 const REPLAY_FORCED: Act = Act::Replay { force: true, again: false };
 const REPLAY_AGAIN: Act = Act::Replay { force: false, again: true };
-const RELEASE: Act = Act::Release { force: false };
-const RELEASE_FORCED: Act = Act::Release { force: true };
+const RELEASE: Act = Act::Release { force: false, again: false };
+const RELEASE_FORCED: Act = Act::Release { force: true, again: false };
 
 fn why() -> Option<Remark> {
     Remark::new("in a test").ok()

@@ -63,7 +63,7 @@ fn what_a_person_puts_back_to_work_is_told_again() {
     let delivery = store.new_delivery("M1", "hello");
     let held = || Settlement::Held { reason: because(), outputs: Vec::new() };
     store.settle_naming(named(), held());
-    let (act, why) = (Act::Release { force: true }, Remark::new("in a test").ok());
+    let (act, why) = (Act::Release { force: true, again: false }, Remark::new("in a test").ok());
     store.one(Command::Act(Order { delivery, act, by: Operator(1000), why }));
     store.settle_naming(named(), held());
     drop(store);

@@ -3,9 +3,9 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::*;
-use crate::domain::operator::Operator;
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::step::Step;
-use crate::ports::store::{Act, Acted, JobAct, JobOutcome, Order, Pin, SetAsideKind, Stepped};
+use crate::ports::store::{Act, Acted, JobAct, JobOutcome, NotAllowed, Order, Pin, SetAsideKind, Stepped};
 use crate::store::backup::{self, Source};
 use crate::store::index::keys::{self, kind};
 use crate::store::spool::Identities;
@@ -145,6 +145,42 @@ fn a_restore_ends_the_bulk_acts_of_before() {
     assert_eq!(store.jobs()[0].ended.map(|end| end.how), Some(JobOutcome::Restored));
     assert_eq!(store.step(job, 9), Stepped { acted: Vec::new(), is_open: false });
     assert_eq!(store.set_aside_now().len(), 1, "what it did since, a person has to find out");
+}
+
+#[test]
+fn what_rested_before_the_backup_comes_again_only_if_somebody_says_so() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let dead_one = store.new_delivery("DEAD", "bytes");
+    store.settle_all(&dead());
+    let held_one = store.new_delivery("HELD", "bytes");
+    let reason = Reason::new(FaultCode::OperatorHeld, "asked to wait");
+    store.settle_all(&Settlement::Held { reason, outputs: Vec::new() });
+    let pin = pin(&mut store);
+    back_up(&machine, &pin);
+    drop((store, pin));
+    let again = restored(&machine, "/again", None);
+    drop(again.open());
+    let mut store = again.open();
+    let late = store.new_delivery("LATE", "bytes");
+    store.settle_all(&dead());
+    let acts = [
+        (dead_one, |again| Act::Replay { force: false, again }),
+        (held_one, |again| Act::Release { force: false, again }),
+    ] as [(DeliveryId, fn(bool) -> Act); 2];
+    for (delivery, act) in acts {
+        let mut ask = |again: bool| {
+            let order = Order { delivery, act: act(again), by: Operator(1000), why: Remark::new("not there").ok() };
+            let Answer::Acted(acted) = store.one(Command::Act(order)) else { panic!("another answer") };
+            acted
+        };
+        assert_eq!(ask(false), Err(NotAllowed::MayBeHandled), "the daemon of before may have handled it");
+        ask(true).unwrap();
+    }
+    let order =
+        Order { delivery: late, act: Act::Replay { force: false, again: false }, by: Operator(1000), why: None };
+    let Answer::Acted(acted) = store.one(Command::Act(order)) else { panic!("another answer") };
+    acted.expect("it died after the restore");
 }
 
 #[test]

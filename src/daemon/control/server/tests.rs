@@ -342,7 +342,7 @@ async fn acts_are_done_in_the_name_of_who_asks_and_force_is_for_one_alone() {
     assert!(most.len() < LONGEST_REQUEST as usize, "{} bytes", most.len());
     assert!(answer(&most, by(), &Parrot).await.is_ok());
     assert_eq!(answer(&acting(MOST_ACTS as u64 + 1, Act::Hold), by(), &Parrot).await, Err(Refusal::TooMany));
-    for act in [Act::Release { force: true }, Act::Replay { force: true, again: false }] {
+    for act in [Act::Release { force: true, again: false }, Act::Replay { force: true, again: false }] {
         assert_eq!(answer(&acting(2, act), by(), &Parrot).await, Err(Refusal::TooMany));
         assert!(answer(&acting(1, act), by(), &Parrot).await.is_ok());
     }
