@@ -19,10 +19,10 @@ use super::{Context, Failure};
 use crate::config::Loaded;
 use crate::daemon::{Answer, Ask, ask};
 use crate::domain::digest::ContentDigest;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::ids::DeliveryId;
 use crate::domain::operator::{Purpose, Remark};
 use crate::ports::operations::FoundSubject;
-use crate::ports::store::{Delivery, Kept, Location, MOST_LOOKED_UP};
+use crate::ports::store::{Delivery, Kept, Location, LookUp, MOST_LOOKED_UP};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Subject {
@@ -130,28 +130,42 @@ impl Whom {
 /// What the journal connects with these people.
 fn in_journal(socket: &Path, people: &[ContentDigest], purpose: Purpose, why: &Remark) -> Result<Found, Failure> {
     let mut found = Found::default();
+    // Whether each that is connected names others as well; and in its place, whatever replays it.
+    let mut names_others: BTreeMap<DeliveryId, bool> = BTreeMap::new();
     let mut next = Some(0);
     while let Some(from) = next {
         let question = Ask::Subject { patients: people.to_vec(), purpose, from, why: why.clone() };
-        let Answer::Subject(FoundSubject { connected, with_others, kept, rest }) = ask(socket, question)? else {
-            return Err(other_answer());
-        };
-        // In the order of their ids: what replays another comes after it, and names whom that does.
-        for kept in kept {
-            let Delivery { id, continues, .. } = kept.delivery;
-            let before = || continues.and_then(|before| found.deliveries.get(&before));
-            let names_others = if connected.contains(&id) {
-                with_others.contains(&id)
-            } else {
-                before().is_none_or(|of| of.names_others)
-            };
-            found.deliveries.insert(id, About { kept, is_in_journal: true, is_in_payload: None, names_others });
+        let Answer::Subject(page) = ask(socket, question)? else { return Err(other_answer()) };
+        let FoundSubject { connected, with_others, kept, replaced, rest } = page;
+        names_others.extend(connected.iter().map(|id| (*id, with_others.contains(id))));
+        // A record of a replay comes after the one that connects what it replays.
+        for (before, new) in replaced {
+            if let Some(others) = names_others.get(&before).copied() {
+                names_others.entry(new).or_insert(others);
+            }
         }
-        found.gone.extend(connected);
+        found.keep(kept, &names_others);
         next = rest;
     }
-    found.gone.retain(|id| !found.deliveries.contains_key(id));
+    let not_seen: Vec<DeliveryId> =
+        names_others.keys().copied().filter(|id| !found.deliveries.contains_key(id)).collect();
+    for ids in not_seen.chunks(MOST_LOOKED_UP) {
+        found.keep(look_up(socket, LookUp::Deliveries(ids.to_vec()))?, &names_others);
+    }
+    found.gone = not_seen.into_iter().filter(|id| !found.deliveries.contains_key(id)).collect();
     Ok(found)
+}
+
+impl Found {
+    /// Adds what the journal connects with them and what is still known. What replays another comes after it.
+    fn keep(&mut self, kept: Vec<Kept>, names_others: &BTreeMap<DeliveryId, bool>) {
+        for kept in kept {
+            let Delivery { id, continues, .. } = kept.delivery;
+            let before = || continues.and_then(|before| self.deliveries.get(&before)).map(|about| about.names_others);
+            let names_others = names_others.get(&id).copied().or_else(before).unwrap_or(true);
+            self.deliveries.insert(id, About { kept, is_in_journal: true, is_in_payload: None, names_others });
+        }
+    }
 }
 
 /// Adds what a look into the payloads found.
@@ -161,7 +175,7 @@ fn add(socket: &Path, found: &mut Found, hits: Vec<Hit>) -> Result<(), Failure> 
     }
     for hits in hits.chunks(MOST_LOOKED_UP) {
         let messages = hits.iter().map(|hit| (hit.mailbox.clone(), hit.message.clone())).collect();
-        let kept = look_up(socket, messages)?;
+        let kept = look_up(socket, LookUp::Messages(messages))?;
         for hit in hits {
             // What was moved in the spool since it was looked at is still the same message.
             let moved = || kept.iter().find(|kept| hit.may_have_been_of(kept));
@@ -179,9 +193,9 @@ fn add(socket: &Path, found: &mut Found, hits: Vec<Hit>) -> Result<(), Failure> 
     Ok(())
 }
 
-/// What is kept of these messages, in all their lives.
-fn look_up(socket: &Path, messages: Vec<(MailboxId, MessageId)>) -> Result<Vec<Kept>, Failure> {
-    let Answer::LookedUp(kept) = ask(socket, Ask::LookUp { messages })? else { return Err(other_answer()) };
+/// What is kept of these.
+fn look_up(socket: &Path, wanted: LookUp) -> Result<Vec<Kept>, Failure> {
+    let Answer::LookedUp(kept) = ask(socket, Ask::LookUp { wanted })? else { return Err(other_answer()) };
     Ok(kept)
 }
 

@@ -11,12 +11,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::archive::Archive;
+use super::people::{Connection, search};
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::DeliveryId;
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::ports::store::{Halt, HoldOrder, HoldRefused, Store};
-use crate::ports::trace::{FoundRecord, Search, Unreadable};
-use crate::store::journal::event::Event;
+use crate::ports::trace::{FoundRecord, Unreadable};
 
 /// Between two looks for a hold that is new.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -79,8 +79,7 @@ impl LegalHolds {
     async fn search(&self, hold: LegalHoldId, patients: Vec<ContentDigest>) -> Result<(), Trouble> {
         // Whatever was connected before the hold stood is in what is searched; of later mail the store itself knows.
         self.store.barrier().await?;
-        let kinds = ["concerns", "replayed", "brought-in"].map(str::to_owned).into();
-        let mut rest = Some(Search { kinds, patients, or_may_concern: true, ..Search::default() });
+        let mut rest = Some(search(patients, 0));
         let mut found = BTreeSet::new();
         while let Some(wanted) = rest {
             let page = self.archive.search(wanted).await?.map_err(|unreadable| Trouble::Unreadable(unreadable.0))?;
@@ -106,42 +105,12 @@ impl LegalHolds {
 const TAKEN: usize = 64;
 
 /// Which delivery a record gives to a hold: one that it connects with people, or one that takes the place of one that is
-/// found. The row of the first may be gone by now, and nobody may have looked into the second.
+/// found.
 fn kept_by(record: &FoundRecord, found: &BTreeSet<DeliveryId>) -> Result<Option<DeliveryId>, Unreadable> {
-    let event = event(record)?;
-    let before = if let Event::Concerns { id, .. } = event {
-        return Ok(Some(id));
-    } else if let Event::Replayed(replay) = event {
-        Some(replay.of)
-    } else if let Event::BroughtIn(brought) = event {
-        brought.replaces.map(|replaced| replaced.id)
-    } else {
-        None
-    };
-    let new = DeliveryId(record.sequence);
-    Ok(before.is_some_and(|before| found.contains(&before)).then_some(new))
-}
-
-/// How many people a message names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum People {
-    One,
-    /// Or there may be more.
-    Several,
-}
-
-/// Which delivery a record connects with people, and with how many, if it does.
-pub(super) fn concerned(record: &FoundRecord) -> Result<Option<(DeliveryId, People)>, Unreadable> {
-    Ok(if let Event::Concerns { id, patients, more } = event(record)? {
-        Some((id, if more || patients.len() > 1 { People::Several } else { People::One }))
-    } else {
-        None
-    })
-}
-
-fn event(record: &FoundRecord) -> Result<Event, Unreadable> {
-    let read = serde_json::from_str(&record.body);
-    read.map_err(|_| Unreadable(format!("record {} was written by another version", record.sequence)))
+    Ok(Connection::of(record)?.and_then(|connection| match connection {
+        Connection::Names { delivery, .. } => Some(delivery),
+        Connection::Replaces { before, new } => found.contains(&before).then_some(new),
+    }))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod monitors;
 mod notify;
 mod online;
 mod operations;
+mod people;
 mod pipelines;
 mod probe;
 mod reload;

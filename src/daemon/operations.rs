@@ -9,8 +9,8 @@ use super::archive::Archive;
 use super::bringing::Entrance;
 use super::health::{Looked, is_ready};
 use super::jobs::Bulk;
-use super::legal_holds::{People, concerned};
 use super::monitors::Monitors;
+use super::people;
 use super::rewrap::Rewrapper;
 use super::sealing::Sealing;
 use crate::adapters::http::Client;
@@ -34,8 +34,8 @@ use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
     Acted, Delivery, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
-    HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, MOST_LOOKED_UP, NotAllowed, NotBroughtIn, NotExpunged, Note,
-    Order, Pin, QueuePage, Queued, RetentionPage, Selection, SetAsidePage, Store, TooManyJobs,
+    HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, NotAllowed, NotBroughtIn, NotExpunged, Note, Order, Pin,
+    QueuePage, Queued, RetentionPage, Selection, SetAsidePage, Store, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -289,25 +289,7 @@ impl Operations for Desk {
                 tracing::info!(user = by.0, ?purpose, "someone looks for what is kept about people");
                 self.store.note(Note::SubjectSought { patients: patients.clone(), purpose, by, why }).await?;
             }
-            let wanted = Search { kinds: vec!["concerns".into()], patients, from, ..Search::default() };
-            let page = match self.trace(wanted).await? {
-                Ok(page) => page,
-                Err(unreadable) => return Ok(Err(unreadable)),
-            };
-            let concerned: Result<Vec<_>, _> =
-                page.records.iter().filter_map(|record| concerned(record).transpose()).collect();
-            let concerned = match concerned {
-                Ok(concerned) => concerned,
-                Err(unreadable) => return Ok(Err(unreadable)),
-            };
-            let connected: BTreeSet<DeliveryId> = concerned.iter().map(|(id, _)| *id).collect();
-            let with_others = concerned.into_iter().filter(|(_, people)| *people != People::One).map(|(id, _)| id);
-            let with_others = with_others.collect();
-            let mut kept = Vec::new();
-            for ids in connected.iter().copied().collect::<Vec<_>>().chunks(MOST_LOOKED_UP) {
-                kept.extend(self.store.look_up(LookUp::Deliveries(ids.to_vec())).await?);
-            }
-            Ok(Ok(FoundSubject { connected, with_others, kept, rest: page.rest.map(|rest| rest.from) }))
+            people::find(&self.archive, &*self.store, patients, from).await
         })
     }
 

@@ -172,7 +172,7 @@ pub struct SubjectWish {
 }
 
 /// What the journal connects with people, and how to go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FoundSubject {
     /// The deliveries that a record connects with one of them, gone or not.
     pub connected: BTreeSet<DeliveryId>,
@@ -180,6 +180,9 @@ pub struct FoundSubject {
     pub with_others: BTreeSet<DeliveryId>,
     /// Of those, and of what replays them, all that is still known.
     pub kept: Vec<Kept>,
+    /// Whatever takes the place of another delivery, of anybody's: that one, and the new one. What is connected may be
+    /// gone, and what replays it still there.
+    pub replaced: Vec<(DeliveryId, DeliveryId)>,
     /// The next page begins there; `None` if the end was reached.
     pub rest: Option<u64>,
 }

@@ -192,3 +192,24 @@ fn what_is_kept_about_a_person_is_one_file_that_its_recipient_alone_opens() {
 fn utf8(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("a letter")
 }
+
+#[test]
+fn what_waits_to_be_handled_again_is_found_after_what_it_takes_the_place_of_is_gone() {
+    let house = House::build(Plan { tables: "[retention]\ndelivered = \"1m\"\n".into(), ..Plan::default() });
+    house.set_up();
+    house.offer(1, |_| letter("a letter about 999 000 0018".into()));
+    let daemon = house.start();
+    daemon.wait_for("it to be settled", PATIENCE, || found(&house, &["--kind", "delivered"]).len() == 1);
+    house.write("numbers", &format!("{NUMBER}\n"));
+    let first = deliveries(&about(&house, &["find"]))[0]["delivery"]["id"].clone();
+    let because = ["--reason", "INC0012345"];
+    house.meshd(&[&["mailbox", "suspend", "X26ABC1"][..], &because].concat()).expect_done();
+    let delivery = format!("d{first}");
+    house.meshd(&[&["deadletter", "replay", &delivery, "--again"][..], &because].concat()).expect_done();
+    assert_eq!(deliveries(&about(&house, &["find"])).len(), 2, "both are known");
+    daemon.wait_for("the first to go", PATIENCE * 2, || found(&house, &["--kind", "purged"]).len() == 1);
+    let told = about(&house, &["find"]);
+    let [one] = deliveries(&told)[..] else { panic!("{told}") };
+    assert_eq!((&one["class"], &told["gone"][0]), (&"waiting".into(), &first), "{told}");
+    daemon.stop_in_order();
+}

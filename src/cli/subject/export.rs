@@ -16,7 +16,7 @@ use crate::config::Loaded;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Purpose;
 use crate::ports::spool::Opened;
-use crate::ports::store::{Class, Delivery, Kept};
+use crate::ports::store::{Class, Delivery, Kept, LookUp};
 use crate::store::spool::Reader;
 
 /// So often a payload is asked for that was moved in the spool since it was looked up.
@@ -166,7 +166,7 @@ fn open(reader: &Reader, socket: &Path, holder: Kept) -> Result<Result<Opened, S
 /// The delivery that has its payload by now: its own, or the last of those that replay it; none if it is not kept.
 fn holder(socket: &Path, kept: &Kept) -> Result<Option<Kept>, Failure> {
     let delivery = &kept.delivery;
-    let lives = look_up(socket, vec![(delivery.mailbox.clone(), delivery.message_id.clone())])?;
+    let lives = look_up(socket, LookUp::Messages(vec![(delivery.mailbox.clone(), delivery.message_id.clone())]))?;
     let mut wanted = Some(delivery.id);
     // Each replay has a higher number, so this ends.
     while let Some(life) = wanted.and_then(|id| lives.iter().find(|life| life.delivery.id == id)) {

@@ -27,7 +27,7 @@ use crate::domain::operator::Operator;
 use crate::ports::operations::{Bringing, Operations, Reveal, SubjectWish, Upload};
 use crate::ports::spool::Payload;
 use crate::ports::store::{
-    Act, Foresight, Halt, HoldOrder, JobOrder, LookUp, NotBroughtIn, Order, Pin, QueuePage, RetentionPage, SetAsidePage,
+    Act, Foresight, Halt, HoldOrder, JobOrder, NotBroughtIn, Order, Pin, QueuePage, RetentionPage, SetAsidePage,
 };
 use crate::ports::trace::MOST_DIGESTS;
 use crate::store::disk::group_number;
@@ -356,9 +356,9 @@ async fn answer(
             let results = try_join_all(asked).await.map_err(halted)?;
             Ok(Answer::Expunged(deliveries.into_iter().zip(results).collect()))
         }
-        Ask::LookUp { messages } => {
+        Ask::LookUp { wanted } => {
             operator?;
-            operations.look_up(LookUp::Messages(messages)).await.map(Answer::LookedUp).map_err(halted)
+            operations.look_up(wanted).await.map(Answer::LookedUp).map_err(halted)
         }
         Ask::RemoveLegalHold { hold, why } => {
             let order = HoldOrder::Remove { hold, by: operator?, why };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
@@ -21,7 +21,7 @@ use crate::ports::operations::{FoundSubject, NotRevealed, Status, Whose};
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::store::{
     Act, Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, HoldRefused, Job, JobAct, Kept,
-    NotAllowed, NotBroughtIn, NotExpunged, QueuePlace, Queued, Rate, Selection, TooManyJobs,
+    LookUp, NotAllowed, NotBroughtIn, NotExpunged, QueuePlace, Queued, Rate, Selection, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -183,10 +183,10 @@ pub enum Ask {
         /// Why, for the journal.
         why: Remark,
     },
-    /// What is kept of these messages?
+    /// What is kept of these?
     LookUp {
         /// At most [`crate::ports::store::MOST_LOOKED_UP`].
-        messages: Vec<(MailboxId, MessageId)>,
+        wanted: LookUp,
     },
     /// Do this with each of these.
     Act {

@@ -10,7 +10,8 @@ use crate::domain::time::Timestamp;
 pub const MOST_LOOKED_UP: usize = 32;
 
 /// Which deliveries are meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LookUp {
     /// These, and whichever replay them; at most [`MOST_LOOKED_UP`].
     Deliveries(Vec<DeliveryId>),

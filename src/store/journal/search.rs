@@ -158,7 +158,9 @@ impl Hunt {
         let Self { wanted, lives, needles } = self;
         let ids = lives.iter().map(|life| life.0.to_string());
         let mailbox = wanted.mailbox.as_ref().filter(|_| !wanted.is_about_a_message());
-        let patients = wanted.patients.iter().filter(|_| !wanted.is_about_a_message()).map(|patient| patient.0.clone());
+        // Of lists and replays the people are not in the record.
+        let are_named = !wanted.is_about_a_message() && !wanted.or_may_concern;
+        let patients = wanted.patients.iter().filter(|_| are_named).map(|patient| patient.0.clone());
         let texts =
             wanted.message.iter().map(ToString::to_string).chain(mailbox.map(ToString::to_string)).chain(patients);
         *needles = ids.chain(texts).map(String::into_bytes).collect();

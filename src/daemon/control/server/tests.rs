@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::sync::LazyLock;
 
@@ -17,7 +16,7 @@ use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
     Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Job, JobAct, Kept,
-    NotAllowed, NotBroughtIn, NotExpunged, Pin, Queued, TooManyJobs,
+    LookUp, NotAllowed, NotBroughtIn, NotExpunged, Pin, Queued, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -127,9 +126,7 @@ impl Operations for Parrot {
 
     fn subject(&self, wish: SubjectWish) -> Told<'_, Result<FoundSubject, Unreadable>> {
         let connected = [DeliveryId(wish.by.0.into())].into();
-        Box::pin(async move {
-            Ok(Ok(FoundSubject { connected, with_others: BTreeSet::new(), kept: Vec::new(), rest: None }))
-        })
+        Box::pin(async move { Ok(Ok(FoundSubject { connected, ..FoundSubject::default() })) })
     }
 
     fn expunge(&self, _: DeliveryId, by: Operator, _: Remark) -> Told<'_, Result<Expunged, NotExpunged>> {
@@ -448,19 +445,14 @@ async fn people_are_looked_for_in_the_name_of_who_asks_and_only_by_who_may_act()
         asking(Ask::Subject { patients: vec![ContentDigest(digest)], purpose: Purpose::Find, from: 0, why })
     };
     let request = subject("ab".repeat(32));
-    let found = FoundSubject {
-        connected: [DeliveryId(1000)].into(),
-        with_others: BTreeSet::new(),
-        kept: Vec::new(),
-        rest: None,
-    };
+    let found = FoundSubject { connected: [DeliveryId(1000)].into(), ..FoundSubject::default() };
     assert_eq!(answer(&request, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Subject(found)));
     let why = Remark::new("INC0012345").expect("a remark");
     let expunge = asking(Ask::Expunge { deliveries: vec![DeliveryId(7)], why });
     let removed = vec![(DeliveryId(7), Ok(Expunged::WithVolume { volume: 1000 }))];
     assert_eq!(answer(&expunge, Ok(Operator(1000)), &Parrot).await, Ok(Answer::Expunged(removed)));
     let looks = Refusal::MayOnlyLook { group: None };
-    for request in [request, expunge, asking(Ask::LookUp { messages: Vec::new() })] {
+    for request in [request, expunge, asking(Ask::LookUp { wanted: LookUp::Messages(Vec::new()) })] {
         assert_eq!(answer(&request, Err(looks.clone()), &Parrot).await, Err(looks.clone()));
     }
     let not_ours = answer(&subject("9990000018".into()), Ok(Operator(1000)), &Parrot).await;

@@ -54,6 +54,14 @@ fn replayed(of: u64, id: &str) -> Event {
     }))
 }
 
+fn patient(hex: &str) -> ContentDigest {
+    ContentDigest(hex.repeat(32))
+}
+
+fn concerns(id: u64, hex: &str, more: bool) -> Event {
+    Event::Concerns { id: DeliveryId(id), patients: vec![patient(hex)], more }
+}
+
 fn begin(disk: &Simulated) -> Journal {
     Journal::open(std::sync::Arc::new(disk.clone()), directory(), "boot", Timestamp(0)).expect("opens").0
 }
@@ -91,6 +99,9 @@ fn written(disk: &Simulated) -> Journal {
         hold,
         purged(3),
         Event::Listed { mailbox: mailbox("MB2") },
+        concerns(6, "aa", false),
+        concerns(6, "bb", false),
+        concerns(6, "bb", true),
     ];
     for (day, event) in (0..).zip(&events) {
         let stamp = Stamp { wall: Timestamp(day * DAY), monotonic_ms: 5 };
@@ -122,16 +133,24 @@ fn every_filter_finds_its_records_and_no_others() {
     let at = |days: i64| Some(Timestamp(days * DAY));
     let message_of = |mailbox| Search { message: Some(message("M1")), mailbox, ..all() };
     let by = |by| Search { by: Some(by), ..all() };
-    let table: [(&str, Search, &[u64]); 12] = [
-        ("all", all(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
-        ("message", message_of(None), &[3, 4, 5, 6, 7, 8, 9, 10, 11]),
-        ("message of a mailbox", message_of(Some(mailbox("MB1"))), &[3, 5, 6, 8, 9, 10, 11]),
-        ("first life", Search { delivery: Some(DeliveryId(3)), ..all() }, &[3, 5, 6, 8, 9, 10, 11]),
-        ("last life", Search { delivery: Some(DeliveryId(8)), ..all() }, &[3, 5, 6, 8, 9, 10, 11]),
+    let people = |or_may_concern| Search {
+        kinds: ["concerns", "replayed"].map(str::to_owned).into(),
+        patients: vec![patient("aa")],
+        or_may_concern,
+        ..all()
+    };
+    let table: [(&str, Search, &[u64]); 14] = [
+        ("all", all(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
+        ("people", people(false), &[13]),
+        ("people, lists and replays", people(true), &[8, 13, 15]),
+        ("message", message_of(None), &[3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15]),
+        ("message of a mailbox", message_of(Some(mailbox("MB1"))), &[3, 5, 6, 8, 9, 10, 11, 13, 14, 15]),
+        ("first life", Search { delivery: Some(DeliveryId(3)), ..all() }, &[3, 5, 6, 8, 9, 10, 11, 13, 14, 15]),
+        ("last life", Search { delivery: Some(DeliveryId(8)), ..all() }, &[3, 5, 6, 8, 9, 10, 11, 13, 14, 15]),
         ("no delivery", Search { delivery: Some(DeliveryId(7)), ..all() }, &[]),
         ("mailbox", Search { mailbox: Some(mailbox("MB2")), ..all() }, &[4, 12]),
         ("operator", by(By::Operator(Operator(1000))), &[8]),
-        ("daemon", Search { from: 7, ..by(By::Daemon) }, &[7, 9, 11, 12]),
+        ("daemon", Search { from: 7, ..by(By::Daemon) }, &[7, 9, 11, 12, 13, 14, 15]),
         ("times", Search { since: at(3), until: at(6), ..all() }, &[4, 5, 6]),
         ("kinds", Search { kinds: vec!["working".into(), "run".into()], ..all() }, &[1, 5, 7, 9]),
         ("a kind of a message", Search { kinds: vec!["working".into()], to: Some(8), ..message_of(None) }, &[5, 7]),
@@ -190,12 +209,12 @@ fn what_is_being_written_is_the_end_and_damage_before_it_is_told() {
     let stamp = Stamp { wall: Timestamp(20 * DAY), monotonic_ms: 5 };
     journal.add(stamp, &Event::Stopped).expect("encodes");
     journal.write().expect("writes");
-    assert_eq!(look(&disk, head, Search::default()).records.len(), 12, "what is not durable is not there");
+    assert_eq!(look(&disk, head, Search::default()).records.len(), 15, "what is not durable is not there");
     let last = Name { first: 13, compressed: false }.path(directory());
     let mut torn = bytes(&disk, &last);
     torn.truncate(torn.len() - 1);
     replace(&disk, &last, &torn);
-    assert_eq!(look(&disk, journal.head(), Search::default()).records.len(), 12);
+    assert_eq!(look(&disk, journal.head(), Search::default()).records.len(), 15);
     let first = Name { first: 1, compressed: false }.path(directory());
     let mut damaged = bytes(&disk, &first);
     let place = damaged.len() - 3;
