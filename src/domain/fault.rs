@@ -165,6 +165,10 @@ fault_codes! {
     SpoolLost = "SPOOL-LOST",
     /// The state was restored from a backup made before it was settled.
     Restored = "RESTORED",
+    /// MESH refused what was to go out.
+    SendRefused = "SEND-REFUSED",
+    /// A request that sent it got no answer, and MESH could not be asked since: it may have it.
+    SendUnknown = "SEND-UNKNOWN",
     /// Stable storage failed or is full.
     StoreFailed = "STORE-FAILED",
 }

@@ -17,6 +17,7 @@ pub mod quantity;
 pub mod recipient;
 pub mod retry;
 pub mod secret;
+pub mod sending;
 pub mod sequence;
 pub mod settlement;
 pub mod step;

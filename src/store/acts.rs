@@ -20,6 +20,8 @@
 //! - Where one of its outputs has begun (staged, published or held), replay takes `--again` and a reason, because
 //!   today's pipelines know nothing of what a consumer may have (I2). Releasing needs neither: outputs keep their states,
 //!   and only those that were held are staged anew, which a consumer may see as a second time.
+//! - What goes out and may be at MESH takes `--again` and a reason for both: it may be a second message there. What MESH
+//!   has in part goes on where it was when it is released.
 //! - What rests since before a restore that knew nothing of what followed its backup takes `--again` and a reason for
 //!   both: the daemon of before may have handled it since.
 //!
@@ -119,6 +121,9 @@ impl Committer {
             }
             Act::Release { force, again } => {
                 may_release(row, force)?;
+                if row.may_be_at_mesh() && !again {
+                    return Err(NotAllowed::NeedsAgain);
+                }
                 self.is_ours_to_handle(row, again, why)
             }
             Act::Hold => may_hold(row),
@@ -176,7 +181,8 @@ fn may_begin_anew(row: &Row) -> Result<bool, NotAllowed> {
 }
 
 fn may_come_again(row: &Row, is_delivered: bool, again: bool, why: Option<&Remark>) -> Result<(), NotAllowed> {
-    let may_be_out = is_delivered || row.delivery.outputs.iter().any(|output| output.progress.is_begun());
+    let is_sent = row.delivery.outgoing.as_ref().is_some_and(|outgoing| outgoing.progress.is_begun());
+    let may_be_out = is_delivered || is_sent || row.delivery.outputs.iter().any(|output| output.progress.is_begun());
     match (may_be_out, again, why) {
         (true, false, _) => Err(NotAllowed::NeedsAgain),
         (_, true, None) => Err(NotAllowed::NeedsReason),

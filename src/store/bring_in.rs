@@ -20,8 +20,8 @@ use super::plan::Placed;
 use super::reseal::BESIDE;
 use super::spool::Beside;
 use super::state::{Ending, Place, Row};
-use crate::domain::course::Arrival;
 use crate::domain::digest::{ContentDigest, hex};
+use crate::domain::envelope::Envelope;
 use crate::domain::fault::FaultCode;
 use crate::domain::ids::DeliveryId;
 use crate::domain::settlement::Reason;
@@ -59,46 +59,23 @@ impl Committer {
         };
         let presented = self.presented(&wish, replaced.as_ref())?;
         let BringIn { envelope, body, by, why, .. } = wish;
-        let (mailbox, message) = (envelope.mailbox, envelope.message_id);
         let continues = match &replaced {
             Some(row) => Some(row.delivery.id),
-            None => self.seen.find(&mailbox, &message)?.map(|entry| entry.delivery),
+            None => self.seen.find(&envelope.mailbox, &envelope.message_id)?.map(|entry| entry.delivery),
         };
         let (length, mut digests) = self.measure(&body);
-        let location = match (body, placed) {
-            (IncomingBody::Large(sealed), _) => {
-                let life = BESIDE | self.journal.next_sequence();
-                match self.appender.adopt_beside(Beside::BroughtIn, &mailbox, &message, life) {
-                    Ok(()) => Location::Parts { parts: sealed.parts, life },
-                    Err(SpoolError::Failed(halt)) => return Err(halt.into()),
-                    Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
-                        return Ok(Err(NotBroughtIn::Failed(error.to_string())));
-                    }
-                }
-            }
-            (IncomingBody::Small(_), Placed::At(location)) => location,
-            (IncomingBody::Small(_), Placed::NoRoom(why)) => return Ok(Err(NotBroughtIn::Failed(why))),
-            // As this commit began it was not allowed yet.
-            (IncomingBody::Small(_), Placed::Nothing | Placed::Known(_)) => return Ok(Err(NotAllowed::InWork.into())),
+        let location = match self.take_over(&envelope, body, placed)? {
+            Ok(location) => location,
+            Err(why) => return Ok(Err(why)),
         };
         let held = || {
             let reason = Reason::new(FaultCode::OperatorHeld, format!("brought in: {}", why.as_str()));
             Aside { kind: SetAsideKind::Held, reason, keep: None }
         };
         let kept = Acceptance {
-            mailbox,
-            message,
-            workflow: envelope.workflow,
-            from: envelope.from,
-            kind: envelope.kind,
-            length,
-            digest: digests.swap_remove(0),
-            local_id: envelope.local_id.map(|id| self.key.identify(id.reveal())),
-            location,
-            due: moment.now,
             continues,
             aside: replaced.is_none().then(held),
-            arrival: Arrival::default(),
+            ..self.acceptance(moment, &envelope, (length, digests.swap_remove(0)), location)
         };
         let replaces = replaced.map(|row| {
             let (keep, alone) = (self.keep_after(moment, &row), is_poison(&row));
@@ -106,6 +83,31 @@ impl Committer {
         });
         let event = Event::BroughtIn(Box::new(BroughtIn { kept, replaces, presented, by, why }));
         Ok(Ok(DeliveryId(self.record(moment, &event)?)))
+    }
+
+    /// Where the spool has what came from here, and not from MESH: beside what else it may have of the message.
+    pub(super) fn take_over(
+        &mut self,
+        envelope: &Envelope,
+        body: IncomingBody,
+        placed: Placed,
+    ) -> Result<Result<Location, NotBroughtIn>, Stop> {
+        Ok(match (body, placed) {
+            (IncomingBody::Large(sealed), _) => {
+                let life = BESIDE | self.journal.next_sequence();
+                match self.appender.adopt_beside(Beside::BroughtIn, &envelope.mailbox, &envelope.message_id, life) {
+                    Ok(()) => Ok(Location::Parts { parts: sealed.parts, life }),
+                    Err(SpoolError::Failed(halt)) => return Err(halt.into()),
+                    Err(error @ (SpoolError::NoRoom(_) | SpoolError::Unreadable(_))) => {
+                        Err(NotBroughtIn::Failed(error.to_string()))
+                    }
+                }
+            }
+            (IncomingBody::Small(_), Placed::At(location)) => Ok(location),
+            (IncomingBody::Small(_), Placed::NoRoom(why)) => Err(NotBroughtIn::Failed(why)),
+            // As this commit began it was not allowed yet.
+            (IncomingBody::Small(_), Placed::Nothing | Placed::Known(_)) => Err(NotAllowed::InWork.into()),
+        })
     }
 
     /// What is to be remembered of the message: not the bytes that take the place of those that MESH presented. Nothing

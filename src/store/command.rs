@@ -9,11 +9,14 @@ use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
+use crate::domain::sending::Sending;
 use crate::domain::settlement::Settlement;
+use crate::domain::time::Timestamp;
 use crate::ports::store::{
     Acceptance, Acted, BringIn, Delivery, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
-    HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NotAllowed, NotBroughtIn, NotExpunged,
-    Note, Order, Pin, QueuePage, Queued, Refusal, Reseal, Resealed, RetentionPage, SetAsidePage,
+    HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NextSend, NotAllowed, NotBroughtIn,
+    NotExpunged, NotQueued, Note, Order, Pin, QueuePage, Queued, Refusal, Reseal, Resealed, RetentionPage, SendOrder,
+    SendPage, Sent, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -53,6 +56,8 @@ pub enum Command {
     BringIn(Box<BringIn>),
     /// Something about bulk acts.
     Job(JobCommand),
+    /// Something about what goes out.
+    Send(SendCommand),
     /// A legal hold begins or ends, or takes something.
     LegalHold(HoldOrder),
     /// How much is kept, and for how long?
@@ -65,6 +70,19 @@ pub enum Command {
     Pin(Operator),
     /// Is everything before this durable?
     Barrier,
+}
+
+/// What is asked of the ledger of what goes out.
+#[derive(Debug)]
+pub enum SendCommand {
+    /// Keep a message that is to go out.
+    Queue(Box<SendOrder>),
+    /// What of a mailbox is to be sent?
+    Lease(MailboxId),
+    /// A message came so far.
+    Progress(DeliveryId, Sending),
+    /// What goes out, or went?
+    List(SendPage),
 }
 
 /// The answer to one command.
@@ -96,6 +114,12 @@ pub enum Answer {
     LegalHold(Result<LegalHoldId, HoldRefused>),
     /// To [`Command::Tally`].
     Tally(FoundRetention),
+    /// To [`SendCommand::Queue`].
+    SendQueued(Result<DeliveryId, NotQueued>),
+    /// To [`SendCommand::Lease`].
+    NextSend(NextSend),
+    /// To [`SendCommand::List`].
+    Sends(Vec<Sent>),
     /// To [`Command::LookUp`].
     LookedUp(Vec<Kept>),
     /// To [`Command::Expunge`].
@@ -130,6 +154,10 @@ pub(super) enum Planned {
     Job(JobAnswer),
     LegalHold(Result<LegalHoldId, HoldRefused>),
     Tally(FoundRetention),
+    SendQueued(Result<DeliveryId, NotQueued>),
+    /// A delivery, and how long we have had it; or when there is one.
+    NextSend(Result<Box<(Delivery, Duration)>, Option<Timestamp>>),
+    Sends(Vec<Sent>),
     LookedUp(Vec<Kept>),
     Expunged(Result<Expunged, NotExpunged>),
     Pinned,

@@ -36,7 +36,7 @@ use crate::domain::digest::DigestKey;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::disk::Disk;
-use crate::ports::store::{Acceptance, Accepted, DroppedLeases, Extent, Halt, Known, Lease, Occupancy, Pin};
+use crate::ports::store::{Acceptance, Accepted, DroppedLeases, Extent, Halt, Known, Lease, NextSend, Occupancy, Pin};
 use tokio::sync::watch;
 
 /// No commit takes more commands; a batch of the index must stay below half of sled's segment of 512 KiB.
@@ -324,6 +324,12 @@ impl Planned {
             Self::BroughtIn(brought) => Answer::BroughtIn(brought),
             Self::Job(answer) => Answer::Job(answer),
             Self::Tally(found) => Answer::Tally(found),
+            Self::SendQueued(queued) => Answer::SendQueued(queued),
+            Self::NextSend(next) => Answer::NextSend(match next {
+                Ok(due) => NextSend::Lease(Box::new(Lease::attest(due.0, due.1, dropped.clone()))),
+                Err(until) => NextSend::NotBefore(until),
+            }),
+            Self::Sends(page) => Answer::Sends(page),
             Self::LookedUp(kept) => Answer::LookedUp(kept),
             Self::Expunged(done) => Answer::Expunged(done),
             Self::LegalHold(done) => Answer::LegalHold(done),

@@ -11,19 +11,21 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::command::{Answer, Command, JobAnswer, JobCommand};
+use super::command::{Answer, Command, JobAnswer, JobCommand, SendCommand};
 use super::thread::Request;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::output::OutputState;
+use crate::domain::sending::Sending;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
     self, Acceptance, Accepted, Acted, BringIn, Expunged, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention,
     Halt, HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, KeptPayload, Known, Lease, LeaseWish, LookUp,
-    NotAllowed, NotBroughtIn, NotExpunged, Note, Occupancy, Order, Pin, QueuePage, Queued, Refusal, Reply, Reseal,
-    Resealed, RetentionPage, SetAsidePage, Stepped, Store, TooManyJobs,
+    NextSend, NotAllowed, NotBroughtIn, NotExpunged, NotQueued, Note, Occupancy, Order, Pin, QueuePage, Queued,
+    Refusal, Reply, Reseal, Resealed, RetentionPage, SendOrder, SendPage, Sends, Sent, SetAsidePage, Stepped, Store,
+    TooManyJobs,
 };
 
 /// A handle to the open store.
@@ -227,5 +229,29 @@ impl Jobs for Kept {
 
     fn jobs(&self) -> Reply<Vec<Job>> {
         self.ask_job(JobCommand::List, |told| if let JobAnswer::Listed(jobs) = told { Some(jobs) } else { None })
+    }
+}
+
+impl Sends for Kept {
+    fn queue_send(&self, order: SendOrder) -> Reply<Result<DeliveryId, NotQueued>> {
+        self.ask(Command::Send(SendCommand::Queue(Box::new(order))), |answer| {
+            if let Answer::SendQueued(queued) = answer { Some(queued) } else { None }
+        })
+    }
+
+    fn lease_send(&self, mailbox: &MailboxId) -> Reply<NextSend> {
+        self.ask(Command::Send(SendCommand::Lease(mailbox.clone())), |answer| {
+            if let Answer::NextSend(next) = answer { Some(next) } else { None }
+        })
+    }
+
+    fn sending(&self, delivery: DeliveryId, progress: Sending) -> Reply<()> {
+        self.ask(Command::Send(SendCommand::Progress(delivery, progress)), done)
+    }
+
+    fn sends(&self, page: SendPage) -> Reply<Vec<Sent>> {
+        self.ask(Command::Send(SendCommand::List(page)), |answer| {
+            if let Answer::Sends(page) = answer { Some(page) } else { None }
+        })
     }
 }

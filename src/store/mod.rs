@@ -24,6 +24,7 @@ mod recovery;
 mod reseal;
 mod retention;
 mod room;
+mod sends;
 mod staged;
 pub(crate) mod state;
 mod subject;

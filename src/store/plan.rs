@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::acceptance::{Decision, aside};
-use super::command::{Command, Planned, Standing};
+use super::command::{Command, Planned, SendCommand, Standing};
 use super::committer::{Committer, Moment, Stop};
 use super::index::keys::{self, kind};
 use super::index::{IndexError, Order};
@@ -12,8 +12,9 @@ use super::journal::event::{Acceptance, Event, Release};
 use super::retention::removed;
 use super::spool::Member;
 use super::state::{Place, RefusedRow, Row};
-use crate::domain::course::Handling;
+use crate::domain::course::{Arrival, Handling};
 use crate::domain::digest::{ContentDigest, Hasher};
+use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
@@ -46,31 +47,20 @@ impl Committer {
         let mut members = Vec::new();
         let mut places = Vec::new();
         for (place, command) in commands.iter().enumerate() {
-            if let Command::Reseal(reseal) = command
-                && let IncomingBody::Small(bytes) = &reseal.body
-                && self.may_reseal(reseal)?
-            {
-                members.push(Member { envelope: &reseal.envelope, bytes });
+            let member = if let Command::Reseal(reseal) = command {
+                if self.may_reseal(reseal)? { small(&reseal.envelope, &reseal.body) } else { None }
+            } else if let Command::BringIn(wish) = command {
+                if self.may_bring_in(wish)?.is_ok() { small(&wish.envelope, &wish.body) } else { None }
+            } else if let Command::Send(SendCommand::Queue(order)) = command {
+                small(&order.envelope, &order.body)
+            } else if let Command::Accept(incoming) = command {
+                self.new_member(incoming, &mut placed[place])?
+            } else {
+                None
+            };
+            if let Some(member) = member {
+                members.push(member);
                 places.push(place);
-            }
-            if let Command::BringIn(wish) = command
-                && let IncomingBody::Small(bytes) = &wish.body
-                && self.may_bring_in(wish)?.is_ok()
-            {
-                members.push(Member { envelope: &wish.envelope, bytes });
-                places.push(place);
-            }
-            let Command::Accept(incoming) = command else { continue };
-            let IncomingBody::Small(bytes) = &incoming.body else { continue };
-            let envelope = &incoming.envelope;
-            let (length, digests) = self.measure(&incoming.body);
-            let decision = self.decide(&envelope.mailbox, &envelope.message_id, length, &digests)?;
-            match decision {
-                Decision::Repeated(id) => placed[place] = Placed::Known(id),
-                Decision::New { .. } => {
-                    members.push(Member { envelope, bytes });
-                    places.push(place);
-                }
             }
         }
         if members.is_empty() {
@@ -90,6 +80,20 @@ impl Committer {
             }
         }
         Ok(placed)
+    }
+
+    /// A small message that came in, unless it is known already.
+    fn new_member<'a>(&self, incoming: &'a Incoming, placed: &mut Placed) -> Result<Option<Member<'a>>, Stop> {
+        let Some(member) = small(&incoming.envelope, &incoming.body) else { return Ok(None) };
+        let (length, digests) = self.measure(&incoming.body);
+        let Envelope { mailbox, message_id, .. } = member.envelope;
+        Ok(match self.decide(mailbox, message_id, length, &digests)? {
+            Decision::Repeated(id) => {
+                *placed = Placed::Known(id);
+                None
+            }
+            Decision::New { .. } => Some(member),
+        })
     }
 
     /// Records what `command` does.
@@ -135,6 +139,7 @@ impl Committer {
             Command::Reseal(reseal) => Ok(Planned::Resealed(self.reseal(moment, *reseal, placed)?)),
             Command::Act(order) => Ok(Planned::Acted(self.obey(moment, order)?)),
             Command::BringIn(wish) => Ok(Planned::BroughtIn(self.bring_in(moment, *wish, placed)?)),
+            Command::Send(command) => self.send(moment, command, placed),
             Command::Job(command) => Ok(Planned::Job(self.job(moment, command)?)),
             Command::Tally(page) => Ok(Planned::Tally(self.tally(&page)?)),
             Command::LookUp(wanted) => Ok(Planned::LookedUp(self.look_up(&wanted)?)),
@@ -148,7 +153,7 @@ impl Committer {
         }
     }
 
-    fn done(&mut self, moment: Moment, event: &Event) -> Result<Planned, Stop> {
+    pub(super) fn done(&mut self, moment: Moment, event: &Event) -> Result<Planned, Stop> {
         self.record(moment, event)?;
         Ok(Planned::Done)
     }
@@ -191,25 +196,41 @@ impl Committer {
             }
         };
         let accepted = Acceptance {
-            mailbox: mailbox.clone(),
-            message: message.clone(),
-            workflow: envelope.workflow,
-            from: envelope.from,
-            kind: envelope.kind,
-            length,
-            digest: digests.swap_remove(0),
-            local_id: envelope.local_id.map(|id| self.key.identify(id.reveal())),
-            location,
-            due: moment.now,
             continues,
             aside: aside(verdict.as_ref(), reused, moment.now.plus(self.settings.retention.dead)),
             arrival,
+            ..self.acceptance(moment, &envelope, (length, digests.swap_remove(0)), location)
         };
         let sequence = self.record(moment, &Event::Accepted(Box::new(accepted)))?;
         if reused {
             tracing::error!(%mailbox, message_id = %message, code = "MSG-ID-REUSED", "message id came again with other content");
         }
         Ok(Planned::Accepted { repeated: false, mailbox, message, delivery: DeliveryId(sequence) })
+    }
+
+    /// A message as it is kept, with nothing else known of it.
+    pub(super) fn acceptance(
+        &self,
+        moment: Moment,
+        envelope: &Envelope,
+        (length, digest): (u64, ContentDigest),
+        location: Location,
+    ) -> Acceptance {
+        Acceptance {
+            mailbox: envelope.mailbox.clone(),
+            message: envelope.message_id.clone(),
+            workflow: envelope.workflow.clone(),
+            from: envelope.from.clone(),
+            kind: envelope.kind,
+            length,
+            digest,
+            local_id: envelope.local_id.as_ref().map(|id| self.key.identify(id.reveal())),
+            location,
+            due: moment.now,
+            continues: None,
+            aside: None,
+            arrival: Arrival::default(),
+        }
     }
 
     /// Length, and digests under each key, the present one first.
@@ -336,7 +357,7 @@ impl Committer {
             return self.due_in_order(moment, wish);
         }
         let from = keys::mailbox(kind::QUEUE, &wish.mailbox);
-        let to = keys::queued_until(&wish.mailbox, moment.now.plus(Duration::from_millis(1)));
+        let to = keys::queued_until(kind::QUEUE, &wish.mailbox, moment.now.plus(Duration::from_millis(1)));
         let count = wish.count.min(MOST_ROWS);
         let (mut ids, mut bytes) = (Vec::new(), 0u64);
         for (key, _) in self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, count)? {
@@ -401,9 +422,17 @@ impl Committer {
         Ok(self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?)
     }
 
-    fn working(&self, id: DeliveryId) -> Result<Option<Row>, Stop> {
+    pub(super) fn working(&self, id: DeliveryId) -> Result<Option<Row>, Stop> {
         let row = self.state.row(self.index.as_ref(), id)?;
         Ok(row.filter(|row| matches!(row.place, Place::Working { .. })))
+    }
+}
+
+/// What is sealed together with others.
+fn small<'a>(envelope: &'a Envelope, body: &'a IncomingBody) -> Option<Member<'a>> {
+    match body {
+        IncomingBody::Small(bytes) => Some(Member { envelope, bytes }),
+        IncomingBody::Large(_) => None,
     }
 }
 
@@ -411,7 +440,7 @@ pub(super) fn missing(id: DeliveryId) -> IndexError {
     IndexError(format!("delivery {id} is missing"))
 }
 
-fn not_leased(id: DeliveryId) -> Planned {
+pub(super) fn not_leased(id: DeliveryId) -> Planned {
     Planned::Declined(format!("delivery {id} is not leased"))
 }
 

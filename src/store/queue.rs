@@ -13,8 +13,10 @@ impl Committer {
     pub(super) fn queue(&self, page: &QueuePage) -> Result<Vec<Queued>, Stop> {
         let prefix = page.mailbox.as_ref().map_or(vec![kind::WAITING], |owner| keys::mailbox(kind::WAITING, owner));
         let to = keys::after(&prefix);
-        let from =
-            page.after.as_ref().map_or(prefix, |place| keys::after(&keys::waiting(&place.mailbox, place.delivery)));
+        let from = page
+            .after
+            .as_ref()
+            .map_or(prefix, |place| keys::after(&keys::of_mailbox(kind::WAITING, &place.mailbox, place.delivery)));
         let rows = self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, page.count.min(MOST_ROWS))?;
         let mut found = Vec::with_capacity(rows.len());
         for id in rows.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId) {

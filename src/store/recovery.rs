@@ -165,6 +165,7 @@ impl Committer {
             };
             self.record(moment, &event)?;
         }
+        self.take_up_sends(moment)?;
         let (run, key) = (self.journal.run().clone(), self.key.id().to_owned());
         self.record(moment, &Event::Run { run: run.number, boot: run.boot, clean, key, time: moment.now })?;
         for lost in lost {
@@ -353,6 +354,8 @@ fn lost_by(appender: &Appender, record: Record) -> Result<Option<Lost>, Halt> {
         Some(&**accepted)
     } else if let Event::BroughtIn(brought) = &record.event {
         Some(&brought.kept)
+    } else if let Event::SendQueued(queued) = &record.event {
+        Some(&queued.kept)
     } else {
         None
     };

@@ -144,6 +144,7 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::SpoolUnreadable
         | FaultCode::StoreFailed
         | FaultCode::OutRepublished => "src/work",
+        FaultCode::SendRefused | FaultCode::SendUnknown => "src/send",
         FaultCode::SpoolLost | FaultCode::OperatorHeld | FaultCode::Restored => "src/store",
         FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutBacklog | FaultCode::OutUncertain => "src/publish",
     }

@@ -223,6 +223,7 @@ impl Model {
             }
             Event::Replayed(replay) => self.replayed(DeliveryId(sequence), *replay),
             Event::BroughtIn(brought) => self.brought_in(DeliveryId(sequence), *brought),
+            Event::SendQueued(_) | Event::Sending { .. } => Err("nobody sends here".into()),
             Event::OperatorReleased { id, alone, job, .. } => {
                 self.acts += 1;
                 self.acted(job, id)?;

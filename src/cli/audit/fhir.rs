@@ -14,6 +14,7 @@ use super::super::Failure;
 use crate::domain::ids::DeliveryId;
 use crate::domain::monitor::Turn;
 use crate::domain::operator::Operator;
+use crate::domain::sending::Sending;
 use crate::domain::time::Timestamp;
 use crate::ports::trace::FoundRecord;
 use crate::store::journal::event::{Acceptance, Event};
@@ -50,6 +51,8 @@ impl Translator {
             self.begin(record, Origin::of(record, accepted));
         } else if let Event::BroughtIn(brought) = &event {
             self.begin(record, Origin::of(record, &brought.kept));
+        } else if let Event::SendQueued(queued) = &event {
+            self.begin(record, Origin::of(record, &queued.kept));
         } else if let Event::Replayed(replay) = &event {
             let from = self.open.remove(&replay.of).and_then(|origin| origin.from);
             let (mailbox, message) = (replay.mailbox.to_string(), replay.message.to_string());
@@ -176,7 +179,14 @@ impl Nature {
     fn of(event: &Event) -> Self {
         let nature = |class, action, outcome| Self { class, action, outcome };
         match event {
-            Event::Accepted(_) | Event::BroughtIn(_) => nature(Class::Import, "C", "0"),
+            Event::Accepted(_) | Event::BroughtIn(_) | Event::SendQueued(_) => nature(Class::Import, "C", "0"),
+            Event::Sending { progress: Sending::Accepted { .. } | Sending::Collected { .. }, .. } => {
+                nature(Class::Export, "R", "0")
+            }
+            Event::Sending { progress: Sending::Undelivered { .. }, .. } => nature(Class::Export, "R", "8"),
+            Event::Sending { progress: Sending::Ready | Sending::Begun | Sending::Uploading { .. }, .. } => {
+                nature(Class::Export, "E", "0")
+            }
             Event::Refused { .. } => nature(Class::Import, "C", "4"),
             Event::Delivered { .. } | Event::BackupBegun { .. } | Event::BackupEnded { .. } => {
                 nature(Class::Export, "R", "0")

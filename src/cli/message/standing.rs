@@ -46,6 +46,10 @@ impl Standing {
                     None => format!("held for a person, brought in by {}", brought.by),
                 }
             }
+            Event::SendQueued(queued) => {
+                *self = Self { life: Some(DeliveryId(sequence)), is_acknowledged: true, ..Self::default() };
+                queued.outgoing.progress.to_string()
+            }
             Event::Refused { reason, lost, .. } if self.life.is_none() || self.is_purged => {
                 let stays = if *lost { "gone from MESH before it was kept" } else { "refused, still at MESH" };
                 format!("{stays}: {}", because(reason))
@@ -61,6 +65,7 @@ impl Standing {
                 self.is_purged = true;
                 return;
             }
+            Event::Sending { progress, .. } => progress.to_string(),
             Event::Working { .. } => "in work".to_owned(),
             Event::Suspect { .. } => "waits to be tried alone, since the daemon ended while it was in work".to_owned(),
             Event::Delivered { .. } => "delivered".to_owned(),

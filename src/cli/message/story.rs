@@ -10,7 +10,7 @@ use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Location, SetAsideKind};
-use crate::store::journal::event::{Acceptance, BroughtIn, ByHand, Event, Release, Replaced};
+use crate::store::journal::event::{Acceptance, BroughtIn, ByHand, Event, Release, Replaced, SendQueued};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,6 +117,12 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
                 },
             )
         }
+        Event::SendQueued(queued) => {
+            let SendQueued { kept, outgoing, by } = &**queued;
+            let to = outgoing.to.as_ref().map_or("whom MESH finds".to_owned(), ToString::to_string);
+            one(&DeliveryId(sequence), format!("{by} gave it to be sent to {to}, {} bytes", kept.length))
+        }
+        Event::Sending { id, progress } => one(id, progress.to_string()),
         Event::OperatorReleased { id, by, why: said, job, .. } => {
             one(id, format!("{by} put it back to work{}", because_of(*job, said.as_ref())))
         }

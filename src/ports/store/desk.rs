@@ -206,7 +206,7 @@ pub enum NotAllowed {
     #[error("{0}: only with --force, and only one at a time")]
     NeedsForce(FaultCode),
     /// A consumer has it, or may have it.
-    #[error("a consumer has it, or may have it: only with --again and --reason, and it may come out twice")]
+    #[error("whoever is to have it has it, or may: only with --again and --reason, and it may come out twice")]
     NeedsAgain,
     /// It was set aside before a backup that this state was restored from, without the journal that says what followed.
     #[error(

@@ -10,6 +10,7 @@ use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
 use crate::domain::output::OutputState;
 use crate::domain::patients::Patients;
+use crate::domain::sending::Outgoing;
 use crate::domain::time::Timestamp;
 
 /// What a worker would like to work on.
@@ -85,9 +86,9 @@ impl Lease {
 pub struct Delivery {
     /// Its id.
     pub id: DeliveryId,
-    /// The mailbox it came to.
+    /// The mailbox it came to, or goes out from.
     pub mailbox: MailboxId,
-    /// MESH's id.
+    /// MESH's id; of what goes out, ours.
     pub message_id: MessageId,
     /// Its workflow.
     pub workflow: WorkflowId,
@@ -113,6 +114,8 @@ pub struct Delivery {
     pub continues: Option<DeliveryId>,
     /// How far each output came; empty until a pipeline decided.
     pub outputs: Vec<OutputState>,
+    /// It goes out, and no pipeline has it.
+    pub outgoing: Option<Outgoing>,
 }
 
 /// Where the spool keeps a payload.

@@ -43,7 +43,9 @@ impl Occupancy {
 pub struct MailboxOccupancy {
     /// Accepted and not settled: messages.
     pub queued: Amount,
-    /// Of those, parked on an answer.
+    /// To be sent, and not settled.
+    pub sending: Amount,
+    /// Of what is queued, parked on an answer.
     pub parked: Amount,
     /// Held for a person.
     pub held: Amount,

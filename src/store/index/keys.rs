@@ -9,11 +9,15 @@
 //! | `C` | mailbox text | its counters |
 //! | `D` | delivery | the delivery's row |
 //! | `E` | fingerprint, mailbox text | how many failures are alike |
+//! | `F` | mailbox, due time, delivery | empty: waits to be sent |
 //! | `G` | volume, offset | the live deliveries of a group |
+//! | `H` | mailbox, delivery | empty: goes out, or went |
+//! | `I` | mailbox, MESH's message id | the delivery that went out under it |
 //! | `J` | the record that began it | a bulk act: what it is to do, and how far it came |
 //! | `K` | delivery | empty: it may go by its time, and a legal hold keeps it |
 //! | `L` | legal hold | what it keeps |
 //! | `M` | – | the position in the journal, and what is counted once |
+//! | `N` | delivery | empty: is being sent |
 //! | `O` | mailbox, delivery | empty: waits for work, is in work or a suspect; so these are in order of acceptance |
 //! | `P` | time, journal sequence | what may go then |
 //! | `Q` | mailbox, due time, delivery | empty: waits for work |
@@ -56,6 +60,14 @@ pub mod kind {
     pub const DELIVERY: u8 = b'D';
     /// Failures that are alike.
     pub const ALIKE: u8 = b'E';
+    /// What waits to be sent.
+    pub const SEND_QUEUE: u8 = b'F';
+    /// What goes out, or went.
+    pub const SEND: u8 = b'H';
+    /// What went out, by MESH's message id.
+    pub const SENT: u8 = b'I';
+    /// What is being sent.
+    pub const IN_SENDING: u8 = b'N';
     /// Groups in volumes.
     pub const GROUP: u8 = b'G';
     /// Bulk acts.
@@ -109,15 +121,15 @@ pub fn mailbox(kind: u8, mailbox: &MailboxId) -> Vec<u8> {
 }
 
 /// The place of a delivery in its mailbox's queue.
-pub fn queued(owner: &MailboxId, due: Timestamp, id: DeliveryId) -> Vec<u8> {
-    let mut key = queued_until(owner, due);
+pub fn queued(kind: u8, owner: &MailboxId, due: Timestamp, id: DeliveryId) -> Vec<u8> {
+    let mut key = queued_until(kind, owner, due);
     key.extend(id.0.to_be_bytes());
     key
 }
 
 /// The place in a mailbox's queue before everything due at `due` or later.
-pub fn queued_until(owner: &MailboxId, due: Timestamp) -> Vec<u8> {
-    let mut key = mailbox(kind::QUEUE, owner);
+pub fn queued_until(kind: u8, owner: &MailboxId, due: Timestamp) -> Vec<u8> {
+    let mut key = mailbox(kind, owner);
     key.extend(ordered(due).to_be_bytes());
     key
 }
@@ -135,17 +147,17 @@ pub fn number_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
 }
 
-/// The place of a delivery among those of its mailbox that wait, in order of acceptance.
-pub fn waiting(owner: &MailboxId, id: DeliveryId) -> Vec<u8> {
-    let mut key = mailbox(kind::WAITING, owner);
+/// The place of a delivery among those of its mailbox that have the same kind of row.
+pub fn of_mailbox(kind: u8, owner: &MailboxId, id: DeliveryId) -> Vec<u8> {
+    let mut key = mailbox(kind, owner);
     key.extend(id.0.to_be_bytes());
     key
 }
 
-/// The place of a suspect.
-pub fn suspect(owner: &MailboxId, id: DeliveryId) -> Vec<u8> {
-    let mut key = mailbox(kind::SUSPECT, owner);
-    key.extend(id.0.to_be_bytes());
+/// The place of what went out from a mailbox under MESH's id.
+pub fn sent(owner: &MailboxId, id: &MessageId) -> Vec<u8> {
+    let mut key = mailbox(kind::SENT, owner);
+    key.extend(id.as_str().as_bytes());
     key
 }
 
@@ -290,11 +302,11 @@ mod tests {
     #[test]
     fn queue_keys_sort_by_mailbox_then_time_then_delivery() {
         let ordered = [
-            queued(&name("A"), Timestamp(-5), DeliveryId(9)),
-            queued(&name("A"), Timestamp(7), DeliveryId(1)),
-            queued(&name("A"), Timestamp(7), DeliveryId(2)),
-            queued(&name("B"), Timestamp(0), DeliveryId(1)),
-            queued(&name("AB"), Timestamp(0), DeliveryId(1)),
+            queued(kind::QUEUE, &name("A"), Timestamp(-5), DeliveryId(9)),
+            queued(kind::QUEUE, &name("A"), Timestamp(7), DeliveryId(1)),
+            queued(kind::QUEUE, &name("A"), Timestamp(7), DeliveryId(2)),
+            queued(kind::QUEUE, &name("B"), Timestamp(0), DeliveryId(1)),
+            queued(kind::QUEUE, &name("AB"), Timestamp(0), DeliveryId(1)),
         ];
         assert!(ordered.is_sorted());
         assert_eq!(due_of(&ordered[0]), Some(Timestamp(-5)));
@@ -304,7 +316,7 @@ mod tests {
     #[test]
     fn a_mailbox_prefix_holds_no_other_mailbox() {
         let prefix = mailbox(kind::QUEUE, &name("A"));
-        let other = queued(&name("AB"), Timestamp(0), DeliveryId(1));
+        let other = queued(kind::QUEUE, &name("AB"), Timestamp(0), DeliveryId(1));
         assert!(other < prefix || other >= after(&prefix));
         assert_eq!(after(&[1, 0xff]), vec![2]);
     }

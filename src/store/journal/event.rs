@@ -18,18 +18,21 @@ use crate::domain::monitor::{MonitorId, Turn};
 use crate::domain::operator::{Operator, Purpose, Remark};
 use crate::domain::output::OutputState;
 use crate::domain::recipient::RecipientTag;
+use crate::domain::sending::Sending;
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{JobOrder, JobOutcome, LeftBehind};
 
 pub use about::About;
-pub use members::{Acceptance, Aside, BroughtIn, ByHand, GroupPlace, Move, Presented, Release, Replaced, Replay};
+pub use members::{
+    Acceptance, Aside, BroughtIn, ByHand, GroupPlace, Move, Presented, Release, Replaced, Replay, SendQueued,
+};
 
 /// The version of the events, in each segment's header.
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 61] = [
+pub const KINDS: [&str; 63] = [
     "run",
     "started",
     "stopping",
@@ -52,6 +55,8 @@ pub const KINDS: [&str; 61] = [
     "dead",
     "replayed",
     "brought-in",
+    "send-queued",
+    "sending",
     "operator-released",
     "operator-held",
     "operator-discarded",
@@ -93,7 +98,8 @@ pub const KINDS: [&str; 61] = [
     "resealed",
 ];
 
-/// One thing that happened. A delivery's id is the sequence of its `Accepted`, `Replayed` or `BroughtIn`.
+/// One thing that happened. A delivery's id is the sequence of its `Accepted`, `Replayed`, `BroughtIn` or
+/// `SendQueued`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "e", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Event {
@@ -278,6 +284,15 @@ pub enum Event {
     Replayed(Box<Replay>),
     /// An operator brought a message in: in the place of a delivery, or to be looked at.
     BroughtIn(Box<BroughtIn>),
+    /// A message that goes out is kept, and is to be sent.
+    SendQueued(Box<SendQueued>),
+    /// A message that goes out came so far: written before a first request is made, and after each that MESH answered.
+    Sending {
+        /// Which.
+        id: DeliveryId,
+        /// How far.
+        progress: Sending,
+    },
     /// A person put a held delivery back to work.
     OperatorReleased {
         /// Which.

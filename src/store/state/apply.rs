@@ -5,9 +5,10 @@ use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::output::{OutputState, Progress, Publication};
+use crate::domain::sending::{Outgoing, Sending};
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
-use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
+use crate::ports::store::{Delivery, Location, MailboxOccupancy, MailboxSuspension, SetAsideKind};
 use crate::store::journal::Stamp;
 use crate::store::journal::event::{Acceptance, BroughtIn, Event, GroupPlace, Replaced, Replay};
 
@@ -140,10 +141,13 @@ impl State {
                 self.replayed(index, DeliveryId(sequence), wall, replay)?;
                 self.job_acted(index, replay.job, replay.of)?;
             }
+            Event::SendQueued(queued) => self.send_queued(index, DeliveryId(sequence), wall, queued)?,
+            Event::Sending { id, progress } => self.sending(index, *id, progress)?,
             Event::BroughtIn(brought) => self.brought_in(index, DeliveryId(sequence), wall, brought)?,
             Event::OperatorReleased { id, due, alone, job, .. } => {
                 self.change(index, *id, |delivery| {
                     delivery.outputs.iter_mut().for_each(reopen);
+                    delivery.outgoing = delivery.outgoing.take().map(unless_it_is_there);
                     waiting(*due, *alone)
                 })?;
                 self.note_told(index, *id, false)?;
@@ -259,15 +263,17 @@ impl State {
         let Some(Replaced { id: replaced, keep, alone }) = brought.replaces else {
             return self.kept(index, Row { acknowledged: true, ..row });
         };
-        let Row { acknowledged, counted, kept_by, .. } = self.expect(index, replaced)?;
+        let Row { acknowledged, counted, kept_by, delivery: before, .. } = self.expect(index, replaced)?;
         self.change(index, replaced, |_| Place::Ended { how: Ending::GivenUp, keep })?;
         let place = waiting(brought.kept.due, alone);
-        self.kept(index, Row { place, acknowledged, counted, kept_by, ..row })
+        let delivery = Delivery { outgoing: before.outgoing.map(anew), ..row.delivery };
+        self.kept(index, Row { delivery, place, acknowledged, counted, kept_by, ..row })
     }
 
-    fn kept(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
+    pub(super) fn kept(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
         self.join_group(index, row.delivery.id, &row.delivery.location)?;
         self.note_waiting(&row, false);
+        self.note_send(&row);
         self.enter(index, row)
     }
 
@@ -291,6 +297,7 @@ impl State {
             solo_deaths: 0,
             continues: Some(replay.of),
             outputs: Vec::new(),
+            outgoing: before.outgoing.map(anew),
             ..before
         };
         let place = waiting(replay.due, replay.alone);
@@ -307,6 +314,7 @@ impl State {
             last: None,
         };
         self.note_waiting(&row, false);
+        self.note_send(&row);
         self.enter(index, row)
     }
 
@@ -315,6 +323,7 @@ impl State {
         self.leave(index, &row)?;
         self.note_staged(id, row.is_staged(), false);
         self.remove(keys::delivery(kind::DELIVERY, id));
+        self.forget_send(&row);
         let Some(location) = row.payload() else { return Ok(()) };
         self.leave_group(index, id, location)?;
         match *location {
@@ -390,7 +399,7 @@ impl State {
     }
 
     fn note_waiting(&mut self, row: &Row, was: bool) {
-        let key = keys::waiting(&row.delivery.mailbox, row.delivery.id);
+        let key = keys::of_mailbox(kind::WAITING, &row.delivery.mailbox, row.delivery.id);
         match (was, row.is_waiting()) {
             (false, true) => self.set(key),
             (true, false) => self.remove(key),
@@ -400,20 +409,17 @@ impl State {
 
     fn leave(&mut self, index: &dyn Index, row: &Row) -> Result<(), IndexError> {
         self.leave_alike(index, row)?;
-        let delivery = &row.delivery;
-        match &row.place {
-            Place::Queued { due } => self.remove(keys::queued(&delivery.mailbox, *due, delivery.id)),
-            Place::Working { alone } => {
-                self.remove(keys::delivery(kind::WORKING, delivery.id));
+        if let Some(place) = row.place_key() {
+            self.remove(place);
+        }
+        match (&row.place, row.delivery.outgoing.is_some()) {
+            (Place::Working { alone }, false) => {
                 self.meta.working = self.meta.working.saturating_sub(1);
                 self.meta.suspects = self.meta.suspects.saturating_sub(u64::from(*alone));
             }
-            Place::Suspect => {
-                self.remove(keys::suspect(&delivery.mailbox, delivery.id));
-                self.meta.suspects = self.meta.suspects.saturating_sub(1);
-            }
-            Place::Aside { .. } => self.remove(keys::delivery(kind::ASIDE, delivery.id)),
-            Place::Ended { .. } => {}
+            (Place::Suspect, _) => self.meta.suspects = self.meta.suspects.saturating_sub(1),
+            (Place::Aside { .. }, _) => self.remove(keys::delivery(kind::ASIDE, row.delivery.id)),
+            (Place::Working { .. } | Place::Queued { .. } | Place::Ended { .. }, _) => {}
         }
         if let Some(expiry) = row.expiry() {
             self.remove(expiry);
@@ -423,7 +429,7 @@ impl State {
             spared.messages = spared.messages.saturating_sub(1);
             spared.bytes = spared.bytes.saturating_sub(row.bytes());
         }
-        let amount = self.amount(row);
+        let amount = row.amount_of(self.counters(&row.delivery.mailbox));
         amount.messages = amount.messages.saturating_sub(1);
         amount.bytes = amount.bytes.saturating_sub(row.bytes());
         Ok(())
@@ -431,39 +437,27 @@ impl State {
 
     fn enter(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
         self.join_alike(index, &row)?;
-        let delivery = &row.delivery;
-        match &row.place {
-            Place::Queued { due } => self.set(keys::queued(&delivery.mailbox, *due, delivery.id)),
-            Place::Working { alone } => {
-                self.set(keys::delivery(kind::WORKING, delivery.id));
+        if let Some(place) = row.place_key() {
+            self.set(place);
+        }
+        match (&row.place, row.delivery.outgoing.is_some()) {
+            // What is being sent harms nobody, and suspects need not wait for it.
+            (Place::Working { alone }, false) => {
                 self.meta.working += 1;
                 self.meta.suspects += u64::from(*alone);
             }
-            Place::Suspect => {
-                self.set(keys::suspect(&delivery.mailbox, delivery.id));
-                self.meta.suspects += 1;
-            }
-            Place::Aside { .. } => self.note_aside(&row)?,
-            Place::Ended { .. } => {}
+            (Place::Suspect, _) => self.meta.suspects += 1,
+            (Place::Aside { .. }, _) => self.note_aside(&row)?,
+            (Place::Working { .. } | Place::Queued { .. } | Place::Ended { .. }, _) => {}
         }
         // Nothing enters a place spared: its time there is only beginning.
         if let Some(expiry) = row.expiry() {
             self.put(expiry, &Expiring::Delivery(row.delivery.id))?;
         }
-        let amount = self.amount(&row);
+        let amount = row.amount_of(self.counters(&row.delivery.mailbox));
         amount.messages += 1;
         amount.bytes += row.bytes();
         self.put(keys::delivery(kind::DELIVERY, row.delivery.id), &row)
-    }
-
-    fn amount(&mut self, row: &Row) -> &mut Amount {
-        let counters = self.counters(&row.delivery.mailbox);
-        match &row.place {
-            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => &mut counters.queued,
-            Place::Aside { kind: SetAsideKind::Held, .. } => &mut counters.held,
-            Place::Aside { kind: SetAsideKind::Dead(_), .. } => &mut counters.dead,
-            Place::Ended { .. } => &mut counters.retained,
-        }
     }
 
     pub(super) fn expect(&self, index: &dyn Index, id: DeliveryId) -> Result<Row, IndexError> {
@@ -472,7 +466,7 @@ impl State {
 }
 
 /// A delivery at its beginning.
-fn as_kept(id: DeliveryId, wall: Timestamp, accepted: &Acceptance) -> Row {
+pub(super) fn as_kept(id: DeliveryId, wall: Timestamp, accepted: &Acceptance) -> Row {
     let delivery = Delivery {
         id,
         mailbox: accepted.mailbox.clone(),
@@ -489,6 +483,7 @@ fn as_kept(id: DeliveryId, wall: Timestamp, accepted: &Acceptance) -> Row {
         solo_deaths: 0,
         continues: accepted.continues,
         outputs: Vec::new(),
+        outgoing: None,
     };
     let place = match &accepted.aside {
         None => Place::Queued { due: accepted.due },
@@ -510,6 +505,16 @@ fn as_kept(id: DeliveryId, wall: Timestamp, accepted: &Acceptance) -> Row {
         is_spared: false,
         last: None,
     }
+}
+
+/// Of what is sent once more MESH has nothing yet.
+fn anew(outgoing: Outgoing) -> Outgoing {
+    Outgoing { progress: Sending::Ready, ..outgoing }
+}
+
+/// A person says that MESH has nothing of what it may have had; what it began to take goes on.
+fn unless_it_is_there(outgoing: Outgoing) -> Outgoing {
+    if outgoing.progress == Sending::Begun { anew(outgoing) } else { outgoing }
 }
 
 /// What was held for the sake of an output is tried again.

@@ -10,10 +10,23 @@ use super::alike::AlikeRow;
 use super::aside::AsideRow;
 use super::{Index, IndexError, Place, Row, State, VolumeRow, for_each, keys, kind};
 use crate::domain::ids::{DeliveryId, MailboxId};
-use crate::ports::store::{Amount, Job, Location, MailboxOccupancy};
+use crate::ports::store::{Job, Location, MailboxOccupancy};
 
-/// The kinds of rows that say where a delivery stands.
-const PLACES: [u8; 6] = [kind::QUEUE, kind::WORKING, kind::SUSPECT, kind::ASIDE, kind::PURGE, kind::SPARED];
+/// The kinds of rows that deliveries have beside their own.
+const OF_DELIVERIES: [u8; 12] = [
+    kind::QUEUE,
+    kind::WORKING,
+    kind::SUSPECT,
+    kind::ASIDE,
+    kind::PURGE,
+    kind::SPARED,
+    kind::STAGED,
+    kind::WAITING,
+    kind::SEND_QUEUE,
+    kind::IN_SENDING,
+    kind::SEND,
+    kind::SENT,
+];
 
 impl State {
     /// Reads all rows of `index`, which must contain all changes, and compares.
@@ -21,21 +34,15 @@ impl State {
         let mut counted: BTreeMap<MailboxId, MailboxOccupancy> = BTreeMap::new();
         let mut volumes: BTreeMap<u64, Tally> = BTreeMap::new();
         let mut alike: BTreeMap<Vec<u8>, AlikeRow> = BTreeMap::new();
-        let mut expected = [0u64; PLACES.len()];
-        let (mut working, mut suspects, mut refused, mut staged, mut waiting) = (0, 0, 0, 0, 0);
+        let mut expected: BTreeMap<u8, u64> = BTreeMap::new();
+        let (mut working, mut suspects, mut refused) = (0, 0, 0);
         for_each(index, kind::DELIVERY, |key, value| {
             let row: Row = keys::decode(value)?;
-            if row.is_staged() {
-                staged += 1;
-                if index.get(&keys::delivery(kind::STAGED, row.delivery.id))?.is_none() {
-                    return Err(differs("what is staged"));
+            for key in row.keys() {
+                if index.get(&key)?.is_none() {
+                    return Err(differs("what else is known of a delivery"));
                 }
-            }
-            if row.is_waiting() {
-                waiting += 1;
-                if index.get(&keys::waiting(&row.delivery.mailbox, row.delivery.id))?.is_none() {
-                    return Err(differs("what waits, in order"));
-                }
+                *expected.entry(key[0]).or_default() += 1;
             }
             let bytes = row.bytes();
             if let Some(Location::Group { volume, .. }) = row.payload() {
@@ -50,51 +57,25 @@ impl State {
             if let Some((key, one)) = AlikeRow::of(&row) {
                 alike.entry(key).and_modify(|others| others.add(&one)).or_insert(one);
             }
-            let expiry = row.expiry();
-            let goes = [expiry.is_some() && !row.is_spared, expiry.is_some() && row.is_spared];
-            let Row { delivery, place, is_spared, .. } = row;
-            if keys::number_of(key) != Some(delivery.id.0) {
+            if keys::number_of(key) != Some(row.delivery.id.0) {
                 return Err(differs("a delivery's key"));
             }
-            let counters = counted.entry(delivery.mailbox.clone()).or_default();
-            let (has, amount, row): ([bool; 4], &mut Amount, Option<Vec<u8>>) = match &place {
-                Place::Queued { due } => {
-                    let row = keys::queued(&delivery.mailbox, *due, delivery.id);
-                    ([true, false, false, false], &mut counters.queued, Some(row))
-                }
-                Place::Working { alone } => {
+            match (&row.place, row.delivery.outgoing.is_some()) {
+                (Place::Working { alone }, false) => {
                     working += 1;
                     suspects += u64::from(*alone);
-                    let row = keys::delivery(kind::WORKING, delivery.id);
-                    ([false, true, false, false], &mut counters.queued, Some(row))
                 }
-                Place::Suspect => {
-                    suspects += 1;
-                    let row = keys::suspect(&delivery.mailbox, delivery.id);
-                    ([false, false, true, false], &mut counters.queued, Some(row))
-                }
-                Place::Aside { kind: crate::ports::store::SetAsideKind::Held, .. } => {
-                    let row = keys::delivery(kind::ASIDE, delivery.id);
-                    ([false, false, false, true], &mut counters.held, Some(row))
-                }
-                Place::Aside { .. } => {
-                    let row = keys::delivery(kind::ASIDE, delivery.id);
-                    ([false, false, false, true], &mut counters.dead, Some(row))
-                }
-                Place::Ended { .. } => ([false; 4], &mut counters.retained, None),
-            };
-            amount.messages += 1;
-            amount.bytes += bytes;
-            if is_spared {
+                (Place::Suspect, _) => suspects += 1,
+                (Place::Working { .. } | Place::Queued { .. } | Place::Aside { .. } | Place::Ended { .. }, _) => {}
+            }
+            let counters = counted.entry(row.delivery.mailbox.clone()).or_default();
+            if row.is_spared {
                 counters.spared.messages += 1;
                 counters.spared.bytes += bytes;
             }
-            expected.iter_mut().zip(has.into_iter().chain(goes)).for_each(|(count, has)| *count += u64::from(has));
-            for row in row.into_iter().chain(expiry) {
-                if index.get(&row)?.is_none() {
-                    return Err(differs("the place of a delivery"));
-                }
-            }
+            let amount = row.amount_of(counters);
+            amount.messages += 1;
+            amount.bytes += bytes;
             Ok(())
         })?;
         for_each(index, kind::REFUSED, |_, _| {
@@ -102,16 +83,14 @@ impl State {
             Ok(())
         })?;
         // A refusal has a row among those that may go, too.
-        expected[4] += refused;
-        for (kind, expected) in
-            PLACES.into_iter().zip(expected).chain([(kind::STAGED, staged), (kind::WAITING, waiting)])
-        {
+        *expected.entry(kind::PURGE).or_default() += refused;
+        for kind in OF_DELIVERIES {
             let mut found = 0;
             for_each(index, kind, |_, _| {
                 found += 1;
                 Ok(())
             })?;
-            if found != expected {
+            if found != expected.get(&kind).copied().unwrap_or_default() {
                 return Err(differs("the rows of one kind"));
             }
         }
@@ -170,7 +149,7 @@ impl State {
         mut counted: BTreeMap<MailboxId, MailboxOccupancy>,
         (working, suspects, refused): (u64, u64, u64),
     ) -> Result<(), IndexError> {
-        let amounts = |of: &MailboxOccupancy| [of.queued, of.held, of.dead, of.retained, of.spared];
+        let amounts = |of: &MailboxOccupancy| [of.queued, of.sending, of.held, of.dead, of.retained, of.spared];
         for (mailbox, counters) in &self.mailboxes {
             if amounts(counters) != amounts(&counted.remove(mailbox).unwrap_or_default()) {
                 return Err(differs("a mailbox's amounts"));

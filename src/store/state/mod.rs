@@ -12,6 +12,7 @@ mod jobs;
 mod legal_holds;
 mod monitors;
 mod row;
+mod sends;
 mod tally;
 mod volumes;
 

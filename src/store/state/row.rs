@@ -6,9 +6,10 @@ use crate::domain::fault::FaultCode;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::output::Progress;
+use crate::domain::sending::Sending;
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
-use crate::ports::store::{Delivery, Location, SetAsideKind};
+use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
 use crate::store::index::keys::{self, kind};
 use crate::store::journal::record::Hash;
 
@@ -44,6 +45,11 @@ impl Row {
             Place::Aside { reason, .. } => reason.code == FaultCode::SpoolLost,
             Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => false,
         }
+    }
+
+    /// It goes out, and a request that sent it got no answer.
+    pub(crate) fn may_be_at_mesh(&self) -> bool {
+        self.delivery.outgoing.as_ref().is_some_and(|outgoing| outgoing.progress == Sending::Begun)
     }
 
     /// Where its payload is; `None` once that was handed to the delivery that replays it.
@@ -96,10 +102,53 @@ impl Row {
         self.keep().map(expiry)
     }
 
-    /// Whether it has not come to an end and needs no person.
+    /// The row of the index that its place asks for, if that has no value.
+    pub(crate) fn place_key(&self) -> Option<Vec<u8>> {
+        let Delivery { id, mailbox, outgoing, .. } = &self.delivery;
+        match (&self.place, outgoing.is_some()) {
+            (Place::Queued { due }, false) => Some(keys::queued(kind::QUEUE, mailbox, *due, *id)),
+            (Place::Queued { due }, true) => Some(keys::queued(kind::SEND_QUEUE, mailbox, *due, *id)),
+            (Place::Working { .. }, false) => Some(keys::delivery(kind::WORKING, *id)),
+            (Place::Working { .. }, true) => Some(keys::delivery(kind::IN_SENDING, *id)),
+            (Place::Suspect, _) => Some(keys::of_mailbox(kind::SUSPECT, mailbox, *id)),
+            (Place::Aside { .. } | Place::Ended { .. }, _) => None,
+        }
+    }
+
+    /// All rows of the index that lead to it.
+    pub(crate) fn keys(&self) -> Vec<Vec<u8>> {
+        let Delivery { id, mailbox, outgoing, .. } = &self.delivery;
+        let aside = matches!(self.place, Place::Aside { .. }).then(|| keys::delivery(kind::ASIDE, *id));
+        let staged = self.is_staged().then(|| keys::delivery(kind::STAGED, *id));
+        let waiting = self.is_waiting().then(|| keys::of_mailbox(kind::WAITING, mailbox, *id));
+        let send = outgoing.as_ref().map(|_| keys::of_mailbox(kind::SEND, mailbox, *id));
+        let lead = [self.place_key(), aside, self.expiry(), staged, waiting, send, self.sent_key()];
+        lead.into_iter().flatten().collect()
+    }
+
+    /// Where MESH's id of it leads to it, once it went out.
+    pub(crate) fn sent_key(&self) -> Option<Vec<u8>> {
+        let message = self.delivery.outgoing.as_ref()?.progress.message()?;
+        Some(keys::sent(&self.delivery.mailbox, message))
+    }
+
+    /// What it counts towards.
+    pub(crate) fn amount_of<'a>(&self, counters: &'a mut MailboxOccupancy) -> &'a mut Amount {
+        match &self.place {
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect if self.delivery.outgoing.is_some() => {
+                &mut counters.sending
+            }
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => &mut counters.queued,
+            Place::Aside { kind: SetAsideKind::Held, .. } => &mut counters.held,
+            Place::Aside { kind: SetAsideKind::Dead(_), .. } => &mut counters.dead,
+            Place::Ended { .. } => &mut counters.retained,
+        }
+    }
+
+    /// Whether it has not come to an end, needs no person, and comes in: what goes out has a queue of its own.
     pub(crate) fn is_waiting(&self) -> bool {
         match self.place {
-            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => true,
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect => self.delivery.outgoing.is_none(),
             Place::Aside { .. } | Place::Ended { .. } => false,
         }
     }

@@ -18,6 +18,7 @@ mod rekey;
 mod reseal;
 mod retain;
 mod run;
+mod sends;
 mod staged;
 mod tally;
 

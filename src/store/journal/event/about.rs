@@ -49,6 +49,13 @@ impl Event {
                 is_beginning: true,
                 ..at(&brought.kept.mailbox)
             },
+            Self::SendQueued(queued) => About {
+                message: Some(&queued.kept.message),
+                by: Some(queued.by),
+                is_beginning: true,
+                ..at(&queued.kept.mailbox)
+            },
+            Self::Sending { id, .. } => of(id),
             Self::Repeated { id, mailbox, message } => {
                 About { mailbox: Some(mailbox), message: Some(message), ..of(id) }
             }

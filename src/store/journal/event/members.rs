@@ -7,6 +7,7 @@ use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, WorkflowId};
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::sending::Outgoing;
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Location, SetAsideKind};
@@ -93,6 +94,18 @@ pub struct BroughtIn {
     pub by: Operator,
     /// Why, in their words.
     pub why: Remark,
+}
+
+/// A message that goes out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendQueued {
+    /// As it is kept, under an id of ours.
+    pub kept: Acceptance,
+    /// Where to, and in what pieces.
+    pub outgoing: Outgoing,
+    /// Who gave it to us.
+    pub by: Operator,
 }
 
 /// A delivery whose place another takes.

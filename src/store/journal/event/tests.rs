@@ -3,6 +3,7 @@ use crate::domain::course::Arrival;
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::WorkflowId;
+use crate::domain::sending::Outgoing;
 use crate::ports::store::{JobAct, Left, Location, Selection};
 
 fn mailbox() -> MailboxId {
@@ -75,6 +76,33 @@ fn events_read_as_version_1_says() {
                 why: Remark::new("mended").expect("a remark"),
             })),
             r#"{"e":"brought-in","kept":{"mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"continues":7,"arrival":{"listed":0,"waited":0,"took":0,"wire":0,"chunks":0,"tries":0}},"replaces":{"id":7,"keep":10,"alone":false},"presented":{"length":6,"digest":"cd"},"by":1000,"why":"mended"}"#,
+        ),
+        (
+            Event::SendQueued(Box::new(SendQueued {
+                kept: Acceptance {
+                    local_id: None,
+                    from: None,
+                    continues: None,
+                    aside: None,
+                    arrival: Arrival::default(),
+                    ..accepted.clone()
+                },
+                outgoing: Outgoing {
+                    to: MailboxId::new("X26ABC2").ok(),
+                    chunk: 75_000_000,
+                    compress: true,
+                    progress: Sending::Ready,
+                },
+                by: Operator(1000),
+            })),
+            r#"{"e":"send-queued","kept":{"mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"arrival":{"listed":0,"waited":0,"took":0,"wire":0,"chunks":0,"tries":0}},"outgoing":{"to":"X26ABC2","chunk":75000000,"compress":true,"progress":"ready"},"by":1000}"#,
+        ),
+        (
+            Event::Sending {
+                id,
+                progress: Sending::Uploading { message: MessageId::new("M1").expect("a message id"), sent: 2 },
+            },
+            r#"{"e":"sending","id":7,"progress":{"uploading":{"message":"M1","sent":2}}}"#,
         ),
         (
             Event::OperatorDiscarded {

@@ -1,0 +1,129 @@
+//! A message that goes out: where to, and how far it came (mesh-api 6.6, 7.1).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{MailboxId, MessageId, Sensitive};
+
+/// What is known of a message that goes out, beside what is known of any delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// Its recipient, when that is a mailbox: what routes to a patient's practice names the patient (mesh-api 13).
+    pub to: Option<MailboxId>,
+    /// Bytes of its payload in each request but the last. Never changed once a request was made.
+    pub chunk: u64,
+    /// Each of them is compressed in transit.
+    pub compress: bool,
+    /// How far it came.
+    pub progress: Sending,
+}
+
+/// How far a message that goes out came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sending {
+    /// MESH has nothing of it.
+    Ready,
+    /// Its first request is about to be made, or was: until MESH answers, nobody knows whether it has it.
+    Begun,
+    /// MESH has its first chunks, and shows it to nobody yet.
+    Uploading {
+        /// MESH's id.
+        message: MessageId,
+        /// So many chunks.
+        sent: u32,
+    },
+    /// MESH has it whole.
+    Accepted {
+        /// MESH's id.
+        message: MessageId,
+    },
+    /// Its recipient has it, and said so.
+    Collected {
+        /// MESH's id.
+        message: MessageId,
+    },
+    /// MESH gave it up, such as after five days in which nobody collected it.
+    Undelivered {
+        /// MESH's id.
+        message: MessageId,
+        /// MESH's code, such as `14`.
+        code: Option<String>,
+    },
+}
+
+impl Sending {
+    /// MESH's id, as soon as it gave one.
+    pub fn message(&self) -> Option<&MessageId> {
+        match self {
+            Self::Ready | Self::Begun => None,
+            Self::Uploading { message, .. }
+            | Self::Accepted { message }
+            | Self::Collected { message }
+            | Self::Undelivered { message, .. } => Some(message),
+        }
+    }
+
+    /// MESH may have some of it: another send would be a second message.
+    pub fn is_begun(&self) -> bool {
+        *self != Self::Ready
+    }
+
+    /// The word for lists.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ready => "queued",
+            Self::Begun => "begun",
+            Self::Uploading { .. } => "uploading",
+            Self::Accepted { .. } => "accepted",
+            Self::Collected { .. } => "collected",
+            Self::Undelivered { .. } => "undelivered",
+        }
+    }
+}
+
+impl fmt::Display for Sending {
+    /// In words, behind the name of what goes out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready => f.write_str("is to be sent: MESH has nothing of it"),
+            Self::Begun => f.write_str("is about to be sent: until MESH answers it may have it"),
+            Self::Uploading { message, sent } => write!(f, "is at MESH with {sent} of its chunks, as {message}"),
+            Self::Accepted { message } => write!(f, "was accepted by MESH as {message}"),
+            Self::Collected { message } => write!(f, "was collected by its recipient, {message}"),
+            Self::Undelivered { message, code } => {
+                write!(f, "was not delivered by MESH, {message}")?;
+                code.iter().try_for_each(|code| write!(f, ", code {code}"))
+            }
+        }
+    }
+}
+
+/// The mailbox that `to` names, if it names one and not a patient whose practice is to have it.
+pub fn recipient(to: &Sensitive) -> Option<MailboxId> {
+    const ROUTED: &str = "GPPROVIDER";
+    let text = to.reveal().trim();
+    let is_routed = text.get(..ROUTED.len()).is_some_and(|start| start.eq_ignore_ascii_case(ROUTED));
+    if is_routed { None } else { MailboxId::new(text.to_ascii_uppercase()).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipient_is_a_mailbox_and_never_a_patient() {
+        for (to, expected) in [
+            ("X26ABC2", Some("X26ABC2")),
+            (" x26abc2 ", Some("X26ABC2")),
+            ("GPPROVIDER_9990000018_19670126_Synthetic", None),
+            ("gpprovider_9990000018_19670126_Synthetic", None),
+            ("two words", None),
+            ("", None),
+        ] {
+            let found = recipient(&Sensitive::new(to));
+            assert_eq!(found.as_ref().map(MailboxId::as_str), expected, "{to:?}");
+        }
+    }
+}

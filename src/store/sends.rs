@@ -1,0 +1,110 @@
+//! What goes out: kept, handed to whoever sends it one at a time for each mailbox, and shown.
+//!
+//! A send is a delivery with a queue of its own: what else becomes of deliveries becomes of it by the same code. Whoever
+//! sends notes how far it came before and after each request, so that a crash finds what MESH may have:
+//!
+//! | The last note | After a crash |
+//! |---|---|
+//! | queued | it is sent |
+//! | begun | MESH may have it, and gave no id: whoever sends has to find out |
+//! | uploading | it goes on behind the last chunk that MESH answered for |
+//! | accepted | it is settled |
+
+use super::command::{Planned, SendCommand};
+use super::committer::{Committer, Moment, Stop};
+use super::index::Order;
+use super::index::keys::{self, kind};
+use super::journal::event::{Event, Release, SendQueued};
+use super::plan::{MOST_ROWS, Placed, missing, not_leased};
+use super::state::{Place, Row, for_each};
+use crate::domain::ids::{DeliveryId, MailboxId};
+use crate::ports::store::{NotQueued, SendOrder, SendPage, Sent};
+
+impl Committer {
+    pub(super) fn send(&mut self, moment: Moment, command: SendCommand, placed: Placed) -> Result<Planned, Stop> {
+        match command {
+            SendCommand::Queue(order) => Ok(Planned::SendQueued(self.queue_send(moment, *order, placed)?)),
+            SendCommand::Lease(mailbox) => self.next_send(moment, &mailbox),
+            SendCommand::Progress(id, progress) => match self.known_send(id)? {
+                true => self.done(moment, &Event::Sending { id, progress }),
+                false => Ok(not_leased(id)),
+            },
+            SendCommand::List(page) => Ok(Planned::Sends(self.sends(&page)?)),
+        }
+    }
+
+    fn queue_send(
+        &mut self,
+        moment: Moment,
+        order: SendOrder,
+        placed: Placed,
+    ) -> Result<Result<DeliveryId, NotQueued>, Stop> {
+        let SendOrder { envelope, body, outgoing, by } = order;
+        let (length, mut digests) = self.measure(&body);
+        let location = match self.take_over(&envelope, body, placed)? {
+            Ok(location) => location,
+            Err(why) => return Ok(Err(NotQueued::Failed(why.to_string()))),
+        };
+        let kept = self.acceptance(moment, &envelope, (length, digests.swap_remove(0)), location);
+        let event = Event::SendQueued(Box::new(SendQueued { kept, outgoing, by }));
+        Ok(Ok(DeliveryId(self.record(moment, &event)?)))
+    }
+
+    /// What is due first, unless its mailbox rests.
+    fn next_send(&mut self, moment: Moment, mailbox: &MailboxId) -> Result<Planned, Stop> {
+        let prefix = keys::mailbox(kind::SEND_QUEUE, mailbox);
+        let first = self.state.scan(self.index.as_ref(), &prefix, &keys::after(&prefix), Order::Ascending, 1)?;
+        let due = first.first().and_then(|(key, _)| Some((keys::due_of(key)?, DeliveryId(keys::number_of(key)?))));
+        let Some((due, id)) = due.filter(|_| !self.state.is_suspended(mailbox)) else {
+            return Ok(Planned::NextSend(Err(None)));
+        };
+        if due > moment.now {
+            return Ok(Planned::NextSend(Err(Some(self.time.wall_of(due)))));
+        }
+        self.record(moment, &Event::Working { ids: vec![id], alone: false })?;
+        let row = self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?;
+        Ok(Planned::NextSend(Ok(Box::new((row.delivery, moment.now.since(row.since))))))
+    }
+
+    fn known_send(&self, id: DeliveryId) -> Result<bool, Stop> {
+        let row = self.state.row(self.index.as_ref(), id)?;
+        Ok(row.is_some_and(|row| row.delivery.outgoing.is_some()))
+    }
+
+    fn sends(&self, page: &SendPage) -> Result<Vec<Sent>, Stop> {
+        let prefix = page.mailbox.as_ref().map_or(vec![kind::SEND], |owner| keys::mailbox(kind::SEND, owner));
+        let to = keys::after(&prefix);
+        let after = page.after.as_ref().map(|place| keys::of_mailbox(kind::SEND, &place.mailbox, place.delivery));
+        let from = after.map_or(prefix, |after| keys::after(&after));
+        let rows = self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, page.count.min(MOST_ROWS))?;
+        let mut found = Vec::with_capacity(rows.len());
+        for id in rows.iter().filter_map(|(key, _)| keys::number_of(key)).map(DeliveryId) {
+            let row = self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?;
+            found.push(self.sent(row));
+        }
+        Ok(found)
+    }
+
+    fn sent(&self, row: Row) -> Sent {
+        let (class, due) = (row.class(), row.due().map(|due| self.time.wall_of(due)));
+        let reason = match row.place {
+            Place::Aside { reason, .. } => Some(reason),
+            Place::Queued { .. } | Place::Working { .. } | Place::Suspect | Place::Ended { .. } => row.last,
+        };
+        Sent { delivery: row.delivery, class, due, reason }
+    }
+
+    /// Takes up what the run before was sending: how far it came is noted.
+    pub(super) fn take_up_sends(&mut self, moment: Moment) -> Result<(), Stop> {
+        let mut ids = Vec::new();
+        for_each(self.index.as_ref(), kind::IN_SENDING, |key, _| {
+            ids.extend(keys::number_of(key).map(DeliveryId));
+            Ok(())
+        })?;
+        for id in ids {
+            let why = Release::Stopped;
+            self.record(moment, &Event::Released { id, due: moment.now, why })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! What goes out: one at a time, and never forgotten how far it came.
+
+use super::*;
+use crate::domain::operator::{Operator, Remark};
+use crate::domain::sending::{Outgoing, Sending};
+use crate::domain::step::Step;
+use crate::ports::store::{Act, Acted, Amount, Class, NextSend, NotAllowed, Order, SendOrder, SendPage, Sent};
+use crate::store::command::SendCommand;
+use crate::store::disk::Side;
+
+fn order(id: &str, bytes: &'static str) -> Command {
+    let outgoing =
+        Outgoing { to: MailboxId::new("X26ABC2").ok(), chunk: 1_000, compress: false, progress: Sending::Ready };
+    let body = IncomingBody::Small(Bytes::from_static(bytes.as_bytes()));
+    Command::Send(SendCommand::Queue(Box::new(SendOrder {
+        envelope: envelope(id),
+        body,
+        outgoing,
+        by: Operator(1000),
+    })))
+}
+
+fn uploading(sent: u32) -> Sending {
+    Sending::Uploading { message: message("AT-MESH"), sent }
+}
+
+fn accepted() -> Sending {
+    Sending::Accepted { message: message("AT-MESH") }
+}
+
+impl Committer {
+    fn queue_one(&mut self, id: &str) -> DeliveryId {
+        let Answer::SendQueued(queued) = self.one(order(id, "bytes")) else { panic!("another answer") };
+        queued.unwrap()
+    }
+
+    fn asked_for_send(&mut self) -> NextSend {
+        let Answer::NextSend(next) = self.one(Command::Send(SendCommand::Lease(mailbox()))) else { panic!() };
+        next
+    }
+
+    fn lease_send(&mut self) -> Lease {
+        let NextSend::Lease(lease) = self.asked_for_send() else { panic!("nothing to send") };
+        *lease
+    }
+
+    fn came(&mut self, id: DeliveryId, progress: Sending) {
+        let answer = self.one(Command::Send(SendCommand::Progress(id, progress)));
+        assert!(matches!(answer, Answer::Done), "{answer:?}");
+    }
+
+    fn ledger(&mut self) -> Vec<Sent> {
+        let page = SendPage { mailbox: Some(mailbox()), after: None, count: 100 };
+        let Answer::Sends(sends) = self.one(Command::Send(SendCommand::List(page))) else { panic!() };
+        sends
+    }
+
+    fn sends_stand(&mut self) -> Vec<(Class, Sending)> {
+        let of = |sent: Sent| (sent.class, sent.delivery.outgoing.unwrap().progress);
+        self.ledger().into_iter().map(of).collect()
+    }
+
+    fn order(&mut self, delivery: DeliveryId, act: Act) -> Result<Acted, NotAllowed> {
+        let why = Remark::new("in a test").ok();
+        let Answer::Acted(acted) = self.one(Command::Act(Order { delivery, act, by: Operator(1000), why })) else {
+            panic!("another answer")
+        };
+        acted
+    }
+}
+
+#[test]
+fn what_goes_out_has_a_queue_of_its_own_and_ends_as_any_delivery() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let (first, second) = (store.queue_one("OURS-1"), store.queue_one("OURS-2"));
+    let counters = store.counters();
+    assert_eq!((counters.sending, counters.queued), (Amount { messages: 2, bytes: 10 }, Amount::default()));
+    assert!(store.lease(9, false).is_empty(), "no pipeline gets it");
+    let lease = store.lease_send();
+    assert_eq!(lease.delivery.id, first);
+    store.came(first, Sending::Begun);
+    store.came(first, uploading(1));
+    store.came(first, accepted());
+    store.settle(lease, delivered());
+    let lease = store.lease_send();
+    assert_eq!(lease.delivery.id, second);
+    let reason = because();
+    store.settle(lease, Settlement::Defer { after: MINUTE, reason, outputs: Vec::new() });
+    assert!(matches!(store.asked_for_send(), NextSend::NotBefore(Some(_))));
+    assert_eq!(store.sends_stand(), [(Class::Delivered, accepted()), (Class::Waiting, Sending::Ready)]);
+    machine.clock.pass(MINUTE);
+    assert_eq!(store.lease_send().delivery.id, second);
+    store.state.audit(store.index.as_ref()).unwrap();
+    assert_eq!(store.watch().borrow().suspects, 0);
+    machine.clock.pass(40 * DAY);
+    (0..3).for_each(|_| settle_down(&machine, &mut store));
+    assert_eq!(store.ledger().len(), 1, "what ended goes in its time");
+    store.state.audit(store.index.as_ref()).unwrap();
+}
+
+#[test]
+fn a_death_of_the_daemon_makes_no_suspect_and_forgets_nothing() {
+    for progress in [Sending::Ready, Sending::Begun, uploading(3), accepted()] {
+        for burns in [false, true] {
+            let machine = Machine::new();
+            let mut store = machine.open();
+            let id = store.queue_one("OURS");
+            let lease = store.lease_send();
+            if progress != Sending::Ready {
+                store.came(id, progress.clone());
+            }
+            std::mem::forget(lease);
+            drop(store);
+            if burns {
+                machine.index.burn();
+            }
+            let mut store = machine.open();
+            store.new_delivery("IN", "bytes");
+            assert_eq!(store.lease(9, false).len(), 1, "mail that comes in does not wait for it");
+            assert_eq!(store.sends_stand(), [(Class::Waiting, progress.clone())]);
+            let lease = store.lease_send();
+            assert_eq!((lease.delivery.id, lease.delivery.solo_deaths), (id, 0));
+            store.state.audit(store.index.as_ref()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_keeps_what_was_answered_and_nothing_twice() {
+    for step in [Step::GroupWrite, Step::VolumeSync, Step::JournalWrite, Step::JournalSync] {
+        for side in [Side::Before, Side::After] {
+            let machine = Machine::new();
+            let mut store = machine.open();
+            store.one(Command::Barrier);
+            machine.disk.stop_at(step, 1, side);
+            assert!(store.commit(vec![order("OURS", "bytes")]).is_err(), "{step:?} {side:?}: the stop was not reached");
+            drop(store);
+            machine.disk.crash();
+            let mut store = machine.open();
+            assert!(store.ledger().len() <= 1, "{step:?} {side:?}");
+            store.state.audit(store.index.as_ref()).unwrap();
+            store.queue_one("OTHER");
+            assert_eq!(store.lease_send().delivery.length, 5, "{step:?} {side:?}: it goes on");
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_once_more_is_another_send_and_mesh_has_nothing_of_it() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.queue_one("OURS");
+    let lease = store.lease_send();
+    store.came(id, accepted());
+    store.settle(lease, delivered());
+    let again = |again| Act::Replay { force: false, again };
+    assert_eq!(store.order(id, again(false)), Err(NotAllowed::NeedsAgain));
+    let Ok(Acted::ReplayedAs(next)) = store.order(id, again(true)) else { panic!("not sent again") };
+    assert_eq!(store.sends_stand(), [(Class::Replayed, accepted()), (Class::Waiting, Sending::Ready)]);
+    assert_eq!(store.lease_send().delivery.id, next);
+    store.state.audit(store.index.as_ref()).unwrap();
+}
+
+#[test]
+fn what_mesh_may_have_is_sent_again_only_if_somebody_says_so() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.queue_one("OURS");
+    let lease = store.lease_send();
+    store.came(id, Sending::Begun);
+    let reason = Reason::new(FaultCode::SendUnknown, "no answer");
+    store.settle(lease, Settlement::Held { reason, outputs: Vec::new() });
+    assert_eq!(store.order(id, Act::Release { force: false, again: false }), Err(NotAllowed::NeedsAgain));
+    assert_eq!(store.order(id, Act::Replay { force: false, again: false }), Err(NotAllowed::NeedsAgain));
+    store.order(id, Act::Release { force: false, again: true }).unwrap();
+    assert_eq!(store.sends_stand(), [(Class::Waiting, Sending::Ready)]);
+}
+
+#[test]
+fn a_mailbox_that_rests_sends_nothing() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    store.queue_one("OURS");
+    let (by, why) = (Operator(1000), Remark::new("in a test").unwrap());
+    store.one(Command::Note(crate::ports::store::Note::MailboxSuspended { mailbox: mailbox(), by, why: why.clone() }));
+    assert!(matches!(store.asked_for_send(), NextSend::NotBefore(None)));
+    store.one(Command::Note(crate::ports::store::Note::MailboxResumed { mailbox: mailbox(), by, why: Some(why) }));
+    store.lease_send();
+}
