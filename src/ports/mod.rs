@@ -6,6 +6,7 @@ pub mod inbox;
 pub mod monitors;
 pub mod obstacles;
 pub mod operations;
+pub mod outbox;
 pub mod outputs;
 pub mod sealed;
 pub mod spool;

@@ -70,11 +70,11 @@ pub struct Mailbox {
 }
 
 /// One request, without what differs between attempts.
-struct Request {
-    call: Call,
-    method: Method,
-    path: String,
-    headers: HeaderMap,
+pub(super) struct Request {
+    pub(super) call: Call,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
 }
 
 impl Mailbox {
@@ -84,7 +84,7 @@ impl Mailbox {
     }
 
     /// The answer of a call that did what it is for.
-    async fn call(&self, request: &Request) -> Result<reqwest::Response, Fault> {
+    pub(super) async fn call(&self, request: &Request) -> Result<reqwest::Response, Fault> {
         let first = self.attempt(request).await?;
         if first.status() != StatusCode::FORBIDDEN {
             return self.settle(request.call, first).await;
@@ -95,7 +95,7 @@ impl Mailbox {
         self.settle(request.call, second).await
     }
 
-    async fn settle(&self, call: Call, response: reqwest::Response) -> Result<reqwest::Response, Fault> {
+    pub(super) async fn settle(&self, call: Call, response: reqwest::Response) -> Result<reqwest::Response, Fault> {
         let status = response.status();
         if call.is_done(status) {
             return Ok(response);
@@ -111,22 +111,36 @@ impl Mailbox {
         Err(fault)
     }
 
-    async fn attempt(&self, request: &Request) -> Result<reqwest::Response, Fault> {
-        let Parts { http, base, credentials, clock, chance, dependency, limits, .. } = &self.parts;
-        let call = request.call;
+    pub(super) fn limits(&self) -> &Limits {
+        &self.parts.limits
+    }
+
+    pub(super) fn dependency(&self) -> &Name {
+        &self.parts.dependency
+    }
+
+    /// A request with a token of its own.
+    pub(super) async fn build(&self, request: &Request) -> Result<reqwest::RequestBuilder, Fault> {
+        let Parts { http, base, credentials, clock, chance, dependency, .. } = &self.parts;
         let token = credentials.token(&chance.uuid(), clock.wall());
         let mut token = HeaderValue::try_from(token).map_err(|_| {
             Fault::dependency(FaultCode::MeshRequest, dependency.clone(), "the token is no header value")
         })?;
         token.set_sensitive(true);
-        let sending = http
+        Ok(http
             .current()
             .await
             .request(request.method.clone(), format!("{base}{}", request.path))
             .headers(request.headers.clone())
             .header(ACCEPT, mex::ACCEPT_V2)
             .header(USER_AGENT, self.machine.user_agent.clone())
-            .header(AUTHORIZATION, token);
+            .header(AUTHORIZATION, token))
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<reqwest::Response, Fault> {
+        let Parts { dependency, limits, .. } = &self.parts;
+        let call = request.call;
+        let sending = self.build(request).await?;
         // A download's body has limits of its own.
         let sending = if call == Call::Fetch { sending } else { sending.timeout(limits.answer) };
         match tokio::time::timeout(limits.answer, sending.send()).await {
@@ -149,7 +163,7 @@ impl Mailbox {
         Asked { mailbox: self.mailbox(), message_id, chunk, dependency: &self.parts.dependency }
     }
 
-    fn request(&self, call: Call, method: Method, path: String) -> Request {
+    pub(super) fn request(&self, call: Call, method: Method, path: String) -> Request {
         let mut headers = HeaderMap::new();
         if method == Method::POST || method == Method::PUT {
             // Gateways may refuse these without a length, and hyper leaves it out when there is no body.

@@ -1,7 +1,8 @@
-//! MESH, version 2 of its API, for receiving.
+//! MESH, version 2 of its API.
 //!
-//! `wire` turns bytes into values and `status` answers into faults; both are pure. `client` does the calls and decides
-//! nothing but the one fresh-token try of mesh-api 4.4.
+//! `wire` turns bytes into values and `status` answers into faults; both are pure. `client` does the calls of
+//! receiving and `outbox` those of sending; they decide nothing but the one fresh-token try of mesh-api 4.4, which a send
+//! has not: whether it is made again is for whoever knows what it may cost.
 
 pub mod auth;
 mod body;
@@ -9,6 +10,7 @@ mod client;
 mod environment;
 pub mod headers;
 mod machine;
+mod outbox;
 mod ping;
 mod status;
 mod transport;

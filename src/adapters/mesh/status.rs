@@ -11,6 +11,8 @@
 //! | 500 and the other 5xx | MESH-UNAVAILABLE | MESH-UNAVAILABLE of this message |
 //! | 400 and the other 4xx | MESH-REQUEST | MESH-REQUEST of this message |
 //!
+//! On send and send chunk any 4xx but 401, 403, 407, 408, 425 and 429 is SEND-REFUSED of that message, for good.
+//!
 //! A 500 on one message does not say that MESH is down: NHS's own code gives it for a single broken message (mesh-api 8).
 //! So it counts against that message, transiently, and the rest of the mailbox goes on (I6). In an outage the next list
 //! fails as well and stops the mailbox, and what was not fetched whole never becomes a dead letter (I5).
@@ -34,6 +36,9 @@ pub(super) enum Call {
     Head,
     Fetch,
     Acknowledge,
+    Send,
+    SendChunk,
+    Track,
 }
 
 impl Call {
@@ -46,6 +51,9 @@ impl Call {
             Self::Head => "head",
             Self::Fetch => "fetch",
             Self::Acknowledge => "acknowledge",
+            Self::Send => "send",
+            Self::SendChunk => "send chunk",
+            Self::Track => "track",
         }
     }
 
@@ -53,7 +61,13 @@ impl Call {
     pub(super) fn is_of_message(self) -> bool {
         match self {
             Self::Head | Self::Fetch => true,
-            Self::Ping | Self::Handshake | Self::List | Self::Acknowledge => false,
+            Self::Ping
+            | Self::Handshake
+            | Self::List
+            | Self::Acknowledge
+            | Self::Send
+            | Self::SendChunk
+            | Self::Track => false,
         }
     }
 
@@ -64,6 +78,9 @@ impl Call {
             Self::Ping => true,
             Self::Handshake | Self::List | Self::Head => status == StatusCode::OK,
             Self::Fetch => status == StatusCode::OK || status == StatusCode::PARTIAL_CONTENT,
+            Self::Send | Self::SendChunk => status == StatusCode::ACCEPTED || status == StatusCode::OK,
+            // Nothing, and several, are answers.
+            Self::Track => [StatusCode::OK, StatusCode::MULTIPLE_CHOICES, StatusCode::NOT_FOUND].contains(&status),
             // Gone is as good as acknowledged to us: we keep the message (mesh-api 6.5).
             Self::Acknowledge => {
                 status == StatusCode::OK || status == StatusCode::NOT_FOUND || status == StatusCode::GONE
@@ -77,6 +94,14 @@ pub(super) fn fault(call: Call, status: StatusCode, problem: &Problem, dependenc
     let detail = format!("{} got {}{problem}", call.as_str(), status.as_u16());
     let of_mesh = |code| Fault::dependency(code, dependency.clone(), detail.clone());
     let of_message = |code, class| Fault::new(code, class, Origin::Message, detail.clone());
+    if let Call::Send | Call::SendChunk = call {
+        return match status.as_u16() {
+            401 | 403 => of_mesh(FaultCode::MeshAuth),
+            407 | 408 | 425 | 429 | 500..=599 => of_mesh(FaultCode::MeshUnavailable),
+            400..=499 => of_message(FaultCode::SendRefused, Class::Permanent),
+            _ => of_mesh(FaultCode::MeshProtocol),
+        };
+    }
     match (status.as_u16(), call.is_of_message()) {
         (401 | 403, _) => of_mesh(FaultCode::MeshAuth),
         (404, true) => of_message(FaultCode::MsgGone, Class::Transient),
