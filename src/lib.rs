@@ -102,6 +102,7 @@ pub mod pipeline;
 pub mod ports;
 pub mod publish;
 pub mod receive;
+pub mod send;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod store;

@@ -256,4 +256,4 @@ impl Inbox for Mailbox {
 
 #[cfg(test)]
 #[path = "client_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 
 /// How a connection ends after its answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(in crate::adapters::mesh) enum End {
     /// In order.
     Closed,
     /// By a reset.
@@ -26,13 +26,13 @@ enum End {
 }
 
 /// A far side that gives each connection one prepared answer, and keeps what it was asked.
-struct Far {
+pub(in crate::adapters::mesh) struct Far {
     address: SocketAddr,
     served: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Far {
-    fn answering(answers: Vec<(Vec<u8>, End)>) -> Self {
+    pub(in crate::adapters::mesh) fn answering(answers: Vec<(Vec<u8>, End)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let served = std::thread::spawn(move || {
@@ -56,12 +56,16 @@ impl Far {
         Self { address, served: Some(served) }
     }
 
-    fn once(answer: &str) -> Self {
+    pub(in crate::adapters::mesh) fn once(answer: &str) -> Self {
         Self::answering(vec![(answer.as_bytes().to_vec(), End::Closed)])
     }
 
+    pub(in crate::adapters::mesh) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The heads of the requests.
-    fn requests(mut self) -> Vec<String> {
+    pub(in crate::adapters::mesh) fn requests(mut self) -> Vec<String> {
         self.served.take().expect("asked once").join().expect("the far side did not panic")
     }
 }
@@ -117,7 +121,7 @@ fn mailbox_at(address: SocketAddr, network: Network) -> Mailbox {
     })
 }
 
-fn mailbox(far: &Far) -> Mailbox {
+pub(in crate::adapters::mesh) fn mailbox(far: &Far) -> Mailbox {
     mailbox_at(far.address, Network::default())
 }
 
@@ -125,7 +129,7 @@ fn message() -> MessageId {
     MessageId::new("20200529155357895317_3573F8").expect("a message id")
 }
 
-fn headers(request: &str, name: &str) -> Vec<String> {
+pub(in crate::adapters::mesh) fn headers(request: &str, name: &str) -> Vec<String> {
     let lines = request.lines().filter_map(|line| line.split_once(": "));
     lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).collect()
 }
@@ -342,7 +346,7 @@ async fn passes_for_whole(mailbox: &Mailbox, call: Call) -> bool {
             let accepted = Accepted::attest(mailbox.mailbox().clone(), message(), DeliveryId(1));
             mailbox.acknowledge(&accepted).await.is_ok()
         }
-        Call::Ping => panic!("a ping is of no mailbox"),
+        Call::Ping | Call::Send | Call::SendChunk | Call::Track => panic!("no call of one who receives"),
         Call::Handshake => mailbox.handshake().await.is_ok(),
         Call::Head => mailbox.head(&message()).await.is_ok(),
     }

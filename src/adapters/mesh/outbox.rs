@@ -185,3 +185,7 @@ impl Watch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).broke.take()
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -51,6 +51,25 @@ fn each_status_means_what_the_table_says() {
     }
 }
 
+/// A send has two ways to fail: the world did it, or the message.
+#[test]
+fn each_status_on_a_send_means_what_the_table_says() {
+    use FaultCode::{MeshAuth, MeshProtocol, MeshUnavailable, SendRefused};
+    let mesh = |code| Some((code, Class::Transient, false));
+    for (statuses, expected) in [
+        (vec![200, 202], None),
+        (vec![100, 201, 204, 301, 999], mesh(MeshProtocol)),
+        (vec![401, 403], mesh(MeshAuth)),
+        (vec![407, 408, 425, 429, 500, 502, 503, 504], mesh(MeshUnavailable)),
+        (vec![400, 404, 405, 406, 410, 413, 417, 422, 423], Some((SendRefused, Class::Permanent, true))),
+    ] {
+        for status in statuses {
+            assert_eq!([Call::Send, Call::SendChunk].map(|call| of(call, status)), [expected; 2], "{status}");
+        }
+    }
+    assert_eq!([200, 300, 404].map(|status| of(Call::Track, status)), [None; 3], "nothing, and several, are answers");
+}
+
 /// Every code of mesh-api 9.2: whatever code comes, the status decides, and the code is told.
 #[test]
 fn each_published_code_is_told_and_changes_nothing() {

@@ -1,0 +1,18 @@
+//! Layer 2: what goes out to MESH, once, and known to have arrived.
+//!
+//! | File | What it is |
+//! |---|---|
+//! | [`rules`] | what MESH will not take, told before the first byte |
+//! | `pieces` | a payload, cut into the requests of one message |
+//! | [`sender`] | one message: what is done next by how far it came |
+//! | [`turns`] | all mailboxes: one message of each at a time, a few in all |
+//!
+//! **Once.** Before the first request the journal says that it is about to be made. Its answer has MESH's id; without an
+//! answer nothing is sent again before MESH was asked for the message by its local id, or a person said what became of
+//! it. Later chunks may be repeated until MESH has them all (mesh-api 12), and go on behind the last that it answered
+//! for.
+
+mod pieces;
+pub mod rules;
+pub mod sender;
+pub mod turns;
