@@ -17,7 +17,7 @@ use self::story::{Line, add};
 use super::pages::for_each_record;
 use super::{Context, Failure};
 use crate::daemon::Ask;
-use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
 use crate::domain::time::Timestamp;
 use crate::ports::trace::{FoundRecord, Search};
 use crate::store::journal::event::Event;
@@ -69,6 +69,11 @@ impl FromStr for Of {
 /// Reads a mailbox id.
 pub(super) fn mailbox(text: &str) -> Result<MailboxId, String> {
     MailboxId::new(text).map_err(|error| error.to_string())
+}
+
+/// Reads a workflow id.
+pub(super) fn workflow(text: &str) -> Result<WorkflowId, String> {
+    WorkflowId::new(text).map_err(|error| error.to_string())
 }
 
 impl Message {

@@ -29,6 +29,8 @@ mod queue;
 mod retention;
 mod run;
 mod schema;
+mod send;
+mod sent;
 #[cfg(feature = "simulator")]
 mod simulate;
 mod spool;
@@ -93,6 +95,11 @@ enum Command {
     /// List what waits for work
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// Send a file by MESH
+    Send(send::Send),
+    /// List what goes out
+    #[command(subcommand)]
+    Sent(sent::Sent),
     /// Read the journal: who did what to which message, and when
     #[command(subcommand)]
     Audit(Box<audit::Audit>),
@@ -182,6 +189,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Deadletter(deadletter) => deadletter.run(context),
         Command::Message(message) => message.run(context),
         Command::Queue(queue) => queue.run(context),
+        Command::Send(send) => send.run(context),
+        Command::Sent(sent) => sent.run(context),
         Command::Audit(audit) => audit.run(context),
         Command::Hold(hold) => hold.run(context),
         Command::Retention(retention) => retention.run(context),

@@ -7,11 +7,11 @@ use serde_json::{Value as Json, json};
 use super::document::{Node, Place, Table, Value};
 use super::model::{
     Audit, Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits,
-    Log, LogFormat, LogLevel, Mailbox, Mesh, Order, Pipelines, Queue, Retention, State,
+    Log, LogFormat, LogLevel, Mailbox, Mesh, Order, Pipelines, Queue, Retention, SendSettings, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
-use super::values::{ByteSize, InFlight, Listen, Mode, Percent, Period, Workers};
+use super::values::{ByteSize, ChunkSize, InFlight, Listen, Mode, Percent, Period, Workers};
 use crate::domain::ids::MailboxId;
 use crate::domain::output::Unconsumed;
 
@@ -223,6 +223,7 @@ impl Mailbox {
         let order = keys.or("order", Order::Free);
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
         let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
+        let send = SendSettings::read(keys.table("send"));
         keys.end();
         Self {
             id,
@@ -238,7 +239,17 @@ impl Mailbox {
             order,
             limits,
             set_aside,
+            send,
         }
+    }
+}
+
+impl SendSettings {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let chunk = keys.or("chunk", ChunkSize(75_000_000));
+        let compress = keys.or("compress", true);
+        keys.end();
+        Self { chunk, compress }
     }
 }
 

@@ -27,11 +27,13 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest;
 
 pub use document::Source;
-pub use model::{Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh, Order};
+pub use model::{
+    Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh, Order, SendSettings,
+};
 pub use resolve::{Secrets, credentials, identities_at};
 pub use schema::schema;
 pub use secret::{SecretError, SecretRef};
-pub use values::{ByteSize, Cron, Listen, Mode, Percent, Period, Proxy};
+pub use values::{ByteSize, ChunkSize, Cron, Listen, Mode, Percent, Period, Proxy};
 
 use crate::domain::digest::hex;
 use crate::domain::finding::Finding;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::secret::SecretRef;
-use super::values::{ByteSize, Cron, InFlight, Listen, Mode, Percent, Period, Proxy, Workers};
+use super::values::{ByteSize, ChunkSize, Cron, InFlight, Listen, Mode, Percent, Period, Proxy, Workers};
 use crate::adapters::mesh;
 use crate::domain::ids::MailboxId;
 use crate::domain::output::Unconsumed;
@@ -291,6 +291,17 @@ pub struct Mailbox {
     pub limits: Limits,
     /// How much of its mail may be dead or held.
     pub set_aside: Limits,
+    /// How its mail goes out.
+    pub send: SendSettings,
+}
+
+/// How the mail of a mailbox goes out (mesh-api 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendSettings {
+    /// Plain bytes in each request of a message, but the last.
+    pub chunk: ChunkSize,
+    /// Each is compressed in transit, unless its sender says otherwise.
+    pub compress: bool,
 }
 
 /// In which order a mailbox's mail is handled.

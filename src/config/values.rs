@@ -199,6 +199,7 @@ macro_rules! written_as_text {
 written_as_text! {
     Period, quantity::PERIOD, str::parse;
     ByteSize, quantity::BYTES, str::parse;
+    ChunkSize, "a size from \"1KB\" to \"100MB\"", str::parse;
     Percent, "a share such as \"10%\"", str::parse;
     Mode, "octal permission bits such as \"0640\"", str::parse;
     Cron, "six cron fields, seconds first, such as \"0 */5 * * * *\"", str::parse;
@@ -246,6 +247,19 @@ pub struct Workers(pub u16);
 /// How many downloads one mailbox has under way at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InFlight(pub u16);
+
+/// Bytes in each request of a message that goes out, but the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkSize(pub u64);
+
+impl FromStr for ChunkSize {
+    type Err = &'static str;
+    /// A request has at most 100,000,000 bytes (mesh-api 8).
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let size = quantity::bytes(text).filter(|size| (1_000..=100_000_000).contains(size));
+        size.map(Self).ok_or("this is not the size of a chunk")
+    }
+}
 
 macro_rules! counted {
     ($($type:ident, $most:literal, $expected:literal;)+) => {

@@ -1,22 +1,27 @@
-//! Payloads that operators bring in, on their way from the control socket to the spool: one at a time, a piece at a
+//! Payloads that operators bring in or send, on their way from the control socket to the spool: one at a time, a piece at a
 //! time (I3).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::domain::envelope::{Envelope, MessageKind};
-use crate::domain::ids::{DeliveryId, MailboxId};
+use crate::config::SendSettings;
+use crate::domain::envelope::{Envelope, MessageKind, Status};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Sensitive};
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::sending::{Outgoing, Sending, recipient};
+use crate::ports::clock::Chance;
 use crate::ports::disk::{Disk, Floor, Mark};
-use crate::ports::operations::{Bringing, Told, Upload, Whose};
+use crate::ports::operations::{Bringing, Letter, Posting, Told, Upload, Whose};
 use crate::ports::spool::{Intake, MOST_CHUNKS, Opened, SMALL, SpoolError};
 use crate::ports::store::{
-    BringIn, Class, Halt, IncomingBody, Kept, LookUp, NotAllowed, NotBroughtIn, Replaces, Store,
+    BringIn, Class, Halt, IncomingBody, Kept, LookUp, NotAllowed, NotBroughtIn, NotQueued, Replaces, SendOrder, Sends,
+    Store,
 };
+use crate::send::rules;
 use crate::store::spool::{Beside, Spool};
 
 /// A large payload is sealed and synced in chunks of so many bytes, so that no sync keeps its operator waiting for long;
@@ -26,11 +31,14 @@ const CHUNK: u64 = 64 << 20;
 /// Where payloads are brought in.
 pub(super) struct Entrance {
     pub(super) store: Arc<dyn Store>,
+    pub(super) sends: Arc<dyn Sends>,
+    pub(super) chance: Arc<dyn Chance>,
     pub(super) spool: Spool,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) floor: Floor,
     pub(super) directory: PathBuf,
-    pub(super) mailboxes: BTreeSet<MailboxId>,
+    /// How the mail of each goes out.
+    pub(super) mailboxes: BTreeMap<MailboxId, SendSettings>,
     /// Held while one is on its way.
     pub(super) turn: Arc<Mutex<()>>,
 }
@@ -47,11 +55,72 @@ impl Entrance {
             },
             Whose::Message(envelope) => (None, *envelope),
         };
-        if !self.mailboxes.contains(&envelope.mailbox) {
-            return Ok(Err(NotBroughtIn::NoMailbox(envelope.mailbox)));
-        }
         if envelope.kind == MessageKind::Report && (replaces.is_some() || length > 0) {
             return Ok(Err(NotBroughtIn::Report));
+        }
+        self.take(turn, envelope, length, Purpose::BringIn { replaces, by, why }).await
+    }
+
+    /// Begins to take in a message that is to go out. Everything that MESH would refuse is told at once.
+    pub(super) async fn post(&self, posting: Posting) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
+        let Posting { letter, length, by } = posting;
+        let Some(settings) = self.mailboxes.get(&letter.mailbox) else {
+            return Ok(Err(NotBroughtIn::NoMailbox(letter.mailbox)));
+        };
+        let outgoing = Outgoing {
+            to: recipient(&letter.to),
+            chunk: settings.chunk.0,
+            compress: letter.compress.unwrap_or(settings.compress),
+            progress: Sending::Ready,
+        };
+        let envelope = match self.envelope_to_send(letter) {
+            Ok(envelope) => envelope,
+            Err(why) => return Ok(Err(why)),
+        };
+        let broken: Vec<String> = rules::broken(&envelope, length).iter().map(ToString::to_string).collect();
+        if !broken.is_empty() {
+            return Ok(Err(NotBroughtIn::Unsendable(broken)));
+        }
+        let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return Ok(Err(NotBroughtIn::Busy)) };
+        self.take(turn, envelope, length, Purpose::Send { outgoing, by }).await
+    }
+
+    /// With an id of ours, by which MESH can be asked for it if it has no local id of its own.
+    fn envelope_to_send(&self, letter: Letter) -> Result<Envelope, NotBroughtIn> {
+        let ours = format!("meshd-{}", self.chance.uuid().replace('-', ""));
+        let message_id = MessageId::new(ours.clone()).map_err(|error| NotBroughtIn::Failed(error.to_string()))?;
+        let Letter { mailbox, to, workflow, subject, local_id, file_name, partner_id, checksum, .. } = letter;
+        Ok(Envelope {
+            from: Some(mailbox.clone()),
+            mailbox,
+            message_id,
+            kind: MessageKind::Data,
+            workflow,
+            to: Some(to),
+            subject,
+            local_id: Some(local_id.unwrap_or_else(|| Sensitive::new(ours))),
+            file_name,
+            partner_id,
+            checksum,
+            content_type: letter.content_type,
+            content_encrypted: letter.encrypted,
+            content_compressed: None,
+            status: Status::default(),
+            linked_message_id: None,
+            chunks: 1,
+        })
+    }
+
+    /// Begins to take in the payload of a message.
+    async fn take(
+        &self,
+        turn: OwnedMutexGuard<()>,
+        envelope: Envelope,
+        length: u64,
+        purpose: Purpose,
+    ) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
+        if !self.mailboxes.contains_key(&envelope.mailbox) {
+            return Ok(Err(NotBroughtIn::NoMailbox(envelope.mailbox)));
         }
         if !self.has_room(length) {
             return Ok(Err(NotBroughtIn::NoRoom));
@@ -72,9 +141,19 @@ impl Entrance {
                 Err(error) => return failed(error),
             }
         };
-        let store = Arc::clone(&self.store);
-        let wish = Wish { replaces, envelope, by, why };
-        Ok(Ok(Box::new(Arriving { store, wish, body, left: length, chunk, _leftover: leftover, _turn: turn })))
+        let (store, sends) = (Arc::clone(&self.store), Arc::clone(&self.sends));
+        let left = length;
+        Ok(Ok(Box::new(Arriving {
+            store,
+            sends,
+            envelope,
+            purpose,
+            body,
+            left,
+            chunk,
+            _leftover: leftover,
+            _turn: turn,
+        })))
     }
 
     /// The headers of what is to be replaced.
@@ -107,7 +186,9 @@ impl Entrance {
 /// One payload on its way.
 struct Arriving {
     store: Arc<dyn Store>,
-    wish: Wish,
+    sends: Arc<dyn Sends>,
+    envelope: Envelope,
+    purpose: Purpose,
     body: Body,
     /// Bytes still to come.
     left: u64,
@@ -118,11 +199,10 @@ struct Arriving {
     _turn: OwnedMutexGuard<()>,
 }
 
-struct Wish {
-    replaces: Option<Replaces>,
-    envelope: Envelope,
-    by: Operator,
-    why: Remark,
+/// What a payload is taken in for.
+enum Purpose {
+    BringIn { replaces: Option<Replaces>, by: Operator, why: Remark },
+    Send { outgoing: Outgoing, by: Operator },
 }
 
 enum Body {
@@ -152,7 +232,7 @@ impl Upload for Arriving {
 
     fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
         async move {
-            let Self { store, wish, body, left, _leftover, _turn, .. } = *self;
+            let Self { store, sends, envelope, purpose, body, left, _leftover, _turn, .. } = *self;
             if left > 0 {
                 return Ok(Err(NotBroughtIn::Failed(format!("the last {left} bytes did not come"))));
             }
@@ -163,8 +243,15 @@ impl Upload for Arriving {
                     Err(error) => return failed(error),
                 },
             };
-            let Wish { replaces, envelope, by, why } = wish;
-            store.bring_in(BringIn { replaces, envelope, body, by, why }).await
+            match purpose {
+                Purpose::BringIn { replaces, by, why } => {
+                    store.bring_in(BringIn { replaces, envelope, body, by, why }).await
+                }
+                Purpose::Send { outgoing, by } => {
+                    let queued = sends.queue_send(SendOrder { envelope, body, outgoing, by }).await?;
+                    Ok(queued.map_err(|NotQueued(why)| NotBroughtIn::Failed(why)))
+                }
+            }
         }
         .boxed()
     }

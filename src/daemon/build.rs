@@ -21,13 +21,16 @@ use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, Floor};
 use crate::ports::obstacles::Obstacles;
+use crate::ports::outbox::Outbox;
 use crate::ports::spool::SpoolError;
-use crate::ports::store::Store;
+use crate::ports::store::{Sends, Store};
 use crate::ports::waits::Waits;
 use crate::publish::{Backlogs, Patience, Patient, Publisher};
 use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
+use crate::send::sender::{Sender, SenderSettings};
+use crate::send::turns::Turns;
 use crate::store::disk::Real;
 use crate::store::index::Index;
 use crate::store::index::sled::{Opening, Sled};
@@ -57,6 +60,8 @@ pub(super) struct House {
     pub(super) store: Arc<dyn Store>,
     /// Bulk acts of operators.
     pub(super) bulk: Bulk,
+    pub(super) sends: Arc<dyn Sends>,
+    pub(super) chance: Arc<dyn Chance>,
     pub(super) committer: CommitterThread,
     pub(super) admission: Arc<Admission>,
     pub(super) obstacles: Obstacles,
@@ -72,6 +77,7 @@ pub(super) struct House {
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     /// Likewise the limits in them.
     pub(super) backlogs: Arc<Backlogs>,
+    pub(super) turns: Turns,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
 }
@@ -109,6 +115,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         settings: store_settings(config),
     })?;
     let bulk = Bulk::new(Arc::new(kept.clone()));
+    let sends: Arc<dyn Sends> = Arc::new(kept.clone());
     let store: Arc<dyn Store> = Arc::new(kept);
     let reader = spool.reader().clone();
     let vault = spool.clone();
@@ -117,11 +124,15 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let (obstacles, waits, metrics) = (Obstacles::default(), Waits::default(), Metrics::default());
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
     let mesh = config.mesh.as_ref().context("there is no service")?;
-    let mut receivers = Vec::new();
+    let (mut receivers, mut senders) = (Vec::new(), BTreeMap::new());
     for mailbox in &config.mailboxes {
         let Some(inbox) = service.inbox(&mailbox.id, &secrets) else { continue };
+        let mesh_mailbox = Arc::new(inbox);
+        let (outbox, ledger) = (Arc::clone(&mesh_mailbox) as Arc<dyn Outbox>, Arc::clone(&sends));
+        let sender = Sender::new(outbox, ledger, Arc::clone(&spool), Arc::clone(&chance), SenderSettings::default());
+        senders.insert(mailbox.id.clone(), sender);
         let parts = ReceiveParts {
-            inbox: Arc::new(inbox),
+            inbox: mesh_mailbox,
             store: Arc::clone(&store),
             spool: Arc::clone(&spool),
             admission: Arc::clone(&admission),
@@ -139,6 +150,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let turns = Turns::new(Arc::clone(&store), Arc::clone(&sends), Arc::clone(&clock), senders);
     let keyholders = Keyholders::new(config, &secrets);
     let key = secrets.hmac.clone();
     let backlogs = Backlogs::new(Arc::clone(&clock));
@@ -157,7 +169,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         pipelines: current,
         suspensions: Suspensions::default(),
         clock: Arc::clone(&clock),
-        chance,
+        chance: Arc::clone(&chance),
         timings: Arc::new(metrics.clone()),
         key,
         settings: WorkSettings {
@@ -170,7 +182,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     Ok(House {
         clock,
         http: service.http,
+        chance,
         store,
+        sends,
+        turns,
         bulk,
         committer,
         admission,

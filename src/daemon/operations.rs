@@ -28,14 +28,14 @@ use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
     Bringing, FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus,
-    Reveal, Status, SubjectWish, Suspended, Told, Upload,
+    Posting, Reveal, Status, SubjectWish, Suspended, Told, Upload,
 };
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
     Acted, Delivery, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
     HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, NotAllowed, NotBroughtIn, NotExpunged, Note, Order, Pin,
-    QueuePage, Queued, RetentionPage, Selection, SetAsidePage, Store, TooManyJobs,
+    QueuePage, Queued, RetentionPage, Selection, SendPage, Sends, Sent, SetAsidePage, Store, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -46,6 +46,7 @@ use crate::work::Suspensions;
 /// Answers from the store and from what the daemon knows of itself.
 pub(super) struct Desk {
     pub(super) store: Arc<dyn Store>,
+    pub(super) sends: Arc<dyn Sends>,
     pub(super) head: watch::Receiver<Head>,
     pub(super) http: Client,
     pub(super) clock: Arc<dyn Clock>,
@@ -225,6 +226,16 @@ impl Operations for Desk {
     fn bring_in(&self, wish: Bringing) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
         tracing::info!(user = wish.by.0, bytes = wish.length, "an operator brings a payload in");
         Box::pin(self.entrance.begin(wish))
+    }
+
+    fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
+        let Posting { letter, length, by } = &posting;
+        tracing::info!(user = by.0, mailbox = %letter.mailbox, bytes = length, "an operator sends a message");
+        Box::pin(self.entrance.post(posting))
+    }
+
+    fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>> {
+        self.sends.sends(page)
     }
 
     fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen> {

@@ -101,7 +101,7 @@ async fn live(
     let (desk, mut telling) = tellers.begin(config, &house, phases);
     notify::ready();
 
-    let House { committer, bulk, receivers, work, admission, pipelines, backlogs, .. } = house;
+    let House { committer, bulk, turns, receivers, work, admission, pipelines, backlogs, .. } = house;
     let mut working = Crew::new();
     let token = working.token();
     working.add("work", async move { work.run(token).await.map_err(work_stop) });
@@ -113,6 +113,8 @@ async fn live(
     let token = receiving.token();
     // It brings work, as receiving does, and ends with it.
     receiving.add("bulk acts", async move { Ok(bulk.run(token).await?) });
+    let token = receiving.token();
+    receiving.add("sending", async move { Ok(turns.run(token).await?) });
     phase.send_replace(Phase::Running);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), mailboxes = config.mailboxes.len(), "running");
 

@@ -74,16 +74,19 @@ impl Tellers {
         };
         let entrance = Entrance {
             store: Arc::clone(&house.store),
+            sends: Arc::clone(&house.sends),
+            chance: Arc::clone(&house.chance),
             spool: house.vault.clone(),
             disk: Arc::new(Real::new()),
             floor: build::floor(config),
             directory: config.state.directory.clone(),
-            mailboxes: config.mailboxes.iter().map(|mailbox| mailbox.id.clone()).collect(),
+            mailboxes: config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), mailbox.send)).collect(),
             turn: Arc::default(),
         };
         let rewrapper = Rewrapper::new();
         let desk: Arc<dyn Operations> = Arc::new(Desk {
             store: Arc::clone(&house.store),
+            sends: Arc::clone(&house.sends),
             head: head.clone(),
             http: house.http.clone(),
             clock: Arc::clone(&house.clock),

@@ -18,14 +18,14 @@ use super::spool::Opened;
 use super::store::{
     Acted, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
     HoldRefused, Job, JobOrder, Kept, LookUp, MailboxOccupancy, NotAllowed, NotBroughtIn, NotExpunged, Order, Pin,
-    QueuePage, Queued, Replaces, RetentionPage, SetAsidePage, TooManyJobs,
+    QueuePage, Queued, Replaces, RetentionPage, SendPage, Sent, SetAsidePage, TooManyJobs,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name, Sensitive, WorkflowId};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Purpose, Remark};
@@ -58,6 +58,10 @@ pub trait Operations: Send + Sync {
     /// Begins to take in a payload that an operator brings, or says why not; once it is kept, the journal says who brought
     /// it, and why.
     fn bring_in(&self, wish: Bringing) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>>;
+    /// Takes a message in that is to go out, or says why not.
+    fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>>;
+    /// What goes out, or went and is still known.
+    fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>>;
     /// What a bulk act would do: a part of it.
     fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen>;
     /// Begins a bulk act; the journal says who did it, and why.
@@ -146,6 +150,45 @@ pub enum Whose {
     Delivery(Replaces),
     /// A message's that is not here, with its headers; it is held.
     Message(Box<Envelope>),
+}
+
+/// A message that someone wants to send: its headers (mesh-api 5.1), and who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posting {
+    /// What it says of itself.
+    pub letter: Letter,
+    /// How long its payload is, bytes.
+    pub length: u64,
+    /// Who.
+    pub by: Operator,
+}
+
+/// What a message that is to go out says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Letter {
+    /// The mailbox it goes out from.
+    pub mailbox: MailboxId,
+    /// Who is to have it.
+    pub to: Sensitive,
+    /// By which workflow.
+    pub workflow: WorkflowId,
+    /// `Mex-Subject`.
+    pub subject: Option<Sensitive>,
+    /// `Mex-LocalID`. Without it the message gets one that no other has, by which MESH can be asked for it.
+    pub local_id: Option<Sensitive>,
+    /// `Mex-FileName`.
+    pub file_name: Option<Sensitive>,
+    /// `Mex-PartnerID`.
+    pub partner_id: Option<Sensitive>,
+    /// `Mex-Content-Checksum`.
+    pub checksum: Option<Sensitive>,
+    /// `Mex-Content-Type`.
+    pub content_type: Option<String>,
+    /// `Mex-Content-Encrypted`: its sender encrypted it.
+    pub encrypted: bool,
+    /// Compressed in transit; none: as its mailbox has it.
+    pub compress: Option<bool>,
 }
 
 /// A payload on its way in. Dropped, it leaves nothing behind.

@@ -39,6 +39,8 @@ calls! {
     Send,
     /// POST of a later chunk.
     SendChunk,
+    /// GET of what became of a message that was sent.
+    Track,
     /// Anything else.
     Other,
 }
@@ -69,6 +71,8 @@ impl<'a> Route<'a> {
             ("PUT", ["inbox", id, "status", "acknowledged"]) => (Call::Acknowledge, *id, ""),
             ("POST", ["outbox"]) => (Call::Send, "", "1"),
             ("POST", ["outbox", id, chunk]) => (Call::SendChunk, *id, *chunk),
+            ("GET", ["outbox", "tracking"]) => (Call::Track, "", ""),
+            ("GET", ["outbox", "tracking", local_id]) => (Call::Track, *local_id, ""),
             _ => (Call::Other, "", ""),
         };
         let mailbox = decode(mailbox);
@@ -201,6 +205,8 @@ mod tests {
             ("GET", "/messageexchange/A/count", Call::Count, "", ""),
             ("POST", "/messageexchange/A/outbox", Call::Send, "", "1"),
             ("POST", "/messageexchange/A/outbox/I%44/2", Call::SendChunk, "ID", "2"),
+            ("GET", "/messageexchange/A/outbox/tracking", Call::Track, "", ""),
+            ("GET", "/messageexchange/A/outbox/tracking/A%20B", Call::Track, "A B", ""),
             ("POST", "/messageexchange/A/inbox/ID/status/acknowledged", Call::Other, "", ""),
             ("GET", "/messageexchange/A/inbox/ID/7/8", Call::Other, "", ""),
         ] {

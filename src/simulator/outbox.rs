@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::body::Body;
 use super::ledger::Event;
+use super::mailbox::{Known, State};
 use super::message::Draft;
 use super::payload::{LARGEST_BODY, Part, Payload};
 use super::requests::Asked;
@@ -128,6 +129,34 @@ pub(super) async fn send_chunk(asked: &Asked<'_>, body: Incoming) -> Result<Resp
         deliver(asked, id, upload).await?;
     }
     Ok(answers::sent(&serde_json::Value::Null))
+}
+
+/// A message that its sender may ask for.
+pub(super) struct Sent {
+    pub(super) id: String,
+    pub(super) local_id: Option<String>,
+    pub(super) status: &'static str,
+}
+
+/// What the asking mailbox sent, whole or not.
+pub(super) fn sent_by(asked: &Asked<'_>) -> Vec<Sent> {
+    let own = &asked.mailbox.id;
+    let uploads = lock(&asked.shared.uploads.0);
+    let begun = uploads.iter().filter(|(_, upload)| upload.sender == *own);
+    let begun =
+        begun.map(|(id, upload)| Sent { id: id.clone(), local_id: upload.draft.local_id.clone(), status: "uploading" });
+    let whole = asked.shared.mailboxes.values().flat_map(|mailbox| mailbox.known());
+    let is_own = |known: &Known| text(&known.mail.headers, headers::FROM).as_deref() == Some(own);
+    let whole = whole.filter(is_own).map(|known| Sent {
+        id: known.id.to_string(),
+        local_id: text(&known.mail.headers, headers::LOCAL_ID),
+        status: match known.state {
+            State::Accepted => "accepted",
+            State::Acknowledged => "acknowledged",
+            State::Gone => "undeliverable",
+        },
+    });
+    begun.chain(whole).collect()
 }
 
 async fn deliver(asked: &Asked<'_>, id: &str, upload: Upload) -> Result<(), SimulatorError> {

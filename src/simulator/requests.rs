@@ -153,6 +153,7 @@ impl Asked<'_> {
             Call::Count => Ok(answers::json_text(json!({ "count": self.mailbox.waiting() }).to_string())),
             Call::Send => outbox::send(self, body).await,
             Call::SendChunk => outbox::send_chunk(self, body).await,
+            Call::Track => Ok(self.track()),
             Call::Other => Ok(answers::framework(405, &json!({ "detail": "Method Not Allowed" }))),
         }
     }
@@ -163,6 +164,24 @@ impl Asked<'_> {
         match required.into_iter().find(|name| !self.headers.contains_key(*name)) {
             Some(name) => answers::missing_header(name),
             None => answers::empty(),
+        }
+    }
+
+    /// mesh-api 6.7.
+    fn track(&self) -> Response<Body> {
+        let id = query(self.query, "messageID");
+        let is_asked_for = |sent: &outbox::Sent| match &id {
+            Some(id) => sent.id == **id,
+            None => sent.local_id.as_deref() == Some(&*self.route.message),
+        };
+        let found: Vec<outbox::Sent> = outbox::sent_by(self).into_iter().filter(is_asked_for).collect();
+        match &found[..] {
+            [] => answers::unknown_message(),
+            [one] => answers::json_text(
+                json!({ "message_id": one.id, "local_id": one.local_id, "status": one.status, "status_success": true })
+                    .to_string(),
+            ),
+            _ => answers::framework(300, &json!({ "detail": "Multiple messages found" })),
         }
     }
 

@@ -43,7 +43,7 @@ impl Committer {
         let (length, mut digests) = self.measure(&body);
         let location = match self.take_over(&envelope, body, placed)? {
             Ok(location) => location,
-            Err(why) => return Ok(Err(NotQueued::Failed(why.to_string()))),
+            Err(why) => return Ok(Err(NotQueued(why.to_string()))),
         };
         let kept = self.acceptance(moment, &envelope, (length, digests.swap_remove(0)), location);
         let event = Event::SendQueued(Box::new(SendQueued { kept, outgoing, by }));

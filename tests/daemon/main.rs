@@ -22,6 +22,7 @@ mod reload;
 mod rest;
 mod rotation;
 mod sealed;
+mod send;
 mod subject;
 mod synthetic;
 mod trace;

@@ -12,7 +12,7 @@ use meshd::domain::legal_hold::{HoldScope, LegalHoldId};
 use meshd::domain::settlement::DeathCause;
 use meshd::ports::disk::Disk;
 use meshd::ports::store::{LeftBehind, Location, MailboxOccupancy, SetAsideKind};
-use meshd::store::journal::event::{Acceptance, BroughtIn, Event, GroupPlace, Replaced, Replay};
+use meshd::store::journal::event::{Acceptance, BroughtIn, Event, GroupPlace, Replaced, Replay, SendQueued};
 use meshd::store::journal::{Records, segments};
 
 /// Where a delivery stands.
@@ -48,6 +48,8 @@ pub(crate) struct Life {
     kept_by: BTreeSet<LegalHoldId>,
     /// Its time is over, and a legal hold keeps it.
     is_spared: bool,
+    /// It is sent, and no pipeline has it.
+    goes_out: bool,
     /// Who has its payload now, if it has not.
     replayed_as: Option<DeliveryId>,
     /// The record that last changed where it stands.
@@ -66,6 +68,7 @@ impl Life {
             location,
             kept_by,
             is_spared: false,
+            goes_out: false,
             replayed_as: None,
             since: id.0,
         }
@@ -223,7 +226,11 @@ impl Model {
             }
             Event::Replayed(replay) => self.replayed(DeliveryId(sequence), *replay),
             Event::BroughtIn(brought) => self.brought_in(DeliveryId(sequence), *brought),
-            Event::SendQueued(_) | Event::Sending { .. } => Err("nobody sends here".into()),
+            Event::SendQueued(queued) => self.send_queued(DeliveryId(sequence), *queued),
+            Event::Sending { id, .. } => match self.life(id)?.goes_out {
+                true => Ok(()),
+                false => Err(format!("{id} does not go out")),
+            },
             Event::OperatorReleased { id, alone, job, .. } => {
                 self.acts += 1;
                 self.acted(job, id)?;
@@ -346,6 +353,13 @@ impl Model {
         self.totals.entry(accepted.mailbox.clone()).or_default().accepted_total += 1;
         self.refused.remove(&(accepted.mailbox.clone(), accepted.message.clone()));
         self.lives.insert(id, Life::begin(id, accepted, stands, vec!["accepted"]));
+        Ok(())
+    }
+
+    fn send_queued(&mut self, id: DeliveryId, queued: SendQueued) -> Result<(), String> {
+        self.totals.entry(queued.kept.mailbox.clone()).or_default();
+        let life = Life::begin(id, queued.kept, Stands::Queued, vec!["queued to be sent", "acknowledged"]);
+        self.lives.insert(id, Life { goes_out: true, ..life });
         Ok(())
     }
 
@@ -515,8 +529,13 @@ impl Model {
         if self.suspended.contains(&mailbox) {
             return Err(format!("{id} was worked on though its mailbox rests"));
         }
-        let waits =
-            |life: &Life| WORKING.contains(&life.stands) || matches!(life.stands, Stands::Queued | Stands::Suspect);
+        if self.life(id)?.goes_out {
+            return Ok(());
+        }
+        let waits = |life: &Life| {
+            let has_no_end = WORKING.contains(&life.stands) || matches!(life.stands, Stands::Queued | Stands::Suspect);
+            has_no_end && !life.goes_out
+        };
         let before = self.lives.range(..id).find(|(_, life)| life.accepted.mailbox == mailbox && waits(life));
         match before {
             Some((before, _)) if self.strict.contains(&mailbox) => Err(format!("{id} was worked on before {before}")),
@@ -525,7 +544,7 @@ impl Model {
     }
 
     fn in_work(&self) -> usize {
-        self.lives.values().filter(|life| WORKING.contains(&life.stands)).count()
+        self.lives.values().filter(|life| WORKING.contains(&life.stands) && !life.goes_out).count()
     }
 
     /// How many suspects there are, waiting or in work.
@@ -540,6 +559,7 @@ impl Model {
         for life in self.lives.values() {
             let counters = counted.entry(life.accepted.mailbox.clone()).or_default();
             let amount = match life.stands {
+                Stands::Queued | Stands::Working { .. } | Stands::Suspect if life.goes_out => &mut counters.sending,
                 Stands::Queued | Stands::Working { .. } | Stands::Suspect => &mut counters.queued,
                 Stands::Held => &mut counters.held,
                 Stands::Dead(_) => &mut counters.dead,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use clap::{Args, ValueEnum};
 
-use super::super::message::mailbox;
+use super::super::message::{mailbox, workflow};
 use crate::domain::fault::FaultCode;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{MailboxId, WorkflowId};
@@ -105,10 +105,6 @@ pub(super) fn options(selection: &Selection) -> String {
     ];
     let given = given.into_iter().filter_map(|(name, value)| Some(format!("--{name} {}", value?)));
     given.collect::<Vec<_>>().join(" ")
-}
-
-fn workflow(text: &str) -> Result<WorkflowId, String> {
-    WorkflowId::new(text).map_err(|error| error.to_string())
 }
 
 /// A day begins at midnight, universal time.

@@ -24,10 +24,11 @@ use super::wire::{
 use crate::domain::digest::ContentDigest;
 use crate::domain::legal_hold::HoldScope;
 use crate::domain::operator::Operator;
-use crate::ports::operations::{Bringing, Operations, Reveal, SubjectWish, Upload};
+use crate::ports::operations::{Bringing, Operations, Posting, Reveal, SubjectWish, Upload};
 use crate::ports::spool::Payload;
 use crate::ports::store::{
-    Act, Foresight, Halt, HoldOrder, JobOrder, NotBroughtIn, Order, Pin, QueuePage, RetentionPage, SetAsidePage,
+    Act, Foresight, Halt, HoldOrder, JobOrder, NotBroughtIn, Order, Pin, QueuePage, RetentionPage, SendPage,
+    SetAsidePage,
 };
 use crate::ports::trace::MOST_DIGESTS;
 use crate::store::disk::group_number;
@@ -277,6 +278,10 @@ async fn answer(
             let page = QueuePage { mailbox, after, count: count.min(LARGEST_PAGE) };
             operations.queue(page).await.map(Answer::Queue).map_err(halted)
         }
+        Ask::Sends { mailbox, after, count } => {
+            let page = SendPage { mailbox, after, count: count.min(LARGEST_PAGE) };
+            operations.sends(page).await.map(Answer::Sends).map_err(halted)
+        }
         Ask::Sealed { after } => operations.sealed(after).await.map(Answer::Sealed).map_err(halted),
         Ask::KeyMade { recipient } => {
             operations.key_made(recipient, operator?).await.map(Answer::KeyNoted).map_err(halted)
@@ -322,6 +327,11 @@ async fn answer(
         Ask::BringIn { whose, length, why } => {
             let upload =
                 operations.bring_in(Bringing { whose, length, by: operator?, why }).await.map_err(halted)??;
+            return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
+        }
+        Ask::Post { letter, length } => {
+            let posting = Posting { letter: *letter, length, by: operator? };
+            let upload = operations.post(posting).await.map_err(halted)??;
             return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
         }
         Ask::Foresee { selection, act, after } => {

@@ -17,11 +17,11 @@ use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{FoundSubject, NotRevealed, Status, Whose};
+use crate::ports::operations::{FoundSubject, Letter, NotRevealed, Status, Whose};
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::store::{
     Act, Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, HoldRefused, Job, JobAct, Kept,
-    LookUp, NotAllowed, NotBroughtIn, NotExpunged, QueuePlace, Queued, Rate, Selection, TooManyJobs,
+    LookUp, NotAllowed, NotBroughtIn, NotExpunged, QueuePlace, Queued, Rate, Selection, Sent, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -76,6 +76,15 @@ pub enum Ask {
     /// What waits for work?
     Queue {
         /// Only in this mailbox.
+        mailbox: Option<MailboxId>,
+        /// Behind this place.
+        after: Option<QueuePlace>,
+        /// At most so many; never more than [`LARGEST_PAGE`].
+        count: usize,
+    },
+    /// What goes out, or went and is still known?
+    Sends {
+        /// Only from this mailbox.
         mailbox: Option<MailboxId>,
         /// Behind this place.
         after: Option<QueuePlace>,
@@ -206,6 +215,13 @@ pub enum Ask {
         /// Why, for the journal.
         why: Remark,
     },
+    /// Take a message in that is to go out. So many bytes follow once the daemon says [`Answer::Send`].
+    Post {
+        /// What it says of itself.
+        letter: Box<Letter>,
+        /// How long its payload is, bytes.
+        length: u64,
+    },
     /// What would this bulk act do?
     Foresee {
         /// With which.
@@ -297,9 +313,11 @@ pub enum Answer {
     LookedUp(Vec<Kept>),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
-    /// To [`Ask::BringIn`], at first: the bytes may come.
+    /// To [`Ask::Sends`], by mailbox and age.
+    Sends(Vec<Sent>),
+    /// To [`Ask::BringIn`] and [`Ask::Post`], at first: the bytes may come.
     Send,
-    /// To [`Ask::BringIn`], once they have come: it is kept as this delivery.
+    /// To both, once they have come: it is kept as this delivery.
     BroughtIn(DeliveryId),
     /// To [`Ask::Foresee`].
     Foreseen(Foreseen),

@@ -47,6 +47,9 @@ pub enum NotBroughtIn {
     /// The message is here.
     #[error("its message is here as {0}: replay that one, with --payload if its bytes are to be others")]
     Here(DeliveryId),
+    /// MESH would not take it.
+    #[error("MESH would not take it: {}", .0.join("; "))]
+    Unsendable(Vec<String>),
     /// There is nobody to seal it for.
     #[error("mailbox {0} is not configured here")]
     NoMailbox(MailboxId),

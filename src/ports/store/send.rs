@@ -37,17 +37,10 @@ pub struct SendOrder {
     pub by: Operator,
 }
 
-/// Why a message was not queued. Nothing changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case")]
-pub enum NotQueued {
-    /// Its id is known.
-    #[error("it is here already, as {0}")]
-    Here(DeliveryId),
-    /// It does not open, or was not kept.
-    #[error("{0}")]
-    Failed(String),
-}
+/// Why a message was not queued: it does not open, or was not kept. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotQueued(pub String);
 
 /// What is to be sent next.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
     Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Job, JobAct, Kept,
-    LookUp, NotAllowed, NotBroughtIn, NotExpunged, Pin, Queued, TooManyJobs,
+    LookUp, NotAllowed, NotBroughtIn, NotExpunged, Pin, Queued, Sent, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -102,6 +102,14 @@ impl Operations for Parrot {
 
     fn bring_in(&self, wish: Bringing) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
         Box::pin(async move { Ok(Ok(Box::new(Nest { left: wish.length, by: wish.by }) as Box<dyn Upload>)) })
+    }
+
+    fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
+        Box::pin(async move { Ok(Ok(Box::new(Nest { left: posting.length, by: posting.by }) as Box<dyn Upload>)) })
+    }
+
+    fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>> {
+        Box::pin(async move { Err(Halt(format!("{page:?}"))) })
     }
 
     fn legal_hold(&self, order: HoldOrder) -> Told<'_, Result<LegalHoldId, HoldRefused>> {

@@ -1,0 +1,107 @@
+//! `meshd sent`
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use super::message::mailbox;
+use super::{Context, Failure};
+use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
+use crate::domain::ids::{MailboxId, MessageId};
+use crate::domain::sending::Sending;
+use crate::ports::store::{Class, QueuePlace, Sent as Entry};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Sent {
+    /// List what goes out, or went and is still known
+    List(List),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Mailbox by mailbox, oldest first. What is dead or held is at `meshd deadletter`, too: replay
+sends it again, and `meshd message show` tells the story of each.
+
+Examples:
+  meshd sent list
+  meshd sent list --mailbox X26ABC1 --count 200 --json
+  meshd sent list --after X26ABC1:d4711")]
+pub(super) struct List {
+    /// Only from this mailbox
+    #[arg(long, value_name = "MAILBOX", value_parser = mailbox)]
+    mailbox: Option<MailboxId>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=LARGEST_PAGE as i64))]
+    count: u16,
+    /// Only those behind this place, as the page before shows it
+    #[arg(long, value_name = "PLACE")]
+    after: Option<QueuePlace>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Sent {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let count = usize::from(self.count);
+        let socket = context.load()?.config.control.socket;
+        let Answer::Sends(page) = ask(&socket, Ask::Sends { mailbox: self.mailbox, after: self.after, count })? else {
+            return Err(anyhow!("the daemon answered another question").into());
+        };
+        if self.json {
+            return context.out.json(&page);
+        }
+        if page.is_empty() {
+            return context.out.good("nothing goes out");
+        }
+        context.out.line(row(["DELIVERY", "MAILBOX", "TO", "STATE", "BYTES", "WORKFLOW", "AT MESH", "LAST REASON"]))?;
+        for entry in &page {
+            context.out.line(line(entry))?;
+        }
+        match page.last() {
+            Some(Entry { delivery, .. }) if page.len() == count => {
+                let last = QueuePlace { mailbox: delivery.mailbox.clone(), delivery: delivery.id };
+                context.out.line(format_args!("there may be more: --after {last}"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn line(entry: &Entry) -> String {
+    let Entry { delivery, reason, .. } = entry;
+    let outgoing = delivery.outgoing.as_ref();
+    let to = outgoing.and_then(|outgoing| outgoing.to.as_ref()).map_or("whom MESH finds", MailboxId::as_str);
+    let at_mesh = outgoing.and_then(|outgoing| outgoing.progress.message()).map_or("", MessageId::as_str);
+    let reason = reason.as_ref().map(|reason| format!("{}: {}", reason.code, reason.detail)).unwrap_or_default();
+    let length = delivery.length.to_string();
+    let id = delivery.id.to_string();
+    row([&id, delivery.mailbox.as_str(), to, &state(entry), &length, delivery.workflow.as_str(), at_mesh, &reason])
+}
+
+/// Where it stands, in one word and a number.
+fn state(entry: &Entry) -> String {
+    let Some(outgoing) = &entry.delivery.outgoing else { return entry.class.as_str().to_owned() };
+    match (entry.class, &outgoing.progress) {
+        (Class::Held, Sending::Begun) => "unknown".to_owned(),
+        (Class::Held | Class::Dead | Class::Discarded | Class::Replayed, _) => entry.class.as_str().to_owned(),
+        (Class::Waiting | Class::Delivered, Sending::Uploading { sent, .. }) => {
+            let total = entry.delivery.length.div_ceil(outgoing.chunk.max(1));
+            format!("uploading {sent}/{total}")
+        }
+        (Class::Waiting | Class::Delivered, progress) => progress.as_str().to_owned(),
+    }
+}
+
+fn row([delivery, mailbox, to, state, bytes, workflow, at_mesh, reason]: [&str; 8]) -> String {
+    let line =
+        format!("{delivery:<9} {mailbox:<14} {to:<14} {state:<15} {bytes:>12} {workflow:<20} {at_mesh:<28} {reason}");
+    line.trim_end().to_owned()
+}

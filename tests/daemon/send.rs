@@ -1,0 +1,133 @@
+//! What goes out by hand: from one mailbox to another of the same daemon, through a MESH that fails.
+
+use std::fs;
+
+use meshd::simulator::calls::Call;
+use meshd::simulator::faults::{Fault, Rule};
+use meshd::simulator::house::Plan;
+use serde_json::Value;
+
+use crate::PATIENCE;
+use crate::house::House;
+use crate::place::{Daemon, sha256};
+
+const FROM: &str = "X26ABC1";
+const TO: &str = "X26ABC2";
+
+fn two_mailboxes() -> House {
+    let plan = Plan {
+        mailboxes: vec![FROM.to_owned(), TO.to_owned()],
+        mailbox: "send = { chunk = \"100KB\" }\n",
+        ..Plan::default()
+    };
+    let house = House::build(plan);
+    house.set_up();
+    house
+}
+
+/// Sends a file of so many bytes; its name, its delivery and its digest.
+fn send(house: &House, length: usize) -> (String, Option<String>) {
+    let file = house.path(&format!("out-{length}"));
+    let bytes: Vec<u8> = (0..length).map(|number| (number % 251) as u8).collect();
+    fs::write(&file, bytes).expect("the folder is ours");
+    let name = file.to_str().expect("a plain name");
+    let arguments = ["send", name, "--mailbox", FROM, "--to", TO, "--workflow", "LETTERS", "--json"];
+    let said: Value = serde_json::from_str(&house.meshd(&arguments).expect_done()).expect("JSON");
+    (format!("d{}", said["queued"]), sha256(&file))
+}
+
+/// Where each send stands: its delivery, its class, and how far it came.
+fn ledger(house: &House) -> Vec<(String, String, String)> {
+    let listed: Value = serde_json::from_str(&house.meshd(&["sent", "list", "--json"]).expect_done()).expect("JSON");
+    let word = |value: &Value| match value {
+        Value::String(word) => word.clone(),
+        other => other.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default(),
+    };
+    let of = |one: &Value| {
+        let delivery = &one["delivery"];
+        (format!("d{}", delivery["id"]), word(&one["class"]), word(&delivery["outgoing"]["progress"]))
+    };
+    listed.as_array().expect("a list").iter().map(of).collect()
+}
+
+fn wait_until_accepted(house: &House, daemon: &Daemon, count: usize) {
+    let accepted =
+        || ledger(house).iter().filter(|(_, class, state)| class == "delivered" && state == "accepted").count();
+    daemon.wait_for("MESH to have all", PATIENCE, || accepted() == count);
+}
+
+#[test]
+fn what_is_sent_comes_out_at_the_other_end_byte_for_byte() {
+    let house = two_mailboxes();
+    let daemon = house.start();
+    let sent: Vec<_> = [1, 1_000, 100_000, 100_001, 750_000].map(|length| send(&house, length)).into();
+    wait_until_accepted(&house, &daemon, sent.len());
+    daemon.wait_for("all to come back in", PATIENCE, || house.published_of(TO).len() == sent.len());
+    let mut expected: Vec<_> = sent.iter().map(|(_, sha256)| sha256.clone()).collect();
+    let mut found: Vec<_> = house.published_of(TO).into_values().collect();
+    (expected.sort(), found.sort());
+    assert_eq!(found, expected);
+
+    let told = house.meshd(&["sent", "list"]).expect_done();
+    assert!(told.contains("accepted") && told.contains(TO) && told.contains("LETTERS"), "{told}");
+    let story = house.meshd(&["message", "show", &sent[4].0]).expect_done();
+    for step in
+        ["gave it to be sent to X26ABC2", "is about to be sent", "with 7 of its chunks", "was accepted by MESH as"]
+    {
+        assert!(story.contains(step), "{step}: {story}");
+    }
+    let empty = house.path("empty");
+    fs::write(&empty, "").expect("the folder is ours");
+    let refused = house.meshd(&[
+        "send",
+        empty.to_str().expect("a plain name"),
+        "--mailbox",
+        FROM,
+        "--to",
+        TO,
+        "--workflow",
+        "W",
+        "--subject",
+        &"x".repeat(501),
+    ]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("payload: it is empty") && refused.stderr.contains("Mex-Subject"), "{refused:?}");
+    daemon.stop_in_order();
+    house.meshd(&["journal", "verify"]).expect_done();
+}
+
+#[test]
+fn what_mesh_refuses_is_dead_and_sent_again_once_it_is_mended() {
+    let house = two_mailboxes();
+    let daemon = house.start();
+    let file = house.path("letter");
+    fs::write(&file, "a letter").expect("the folder is ours");
+    let name = file.to_str().expect("a plain name");
+    house.meshd(&["send", name, "--mailbox", FROM, "--to", "NOSUCH", "--workflow", "LETTERS"]).expect_done();
+    daemon.wait_for("it to be dead", PATIENCE, || ledger(&house)[0].1 == "dead");
+    let shown = house.meshd(&["deadletter", "list"]).expect_done();
+    assert!(shown.contains("SEND-REFUSED"), "{shown}");
+    let told = house.meshd(&["sent", "list"]).expect_done();
+    assert!(told.contains("12, SEND, Unregistered to address"), "{told}");
+    let id = ledger(&house)[0].0.clone();
+    house.meshd(&["deadletter", "replay", &id]).expect_done();
+    daemon.wait_for("it to be refused again", PATIENCE, || ledger(&house).get(1).is_some_and(|next| next.1 == "dead"));
+    daemon.stop_in_order();
+}
+
+#[test]
+fn chunks_go_on_where_they_were_through_resets_and_kills() {
+    let house = two_mailboxes();
+    house.fault(Rule { from_nth: 3, ..Rule::once(Call::SendChunk, Fault::Refuse) });
+    house.fault(Rule { from_nth: 6, ..Rule::once(Call::SendChunk, Fault::LoseReply) });
+    house.fault(Rule::once(Call::Send, Fault::status(429)));
+    let daemon = house.start();
+    let (_, sha256) = send(&house, 950_000);
+    daemon.wait_for("some chunks to be there", PATIENCE, || ledger(&house)[0].2 == "uploading");
+    daemon.kill();
+    let daemon = house.start();
+    wait_until_accepted(&house, &daemon, 1);
+    daemon.wait_for("it to come back in", PATIENCE, || house.published_of(TO).len() == 1);
+    assert_eq!(house.published_of(TO).into_values().next(), Some(sha256));
+    daemon.stop_in_order();
+}
