@@ -91,8 +91,10 @@ fn service(mesh: &Mesh, features: &Features, notes: &mut Notes) {
     if !(second..=Period::seconds(600)).contains(&mesh.patience) {
         notes.find("mesh.patience", "this is out of range", "\"1s\" to \"10m\"");
     }
-    if !(second..=Period::seconds(3_600)).contains(&mesh.retry_refused) {
-        notes.find("mesh.retry_refused", "this is out of range", "\"1s\" to \"1h\"");
+    for (key, value) in [("mesh.retry_refused", mesh.retry_refused), ("mesh.ask_after", mesh.ask_after)] {
+        if !(second..=Period::seconds(3_600)).contains(&value) {
+            notes.find(key, "this is out of range", "\"1s\" to \"1h\"");
+        }
     }
     match (mesh.environment, &mesh.url) {
         // One that is written but wrong has its own finding.

@@ -191,6 +191,7 @@ impl Mesh {
         let proxy = keys.optional("proxy");
         let patience = keys.or("patience", Period::seconds(60));
         let retry_refused = keys.or("retry_refused", Period::seconds(60));
+        let ask_after = keys.or("ask_after", Period::seconds(300));
         keys.end();
         Some(Self {
             environment: environment?,
@@ -202,6 +203,7 @@ impl Mesh {
             proxy,
             patience,
             retry_refused,
+            ask_after,
         })
     }
 }

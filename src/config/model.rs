@@ -233,6 +233,8 @@ pub struct Mesh {
     pub patience: Period,
     /// How long a message that cannot be taken is first left alone; doubles to an hour.
     pub retry_refused: Period,
+    /// After so long MESH is asked for a send that got no answer.
+    pub ask_after: Period,
 }
 
 /// A file that is no secret: `{ file = "/path" }`.

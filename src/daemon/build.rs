@@ -129,7 +129,13 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         let Some(inbox) = service.inbox(&mailbox.id, &secrets) else { continue };
         let mesh_mailbox = Arc::new(inbox);
         let (outbox, ledger) = (Arc::clone(&mesh_mailbox) as Arc<dyn Outbox>, Arc::clone(&sends));
-        let sender = Sender::new(outbox, ledger, Arc::clone(&spool), Arc::clone(&chance), SenderSettings::default());
+        let sender = Sender::new(
+            outbox,
+            ledger,
+            Arc::clone(&spool),
+            Arc::clone(&chance),
+            SenderSettings { ask_after: mesh.ask_after.0 },
+        );
         senders.insert(mailbox.id.clone(), sender);
         let parts = ReceiveParts {
             inbox: mesh_mailbox,

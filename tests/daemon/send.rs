@@ -18,6 +18,7 @@ fn two_mailboxes() -> House {
     let plan = Plan {
         mailboxes: vec![FROM.to_owned(), TO.to_owned()],
         mailbox: "send = { chunk = \"100KB\" }\n",
+        mesh: "ask_after = \"1s\"\n",
         ..Plan::default()
     };
     let house = House::build(plan);
@@ -25,14 +26,19 @@ fn two_mailboxes() -> House {
     house
 }
 
-/// Sends a file of so many bytes; its name, its delivery and its digest.
+/// Sends a file of so many bytes; its delivery and its digest.
 fn send(house: &House, length: usize) -> (String, Option<String>) {
+    send_as(house, length, &[])
+}
+
+fn send_as(house: &House, length: usize, more: &[&str]) -> (String, Option<String>) {
     let file = house.path(&format!("out-{length}"));
     let bytes: Vec<u8> = (0..length).map(|number| (number % 251) as u8).collect();
     fs::write(&file, bytes).expect("the folder is ours");
     let name = file.to_str().expect("a plain name");
     let arguments = ["send", name, "--mailbox", FROM, "--to", TO, "--workflow", "LETTERS", "--json"];
-    let said: Value = serde_json::from_str(&house.meshd(&arguments).expect_done()).expect("JSON");
+    let said = house.meshd(&[&arguments[..], more].concat()).expect_done();
+    let said: Value = serde_json::from_str(&said).expect("JSON");
     (format!("d{}", said["queued"]), sha256(&file))
 }
 
@@ -129,5 +135,49 @@ fn chunks_go_on_where_they_were_through_resets_and_kills() {
     wait_until_accepted(&house, &daemon, 1);
     daemon.wait_for("it to come back in", PATIENCE, || house.published_of(TO).len() == 1);
     assert_eq!(house.published_of(TO).into_values().next(), Some(sha256));
+    daemon.stop_in_order();
+}
+
+#[test]
+fn what_got_no_answer_is_at_mesh_once_whether_it_arrived_or_not() {
+    for (fault, kills) in
+        [(Fault::LoseReply, false), (Fault::LoseReply, true), (Fault::Refuse, false), (Fault::Refuse, true)]
+    {
+        let house = two_mailboxes();
+        house.fault(Rule::once(Call::Send, fault.clone()));
+        let mut daemon = house.start();
+        let sent = [send(&house, 1_000), send(&house, 250_000)];
+        if kills {
+            daemon.wait_for("it to be begun", PATIENCE, || ledger(&house).iter().any(|(_, _, state)| state == "begun"));
+            daemon.kill();
+            daemon = house.start();
+        }
+        wait_until_accepted(&house, &daemon, 2);
+        daemon.wait_for("both to come back in", PATIENCE, || house.published_of(TO).len() == 2);
+        let mut expected: Vec<_> = sent.map(|(_, sha256)| sha256).into();
+        let mut found: Vec<_> = house.published_of(TO).into_values().collect();
+        (expected.sort(), found.sort());
+        assert_eq!(found, expected, "{fault:?}");
+        let at_mesh = house.simulator().messages(TO).expect("the mailbox is there").len();
+        assert_eq!(at_mesh, 2, "{fault:?}: none of them twice");
+        daemon.stop_in_order();
+    }
+}
+
+#[test]
+fn what_nobody_can_find_out_is_held_and_goes_again_only_if_somebody_says_so() {
+    let house = two_mailboxes();
+    house.fault(Rule::once(Call::Send, Fault::LoseReply));
+    let daemon = house.start();
+    let (id, _) = send_as(&house, 1_000, &["--local-id", "RXX-17"]);
+    daemon.wait_for("it to be held", PATIENCE, || ledger(&house)[0].1 == "held");
+    let told = house.meshd(&["sent", "list"]).expect_done();
+    assert!(told.contains("unknown") && told.contains("SEND-UNKNOWN"), "{told}");
+    let release = ["deadletter", "release", &id];
+    let refused = house.meshd(&release);
+    assert!(refused.code == Some(1) && refused.stderr.contains("--again"), "{refused:?}");
+    assert_eq!(house.simulator().messages(TO).expect("the mailbox is there").len(), 1);
+    house.meshd(&[&release[..], &["--again", "--reason", "the recipient wants it twice"]].concat()).expect_done();
+    wait_until_accepted(&house, &daemon, 1);
     daemon.stop_in_order();
 }
