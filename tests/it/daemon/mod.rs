@@ -1,4 +1,5 @@
-//! The whole daemon, the real program with a configuration, receiving what NHS's client sent through NHS's sandbox.
+//! The whole daemon, the real program with a configuration, receiving what NHS's client sent through NHS's sandbox, and
+//! sending what NHS's client collects.
 
 mod calls;
 mod conformance;
@@ -6,13 +7,14 @@ mod control;
 mod discreet;
 mod handshake;
 mod mail;
+mod send;
 
 use std::time::Duration;
 
 use meshd::domain::output::Layout;
 use meshd::simulator::certificates::ClientFiles;
 use meshd::simulator::consumer::{Consumer, ConsumerSettings};
-use meshd::simulator::house::Far;
+use meshd::simulator::house::{Far, Plan};
 use serde_json::Value;
 
 use crate::place::{Daemon, MAILBOX, Place};
@@ -35,8 +37,12 @@ struct Scene {
 
 impl Scene {
     async fn new(kind: Kind) -> Self {
+        Self::with(kind, Plan::default()).await
+    }
+
+    async fn with(kind: Kind, plan: Plan) -> Self {
         let sandbox = Sandbox::start_with(kind, SECRETS).await;
-        let place = Place::new();
+        let place = Place::build(plan);
         place.set_up(&Far {
             url: sandbox.url.clone(),
             tls: ClientFiles {

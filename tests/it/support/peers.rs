@@ -174,6 +174,12 @@ impl Sandbox {
         self.client("inbox.py", &arguments).lines().map(str::to_owned).collect()
     }
 
+    /// Collects all of a mailbox with NHS's client: see `collect.py`.
+    pub(crate) fn collect(&self, mailbox: &str) -> Vec<Value> {
+        let lines = self.client("collect.py", &["--mailbox", mailbox]);
+        lines.lines().map(|line| serde_json::from_str(line).expect("a line of collect.py")).collect()
+    }
+
     /// Runs a script that uses NHS's client; what it printed.
     fn client(&self, script: &str, arguments: &[&str]) -> String {
         let output = Command::new(python())
