@@ -29,7 +29,8 @@
 //!          (age, sealed)     (hash chain)     what is due, dead, held
 //!             │                  ▲ settle        │ lease
 //!             ▼                  │               ▼
-//!            work ── pipelines ──┴── publish ──▶ output folders (staged, then renamed; .ctl last)
+//!            work ── pipelines ──┼── publish ──▶ output folders (staged, then renamed; .ctl last)
+//!                                └── send ─────▶ MESH (from a command)
 //! ```
 //!
 //! | Layer | Module | What it is |
@@ -39,6 +40,7 @@
 //! | 2 | [`receive`] | poller, admission, receiver |
 //! | 2 | [`pipeline`] | TOML to compiled rules: match, then decompress, decrypt, discard, expect, route |
 //! | 2 | [`publish`] | staging, naming, the two layouts, markers |
+//! | 2 | [`send`] | what goes out to MESH, once: its rules, its pieces, one message of each mailbox at a time |
 //! | 2 | [`deadletter`] | the reasons, and what an operator does about each |
 //! | 2 | [`work`] | lanes, batches, the table of faults, suspects |
 //! | 3 | [`store`] | **the only code that owns stable state**: disk, journal, spool, index, committer, recovery |
@@ -67,6 +69,12 @@
 //!   mail: a flood that no pipeline takes closes its own mailbox long before it fills the disk of all.
 //! - **The reserve takes reports only**, and a closed mailbox asks for no list by workflow: nothing parks yet, so there
 //!   is no answer to wait for.
+//! - **A send is a delivery that goes the other way**, and has no ledger beside the deliveries: it is sealed, leased, set
+//!   aside, replayed, held for a court and purged by the same code, and of its own has a queue and a record of how far it
+//!   came ([`domain::sending`]). Whatever is proven of deliveries after a crash, a restore or the loss of the index is
+//!   so of sends.
+//! - **A send without an answer is asked for by its local id**, which MESH calls deprecated, and only if that id is ours
+//!   alone: where its sender chose one, a person decides.
 //! - **A payload that a lying drive lost is held** (`SPOOL-LOST`), and the daemon starts: one lost payload must not
 //!   keep it from all other mail.
 //! - **A message at which only MESH fails stands aside** after three failures: it is tried once a poll, warned of by its

@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("receive", &["domain", "ports"]),
     ("pipeline", &["domain", "ports"]),
     ("publish", &["domain", "ports"]),
+    ("send", &["domain", "ports"]),
     ("deadletter", &["domain", "ports"]),
     ("work", &["domain", "ports", "pipeline", "publish", "deadletter"]),
     ("store", &["domain", "ports"]),
@@ -21,7 +22,19 @@ const EDGES: &[(&str, &[&str])] = &[
     ("config", &["domain", "ports", "receive", "pipeline", "publish", "deadletter", "work", "store", "adapters"]),
     (
         "daemon",
-        &["domain", "ports", "receive", "pipeline", "publish", "deadletter", "work", "store", "adapters", "config"],
+        &[
+            "domain",
+            "ports",
+            "receive",
+            "pipeline",
+            "publish",
+            "send",
+            "deadletter",
+            "work",
+            "store",
+            "adapters",
+            "config",
+        ],
     ),
     (
         "cli",
@@ -33,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str], &str)] = &[
     ("Accepted::attest(", &["src/ports/store/", "src/store/"], "only the store proves that a message is kept (I1)"),
     ("Lease::attest(", &["src/ports/store/", "src/store/"], "only the store gives leases"),
+    ("outbox.send(", &["src/send/"], "only src/send talks to an outbox: a second send is a second message (I2)"),
     (".sync_data(", &["src/store/disk/", "src/simulator/"], "every sync is a named step of store::disk"),
     (".sync_folder(", &["src/store/", "src/publish/"], "syncs belong to the store and to publishing"),
     ("fs::rename(", &["src/store/disk/"], "every rename is a named step of store::disk"),

@@ -45,9 +45,10 @@ fn send_as(house: &House, length: usize, more: &[&str]) -> (String, Option<Strin
 /// Where each send stands: its delivery, its class, and how far it came.
 fn ledger(house: &House) -> Vec<(String, String, String)> {
     let listed: Value = serde_json::from_str(&house.meshd(&["sent", "list", "--json"]).expect_done()).expect("JSON");
-    let word = |value: &Value| match value {
-        Value::String(word) => word.clone(),
-        other => other.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default(),
+    // A word, or an object of one member that is called so.
+    let word = |value: &Value| {
+        let member = || value.as_object().and_then(|object| object.keys().next().cloned());
+        value.as_str().map(str::to_owned).or_else(member).unwrap_or_default()
     };
     let of = |one: &Value| {
         let delivery = &one["delivery"];
@@ -71,7 +72,8 @@ fn what_is_sent_comes_out_at_the_other_end_byte_for_byte() {
     daemon.wait_for("all to come back in", PATIENCE, || house.published_of(TO).len() == sent.len());
     let mut expected: Vec<_> = sent.iter().map(|(_, sha256)| sha256.clone()).collect();
     let mut found: Vec<_> = house.published_of(TO).into_values().collect();
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
 
     let told = house.meshd(&["sent", "list"]).expect_done();
@@ -156,7 +158,8 @@ fn what_got_no_answer_is_at_mesh_once_whether_it_arrived_or_not() {
         daemon.wait_for("both to come back in", PATIENCE, || house.published_of(TO).len() == 2);
         let mut expected: Vec<_> = sent.map(|(_, sha256)| sha256).into();
         let mut found: Vec<_> = house.published_of(TO).into_values().collect();
-        (expected.sort(), found.sort());
+        expected.sort();
+        found.sort();
         assert_eq!(found, expected, "{fault:?}");
         let at_mesh = house.simulator().messages(TO).expect("the mailbox is there").len();
         assert_eq!(at_mesh, 2, "{fault:?}: none of them twice");

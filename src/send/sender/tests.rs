@@ -23,11 +23,14 @@ fn say(log: &Log, what: impl Into<String>) {
     log.lock().expect("unpoisoned").push(what.into());
 }
 
+/// MESH's id, or how the send fails.
+type SendAnswer = Result<&'static str, fn(Fault) -> Unsent>;
+
 /// Answers to requests, in their order.
 #[derive(Default)]
 struct Far {
     log: Log,
-    sends: Mutex<VecDeque<Result<&'static str, fn(Fault) -> Unsent>>>,
+    sends: Mutex<VecDeque<SendAnswer>>,
     chunks: Mutex<VecDeque<Result<Taken, Fault>>>,
     tracked: Mutex<VecDeque<Result<Option<TrackedState>, Fault>>>,
     found: Mutex<VecDeque<Result<Found, Fault>>>,
