@@ -97,7 +97,7 @@ enum Command {
     Queue(queue::Queue),
     /// Send a file by MESH
     Send(send::Send),
-    /// List what goes out
+    /// List what goes out, and say what became of it
     #[command(subcommand)]
     Sent(sent::Sent),
     /// Read the journal: who did what to which message, and when

@@ -6,20 +6,61 @@ use clap::{Args, Subcommand};
 use super::message::mailbox;
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
-use crate::domain::ids::{MailboxId, MessageId};
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::Remark;
 use crate::domain::sending::Sending;
-use crate::ports::store::{Class, QueuePlace, Sent as Entry};
+use crate::ports::store::{Act, Acted, Class, LookUp, QueuePlace, Sent as Entry};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sent {
     /// List what goes out, or went and is still known
     List(List),
+    /// Say what became of a send that got no answer (SEND-UNKNOWN)
+    Resolve(Resolve),
+    /// Send something once more, as another message
+    Resend(Resend),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Mailbox by mailbox, oldest first. What is dead or held is at `meshd deadletter`, too: replay
-sends it again, and `meshd message show` tells the story of each.
+A request that got no answer may have reached MESH. Ask the recipient, or the national service
+desk, for the local id and the time; then say what they found.
+
+Examples:
+  meshd sent resolve d4711 --arrived 20260105093012123456_0A1B2C --reason \"they have it\"
+  meshd sent resolve d4711 --not-there --reason \"INC0012345: the service desk has none\"")]
+pub(super) struct Resolve {
+    /// Which, as `list` shows it
+    delivery: DeliveryId,
+    /// MESH has it, under this id
+    #[arg(long, value_name = "MESSAGE-ID", value_parser = message, required_unless_present = "not_there")]
+    arrived: Option<MessageId>,
+    /// MESH does not have it: it is sent now
+    #[arg(long, conflicts_with = "arrived")]
+    not_there: bool,
+    /// Why, for the journal, in a few words; never name a patient
+    #[arg(long, value_name = "TEXT")]
+    reason: Remark,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Its recipient gets a second message, with the same bytes and headers and another id.
+
+Examples:
+  meshd sent resend d4711 --reason \"not collected within five days; they are back now\"")]
+pub(super) struct Resend {
+    /// Which, as `list` shows it
+    delivery: DeliveryId,
+    /// Why, for the journal, in a few words; never name a patient
+    #[arg(long, value_name = "TEXT")]
+    reason: Remark,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Mailbox by mailbox, oldest first. What is dead or held is at `meshd deadletter`, too, and
+`meshd message show` tells the story of each.
 
 Examples:
   meshd sent list
@@ -44,8 +85,57 @@ impl Sent {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context),
+            Self::Resolve(resolve) => resolve.run(context),
+            Self::Resend(resend) => resend.run(context),
         }
     }
+}
+
+impl Resolve {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let Self { delivery, arrived, reason: why, .. } = self;
+        let Some(message) = arrived else {
+            act(context, delivery, Act::Release { force: false, again: true }, why)?;
+            return context.out.good(format_args!("{delivery} is sent now"));
+        };
+        let socket = context.load()?.config.control.socket;
+        let question = Ask::ResolveSend { delivery, message: message.clone(), why };
+        let Answer::SendResolved(result) = ask(&socket, question)? else { return Err(other_answer()) };
+        result.map_err(|refused| anyhow!("{delivery}: {refused}"))?;
+        context.out.good(format_args!("{delivery} is at MESH as {message}"))
+    }
+}
+
+impl Resend {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let Self { delivery, reason } = self;
+        match act(context, delivery, Act::Replay { force: false, again: true }, reason)? {
+            Acted::ReplayedAs(new) => context.out.good(format_args!("{delivery} is sent once more, as {new}")),
+            Acted::Released | Acted::Held | Acted::Discarded => Err(other_answer()),
+        }
+    }
+}
+
+/// Has the desk do it with what goes out, and with nothing else.
+fn act(context: &Context, delivery: DeliveryId, act: Act, why: Remark) -> Result<Acted, Failure> {
+    let socket = context.load()?.config.control.socket;
+    let wanted = LookUp::Deliveries(vec![delivery]);
+    let Answer::LookedUp(kept) = ask(&socket, Ask::LookUp { wanted })? else { return Err(other_answer()) };
+    if !kept.iter().any(|kept| kept.delivery.id == delivery && kept.delivery.outgoing.is_some()) {
+        return Err(anyhow!("{delivery} does not go out: see `meshd sent list`").into());
+    }
+    let question = Ask::Act { deliveries: vec![delivery], act, why: Some(why) };
+    let Answer::Acted(outcomes) = ask(&socket, question)? else { return Err(other_answer()) };
+    let Some(outcome) = outcomes.into_iter().next() else { return Err(other_answer()) };
+    outcome.result.map_err(|refused| anyhow!("{delivery}: {refused}").into())
+}
+
+fn other_answer() -> Failure {
+    anyhow!("the daemon answered another question").into()
+}
+
+fn message(text: &str) -> Result<MessageId, String> {
+    MessageId::new(text).map_err(|error| error.to_string())
 }
 
 impl List {
@@ -53,7 +143,7 @@ impl List {
         let count = usize::from(self.count);
         let socket = context.load()?.config.control.socket;
         let Answer::Sends(page) = ask(&socket, Ask::Sends { mailbox: self.mailbox, after: self.after, count })? else {
-            return Err(anyhow!("the daemon answered another question").into());
+            return Err(other_answer());
         };
         if self.json {
             return context.out.json(&page);

@@ -96,6 +96,9 @@ fn service(mesh: &Mesh, features: &Features, notes: &mut Notes) {
             notes.find(key, "this is out of range", "\"1s\" to \"1h\"");
         }
     }
+    if !(second..=Period::days(5)).contains(&mesh.track_after) {
+        notes.find("mesh.track_after", "this is out of range", "\"1s\" to \"5d\"");
+    }
     match (mesh.environment, &mesh.url) {
         // One that is written but wrong has its own finding.
         (Environment::Custom, None) if notes.places.contains_key("mesh.url") => {}

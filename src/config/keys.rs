@@ -192,6 +192,7 @@ impl Mesh {
         let patience = keys.or("patience", Period::seconds(60));
         let retry_refused = keys.or("retry_refused", Period::seconds(60));
         let ask_after = keys.or("ask_after", Period::seconds(300));
+        let track_after = keys.or("track_after", Period::seconds(3_600));
         keys.end();
         Some(Self {
             environment: environment?,
@@ -204,6 +205,7 @@ impl Mesh {
             patience,
             retry_refused,
             ask_after,
+            track_after,
         })
     }
 }

@@ -235,6 +235,8 @@ pub struct Mesh {
     pub retry_refused: Period,
     /// After so long MESH is asked for a send that got no answer.
     pub ask_after: Period,
+    /// After so long, and then daily, MESH is asked whether a send was collected.
+    pub track_after: Period,
 }
 
 /// A file that is no secret: `{ file = "/path" }`.

@@ -30,6 +30,7 @@ use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
 use crate::send::sender::{Sender, SenderSettings};
+use crate::send::tracking::Tracking;
 use crate::send::turns::Turns;
 use crate::store::disk::Real;
 use crate::store::index::Index;
@@ -78,6 +79,7 @@ pub(super) struct House {
     /// Likewise the limits in them.
     pub(super) backlogs: Arc<Backlogs>,
     pub(super) turns: Turns,
+    pub(super) tracking: Tracking,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
     pub(super) work: Work,
 }
@@ -124,18 +126,14 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let (obstacles, waits, metrics) = (Obstacles::default(), Waits::default(), Metrics::default());
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
     let mesh = config.mesh.as_ref().context("there is no service")?;
-    let (mut receivers, mut senders) = (Vec::new(), BTreeMap::new());
+    let (mut receivers, mut senders, mut outboxes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for mailbox in &config.mailboxes {
         let Some(inbox) = service.inbox(&mailbox.id, &secrets) else { continue };
         let mesh_mailbox = Arc::new(inbox);
         let (outbox, ledger) = (Arc::clone(&mesh_mailbox) as Arc<dyn Outbox>, Arc::clone(&sends));
-        let sender = Sender::new(
-            outbox,
-            ledger,
-            Arc::clone(&spool),
-            Arc::clone(&chance),
-            SenderSettings { ask_after: mesh.ask_after.0 },
-        );
+        outboxes.insert(mailbox.id.clone(), Arc::clone(&outbox));
+        let settings = SenderSettings { ask_after: mesh.ask_after.0 };
+        let sender = Sender::new(outbox, ledger, Arc::clone(&spool), Arc::clone(&chance), settings);
         senders.insert(mailbox.id.clone(), sender);
         let parts = ReceiveParts {
             inbox: mesh_mailbox,
@@ -156,6 +154,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         receivers.push((mailbox.id.clone(), Receive::new(parts, settings)));
     }
 
+    let tracking = Tracking::new(Arc::clone(&sends), Arc::clone(&clock), outboxes, mesh.track_after.0);
     let turns = Turns::new(Arc::clone(&store), Arc::clone(&sends), Arc::clone(&clock), senders);
     let keyholders = Keyholders::new(config, &secrets);
     let key = secrets.hmac.clone();
@@ -192,6 +191,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         store,
         sends,
         turns,
+        tracking,
         bulk,
         committer,
         admission,

@@ -33,9 +33,9 @@ use crate::ports::operations::{
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
-    Acted, Delivery, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
-    HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, NotAllowed, NotBroughtIn, NotExpunged, Note, Order, Pin,
-    QueuePage, Queued, RetentionPage, Selection, SendPage, Sends, Sent, SetAsidePage, Store, TooManyJobs,
+    Acted, Delivery, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundAtMesh, FoundGroups, FoundRetention, Halt,
+    HoldOrder, HoldRefused, Job, JobOrder, Kept, LegalHold, LookUp, NotAllowed, NotBroughtIn, NotExpunged, Note, Order,
+    Pin, QueuePage, Queued, RetentionPage, Selection, SendPage, Sends, Sent, SetAsidePage, Store, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 use crate::ports::waits::Waits;
@@ -232,6 +232,16 @@ impl Operations for Desk {
         let Posting { letter, length, by } = &posting;
         tracing::info!(user = by.0, mailbox = %letter.mailbox, bytes = length, "an operator sends a message");
         Box::pin(self.entrance.post(posting))
+    }
+
+    fn resolve_send(&self, found: FoundAtMesh) -> Told<'_, Result<(), NotAllowed>> {
+        let (delivery, user) = (found.delivery, found.by.0);
+        let reply = self.sends.resolve_send(found);
+        Box::pin(async move {
+            let result = reply.await?;
+            tracing::info!(%delivery, user, ?result, "an operator says that MESH has a send");
+            Ok(result)
+        })
     }
 
     fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>> {

@@ -101,7 +101,7 @@ async fn live(
     let (desk, mut telling) = tellers.begin(config, &house, phases);
     notify::ready();
 
-    let House { committer, bulk, turns, receivers, work, admission, pipelines, backlogs, .. } = house;
+    let House { committer, bulk, turns, tracking, receivers, work, admission, pipelines, backlogs, .. } = house;
     let mut working = Crew::new();
     let token = working.token();
     working.add("work", async move { work.run(token).await.map_err(work_stop) });
@@ -115,6 +115,8 @@ async fn live(
     receiving.add("bulk acts", async move { Ok(bulk.run(token).await?) });
     let token = receiving.token();
     receiving.add("sending", async move { Ok(turns.run(token).await?) });
+    let token = receiving.token();
+    receiving.add("tracking", async move { Ok(tracking.run(token).await?) });
     phase.send_replace(Phase::Running);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), mailboxes = config.mailboxes.len(), "running");
 

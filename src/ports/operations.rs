@@ -16,9 +16,9 @@ use super::obstacles::Obstacle;
 use super::sealed::{Rewrapping, SealedPage};
 use super::spool::Opened;
 use super::store::{
-    Acted, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
-    HoldRefused, Job, JobOrder, Kept, LookUp, MailboxOccupancy, NotAllowed, NotBroughtIn, NotExpunged, Order, Pin,
-    QueuePage, Queued, Replaces, RetentionPage, SendPage, Sent, SetAsidePage, TooManyJobs,
+    Acted, Expunged, Extent, Foreseen, Foresight, FoundAside, FoundAtMesh, FoundGroups, FoundRetention, Halt,
+    HoldOrder, HoldRefused, Job, JobOrder, Kept, LookUp, MailboxOccupancy, NotAllowed, NotBroughtIn, NotExpunged,
+    Order, Pin, QueuePage, Queued, Replaces, RetentionPage, SendPage, Sent, SetAsidePage, TooManyJobs,
 };
 use super::trace::{Page, Search, Unreadable};
 use crate::domain::digest::ContentDigest;
@@ -60,6 +60,8 @@ pub trait Operations: Send + Sync {
     fn bring_in(&self, wish: Bringing) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>>;
     /// Takes a message in that is to go out, or says why not.
     fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>>;
+    /// Ends a send of which a person found out that MESH has it, or says why not; the journal says who did.
+    fn resolve_send(&self, found: FoundAtMesh) -> Told<'_, Result<(), NotAllowed>>;
     /// What goes out, or went and is still known.
     fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>>;
     /// What a bulk act would do: a part of it.

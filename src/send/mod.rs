@@ -5,6 +5,7 @@
 //! | [`rules`] | what MESH will not take, told before the first byte |
 //! | `pieces` | a payload, cut into the requests of one message |
 //! | [`sender`] | one message: what is done next by how far it came |
+//! | [`tracking`] | whether what MESH has was collected, asked sparingly |
 //! | [`turns`] | all mailboxes: one message of each at a time, a few in all |
 //!
 //! **Once.** Before the first request the journal says that it is about to be made. Its answer has MESH's id; without an
@@ -15,4 +16,5 @@
 mod pieces;
 pub mod rules;
 pub mod sender;
+pub mod tracking;
 pub mod turns;

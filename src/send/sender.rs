@@ -10,6 +10,7 @@
 //! What the world does defers it, without an end; what MESH refuses is dead; what nobody can find out is held.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Sender {
     settings: SenderSettings,
     /// Found begun by this run, and given the time to arrive.
     waited: Mutex<BTreeSet<DeliveryId>>,
+    /// How often the world failed since something succeeded.
+    failures: AtomicU32,
 }
 
 impl Sender {
@@ -66,7 +69,7 @@ impl Sender {
         chance: Arc<dyn Chance>,
         settings: SenderSettings,
     ) -> Self {
-        Self { outbox, sends, spool, chance, settings, waited: Mutex::default() }
+        Self { outbox, sends, spool, chance, settings, waited: Mutex::default(), failures: AtomicU32::new(0) }
     }
 
     /// Sends what is leased, as far as it goes. `stop` ends it between two chunks.
@@ -84,7 +87,7 @@ impl Sender {
         let Some(outgoing) = lease.delivery.outgoing.clone() else {
             return Ok((lease, held(FaultCode::SendUnknown, "it does not go out")));
         };
-        let one = One { sender: self, id: lease.delivery.id, starts: lease.delivery.starts, opened, outgoing, stop };
+        let one = One { sender: self, id: lease.delivery.id, opened, outgoing, stop };
         let settlement = one.go().await?;
         Ok((lease, settlement))
     }
@@ -94,8 +97,6 @@ impl Sender {
 struct One<'a> {
     sender: &'a Sender,
     id: DeliveryId,
-    /// How often it was taken up.
-    starts: u32,
     opened: Opened,
     outgoing: Outgoing,
     stop: &'a CancellationToken,
@@ -169,6 +170,7 @@ impl One<'_> {
     /// MESH has the first `count` chunks.
     async fn go_on_after(&self, message: MessageId, count: u32, pieces: Pieces) -> Result<Settlement, Halt> {
         self.waited().remove(&self.id);
+        self.sender.failures.store(0, Ordering::Relaxed);
         if count >= pieces.total() {
             self.note(Sending::Accepted { message: message.clone() }).await?;
             tracing::info!(delivery = %self.id, mailbox = %self.sender.outbox.mailbox(), %message, "sent");
@@ -222,7 +224,8 @@ impl One<'_> {
     }
 
     fn later(&self, fault: &Fault) -> Settlement {
-        let after = BACKOFF.wait(self.starts, fault.retry_after, self.sender.chance.dice());
+        let failures = self.sender.failures.fetch_add(1, Ordering::Relaxed);
+        let after = BACKOFF.wait(failures, fault.retry_after, self.sender.chance.dice());
         Settlement::Defer { after, reason: reason(fault), outputs: Vec::new() }
     }
 

@@ -13,10 +13,10 @@ use crate::domain::sending::Sending;
 use crate::domain::settlement::Settlement;
 use crate::domain::time::Timestamp;
 use crate::ports::store::{
-    Acceptance, Acted, BringIn, Delivery, Expunged, FoundAside, FoundGroups, FoundRetention, Halt, HoldOrder,
-    HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NextSend, NotAllowed, NotBroughtIn,
-    NotExpunged, NotQueued, Note, Order, Pin, QueuePage, Queued, Refusal, Reseal, Resealed, RetentionPage, SendOrder,
-    SendPage, Sent, SetAsidePage,
+    Acceptance, Acted, BringIn, Delivery, Expunged, FoundAside, FoundAtMesh, FoundGroups, FoundRetention, Halt,
+    HoldOrder, HoldRefused, Incoming, Kept, KeptPayload, Known, Lease, LeaseWish, LookUp, NextSend, NotAllowed,
+    NotBroughtIn, NotExpunged, NotQueued, Note, Order, Pin, QueuePage, Queued, Refusal, Reseal, Resealed,
+    RetentionPage, SendOrder, SendPage, Sent, SetAsidePage,
 };
 
 /// One call of `ports::store::Store`.
@@ -81,6 +81,8 @@ pub enum SendCommand {
     Lease(MailboxId),
     /// A message came so far.
     Progress(DeliveryId, Sending),
+    /// A person found out that MESH has it.
+    Resolve(FoundAtMesh),
     /// What goes out, or went?
     List(SendPage),
 }
@@ -118,6 +120,8 @@ pub enum Answer {
     SendQueued(Result<DeliveryId, NotQueued>),
     /// To [`SendCommand::Lease`].
     NextSend(NextSend),
+    /// To [`SendCommand::Resolve`].
+    SendResolved(Result<(), NotAllowed>),
     /// To [`SendCommand::List`].
     Sends(Vec<Sent>),
     /// To [`Command::LookUp`].
@@ -157,6 +161,7 @@ pub(super) enum Planned {
     SendQueued(Result<DeliveryId, NotQueued>),
     /// A delivery, and how long we have had it; or when there is one.
     NextSend(Result<Box<(Delivery, Duration)>, Option<Timestamp>>),
+    SendResolved(Result<(), NotAllowed>),
     Sends(Vec<Sent>),
     LookedUp(Vec<Kept>),
     Expunged(Result<Expunged, NotExpunged>),

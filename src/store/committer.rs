@@ -329,6 +329,7 @@ impl Planned {
                 Ok(due) => NextSend::Lease(Box::new(Lease::attest(due.0, due.1, dropped.clone()))),
                 Err(until) => NextSend::NotBefore(until),
             }),
+            Self::SendResolved(done) => Answer::SendResolved(done),
             Self::Sends(page) => Answer::Sends(page),
             Self::LookedUp(kept) => Answer::LookedUp(kept),
             Self::Expunged(done) => Answer::Expunged(done),

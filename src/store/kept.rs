@@ -21,9 +21,9 @@ use crate::domain::output::OutputState;
 use crate::domain::sending::Sending;
 use crate::domain::settlement::Settlement;
 use crate::ports::store::{
-    self, Acceptance, Accepted, Acted, BringIn, Expunged, Foreseen, Foresight, FoundAside, FoundGroups, FoundRetention,
-    Halt, HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, KeptPayload, Known, Lease, LeaseWish, LookUp,
-    NextSend, NotAllowed, NotBroughtIn, NotExpunged, NotQueued, Note, Occupancy, Order, Pin, QueuePage, Queued,
+    self, Acceptance, Accepted, Acted, BringIn, Expunged, Foreseen, Foresight, FoundAside, FoundAtMesh, FoundGroups,
+    FoundRetention, Halt, HoldOrder, HoldRefused, Incoming, Job, JobOrder, Jobs, KeptPayload, Known, Lease, LeaseWish,
+    LookUp, NextSend, NotAllowed, NotBroughtIn, NotExpunged, NotQueued, Note, Occupancy, Order, Pin, QueuePage, Queued,
     Refusal, Reply, Reseal, Resealed, RetentionPage, SendOrder, SendPage, Sends, Sent, SetAsidePage, Stepped, Store,
     TooManyJobs,
 };
@@ -247,6 +247,12 @@ impl Sends for Kept {
 
     fn sending(&self, delivery: DeliveryId, progress: Sending) -> Reply<()> {
         self.ask(Command::Send(SendCommand::Progress(delivery, progress)), done)
+    }
+
+    fn resolve_send(&self, found: FoundAtMesh) -> Reply<Result<(), NotAllowed>> {
+        self.ask(Command::Send(SendCommand::Resolve(found)), |answer| {
+            if let Answer::SendResolved(done) = answer { Some(done) } else { None }
+        })
     }
 
     fn sends(&self, page: SendPage) -> Reply<Vec<Sent>> {

@@ -14,7 +14,7 @@ use super::spool::Member;
 use super::state::{Place, RefusedRow, Row};
 use crate::domain::course::{Arrival, Handling};
 use crate::domain::digest::{ContentDigest, Hasher};
-use crate::domain::envelope::Envelope;
+use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
@@ -202,6 +202,9 @@ impl Committer {
             ..self.acceptance(moment, &envelope, (length, digests.swap_remove(0)), location)
         };
         let sequence = self.record(moment, &Event::Accepted(Box::new(accepted)))?;
+        if envelope.kind == MessageKind::Report {
+            self.report_undelivered(moment, &envelope)?;
+        }
         if reused {
             tracing::error!(%mailbox, message_id = %message, code = "MSG-ID-REUSED", "message id came again with other content");
         }

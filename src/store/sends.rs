@@ -17,8 +17,10 @@ use super::index::keys::{self, kind};
 use super::journal::event::{Event, Release, SendQueued};
 use super::plan::{MOST_ROWS, Placed, missing, not_leased};
 use super::state::{Place, Row, for_each};
+use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId};
-use crate::ports::store::{NotQueued, SendOrder, SendPage, Sent};
+use crate::domain::sending::Sending;
+use crate::ports::store::{FoundAtMesh, NotAllowed, NotQueued, SendOrder, SendPage, Sent, SetAsideKind};
 
 impl Committer {
     pub(super) fn send(&mut self, moment: Moment, command: SendCommand, placed: Placed) -> Result<Planned, Stop> {
@@ -29,6 +31,7 @@ impl Committer {
                 true => self.done(moment, &Event::Sending { id, progress }),
                 false => Ok(not_leased(id)),
             },
+            SendCommand::Resolve(found) => Ok(Planned::SendResolved(self.resolve_send(moment, found)?)),
             SendCommand::List(page) => Ok(Planned::Sends(self.sends(&page)?)),
         }
     }
@@ -64,6 +67,30 @@ impl Committer {
         self.record(moment, &Event::Working { ids: vec![id], alone: false })?;
         let row = self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?;
         Ok(Planned::NextSend(Ok(Box::new((row.delivery, moment.now.since(row.since))))))
+    }
+
+    fn resolve_send(&mut self, moment: Moment, found: FoundAtMesh) -> Result<Result<(), NotAllowed>, Stop> {
+        let FoundAtMesh { delivery: id, message, by, why } = found;
+        let Some(row) = self.state.row(self.index.as_ref(), id)? else { return Ok(Err(NotAllowed::Unknown)) };
+        let is_held = matches!(row.place, Place::Aside { kind: SetAsideKind::Held, .. });
+        if !is_held || !row.may_be_at_mesh() {
+            return Ok(Err(NotAllowed::NotUnknown));
+        }
+        let keep = moment.now.plus(self.settings.retention.delivered);
+        self.record(moment, &Event::SendResolved { id, message, keep, by, why })?;
+        Ok(Ok(()))
+    }
+
+    /// A report says that MESH could not deliver something (mesh-api 7.3): what went out is told so, whoever the report
+    /// says it was meant for.
+    pub(super) fn report_undelivered(&mut self, moment: Moment, report: &Envelope) -> Result<(), Stop> {
+        let Some(message) = &report.linked_message_id else { return Ok(()) };
+        let Some(id) = self.state.sent_as(self.index.as_ref(), &report.mailbox, message)? else { return Ok(()) };
+        let code = report.status.code.clone().filter(|code| is_code(code));
+        tracing::error!(delivery = %id, mailbox = %report.mailbox, %message, code, "MESH did not deliver what was sent");
+        let progress = Sending::Undelivered { message: message.clone(), code };
+        self.record(moment, &Event::Sending { id, progress })?;
+        Ok(())
     }
 
     fn known_send(&self, id: DeliveryId) -> Result<bool, Stop> {
@@ -107,4 +134,9 @@ impl Committer {
         }
         Ok(())
     }
+}
+
+/// Whether it may stand in the journal: MESH's codes are short words (mesh-api 9.2).
+fn is_code(text: &str) -> bool {
+    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

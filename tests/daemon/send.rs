@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::PATIENCE;
 use crate::house::House;
 use crate::place::{Daemon, sha256};
+use crate::trace::found;
 
 const FROM: &str = "X26ABC1";
 const TO: &str = "X26ABC2";
@@ -18,7 +19,7 @@ fn two_mailboxes() -> House {
     let plan = Plan {
         mailboxes: vec![FROM.to_owned(), TO.to_owned()],
         mailbox: "send = { chunk = \"100KB\" }\n",
-        mesh: "ask_after = \"1s\"\n",
+        mesh: "ask_after = \"1s\"\ntrack_after = \"1s\"\n",
         ..Plan::default()
     };
     let house = House::build(plan);
@@ -76,8 +77,11 @@ fn what_is_sent_comes_out_at_the_other_end_byte_for_byte() {
     found.sort();
     assert_eq!(found, expected);
 
+    daemon.wait_for("MESH to be asked for them", PATIENCE, || {
+        ledger(&house).iter().all(|(_, _, state)| state == "collected")
+    });
     let told = house.meshd(&["sent", "list"]).expect_done();
-    assert!(told.contains("accepted") && told.contains(TO) && told.contains("LETTERS"), "{told}");
+    assert!(told.contains("collected") && told.contains(TO) && told.contains("LETTERS"), "{told}");
     let story = house.meshd(&["message", "show", &sent[4].0]).expect_done();
     for step in
         ["gave it to be sent to X26ABC2", "is about to be sent", "with 7 of its chunks", "was accepted by MESH as"]
@@ -182,5 +186,29 @@ fn what_nobody_can_find_out_is_held_and_goes_again_only_if_somebody_says_so() {
     assert_eq!(house.simulator().messages(TO).expect("the mailbox is there").len(), 1);
     house.meshd(&[&release[..], &["--again", "--reason", "the recipient wants it twice"]].concat()).expect_done();
     wait_until_accepted(&house, &daemon, 1);
+    daemon.stop_in_order();
+}
+
+#[test]
+fn what_somebody_found_at_mesh_is_not_sent_again_and_what_they_want_again_is() {
+    let house = two_mailboxes();
+    house.fault(Rule::once(Call::Send, Fault::LoseReply));
+    let daemon = house.start();
+    let (id, _) = send_as(&house, 1_000, &["--local-id", "RXX-17"]);
+    daemon.wait_for("it to be held", PATIENCE, || ledger(&house)[0].1 == "held");
+    let there = house.simulator().messages(TO).expect("the mailbox is there");
+    let resolve = ["sent", "resolve", &id, "--arrived", &there[0].id, "--reason", "they have it"];
+    assert_eq!(house.meshd(&resolve[..5]).code, Some(2), "it takes a reason");
+    house.meshd(&resolve).expect_done();
+    let again = house.meshd(&resolve);
+    assert!(again.code == Some(1) && again.stderr.contains("no send that got no answer"), "{again:?}");
+    let resent = house.meshd(&["sent", "resend", &id, "--reason", "they lost it"]).expect_done();
+    assert!(resent.contains("is sent once more"), "{resent}");
+    daemon.wait_for("a second message", PATIENCE, || house.published_of(TO).len() == 2);
+    let stranger = format!("d{}", found(&house, &["--kind", "accepted"])[0]["sequence"]);
+    let refused = house.meshd(&["sent", "resend", &stranger, "--reason", "it came in"]);
+    assert_eq!(refused.code, Some(1), "what came in is not sent");
+    let story = house.meshd(&["message", "show", &id]).expect_done();
+    assert!(story.contains("found it at MESH as") && story.contains("they have it"), "{story}");
     daemon.stop_in_order();
 }

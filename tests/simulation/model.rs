@@ -227,6 +227,12 @@ impl Model {
             Event::Replayed(replay) => self.replayed(DeliveryId(sequence), *replay),
             Event::BroughtIn(brought) => self.brought_in(DeliveryId(sequence), *brought),
             Event::SendQueued(queued) => self.send_queued(DeliveryId(sequence), *queued),
+            Event::SendResolved { id, .. } => {
+                self.acts += 1;
+                self.go(id, "resolved", &[Stands::Held], Stands::Delivered)?;
+                self.total(id)?.delivered_total += 1;
+                Ok(())
+            }
             Event::Sending { id, .. } => match self.life(id)?.goes_out {
                 true => Ok(()),
                 false => Err(format!("{id} does not go out")),

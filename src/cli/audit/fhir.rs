@@ -180,7 +180,8 @@ impl Nature {
         let nature = |class, action, outcome| Self { class, action, outcome };
         match event {
             Event::Accepted(_) | Event::BroughtIn(_) | Event::SendQueued(_) => nature(Class::Import, "C", "0"),
-            Event::Sending { progress: Sending::Accepted { .. } | Sending::Collected { .. }, .. } => {
+            Event::SendResolved { .. }
+            | Event::Sending { progress: Sending::Accepted { .. } | Sending::Collected { .. }, .. } => {
                 nature(Class::Export, "R", "0")
             }
             Event::Sending { progress: Sending::Undelivered { .. }, .. } => nature(Class::Export, "R", "8"),

@@ -66,6 +66,9 @@ impl Standing {
                 return;
             }
             Event::Sending { progress, .. } => progress.to_string(),
+            Event::SendResolved { message, by, why: said, .. } => {
+                format!("at MESH as {message}, says {by}{}", why(Some(said)))
+            }
             Event::Working { .. } => "in work".to_owned(),
             Event::Suspect { .. } => "waits to be tried alone, since the daemon ended while it was in work".to_owned(),
             Event::Delivered { .. } => "delivered".to_owned(),

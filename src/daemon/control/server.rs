@@ -27,8 +27,8 @@ use crate::domain::operator::Operator;
 use crate::ports::operations::{Bringing, Operations, Posting, Reveal, SubjectWish, Upload};
 use crate::ports::spool::Payload;
 use crate::ports::store::{
-    Act, Foresight, Halt, HoldOrder, JobOrder, NotBroughtIn, Order, Pin, QueuePage, RetentionPage, SendPage,
-    SetAsidePage,
+    Act, Foresight, FoundAtMesh, Halt, HoldOrder, JobOrder, NotBroughtIn, Order, Pin, QueuePage, RetentionPage,
+    SendPage, SetAsidePage,
 };
 use crate::ports::trace::MOST_DIGESTS;
 use crate::store::disk::group_number;
@@ -333,6 +333,10 @@ async fn answer(
             let posting = Posting { letter: *letter, length, by: operator? };
             let upload = operations.post(posting).await.map_err(halted)??;
             return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
+        }
+        Ask::ResolveSend { delivery, message, why } => {
+            let found = FoundAtMesh { delivery, message, by: operator?, why };
+            operations.resolve_send(found).await.map(Answer::SendResolved).map_err(halted)
         }
         Ask::Foresee { selection, act, after } => {
             let wanted = Foresight { selection: *selection, act, after };

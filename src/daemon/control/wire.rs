@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name};
+use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name};
 use crate::domain::legal_hold::{HoldScope, LegalHoldId};
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
@@ -222,6 +222,15 @@ pub enum Ask {
         /// How long its payload is, bytes.
         length: u64,
     },
+    /// A send that got no answer is at MESH under this id.
+    ResolveSend {
+        /// Which.
+        delivery: DeliveryId,
+        /// MESH's id of it.
+        message: MessageId,
+        /// Why, for the journal.
+        why: Remark,
+    },
     /// What would this bulk act do?
     Foresee {
         /// With which.
@@ -313,6 +322,8 @@ pub enum Answer {
     LookedUp(Vec<Kept>),
     /// To [`Ask::Act`]: what came of each, in the order asked.
     Acted(Vec<Outcome>),
+    /// To [`Ask::ResolveSend`]: what came of it.
+    SendResolved(Result<(), NotAllowed>),
     /// To [`Ask::Sends`], by mailbox and age.
     Sends(Vec<Sent>),
     /// To [`Ask::BringIn`] and [`Ask::Post`], at first: the bytes may come.

@@ -214,6 +214,9 @@ pub enum NotAllowed {
          only with --again and --reason, and it may come out twice"
     )]
     MayBeHandled,
+    /// Nobody asks where it is.
+    #[error("it is no send that got no answer: `meshd sent list` says how far it came")]
+    NotUnknown,
     /// It takes a reason.
     #[error("it needs a --reason, for the journal")]
     NeedsReason,

@@ -225,6 +225,7 @@ impl From<NotAllowed> for Left {
             NotAllowed::AlreadyHeld => Self::AlreadyHeld,
             // A job always has a reason, and looks at nothing but what is set aside.
             NotAllowed::NeedsReason
+            | NotAllowed::NotUnknown
             | NotAllowed::Unknown
             | NotAllowed::Waits
             | NotAllowed::InWork

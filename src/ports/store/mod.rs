@@ -42,7 +42,7 @@ pub use self::pin::{Extent, Pin};
 pub use self::queue::{QueuePage, QueuePlace, Queued, Wait};
 pub use self::reseal::{Reseal, Resealed};
 pub use self::retention::{Class, FoundRetention, RetentionPage, Stock, Tally};
-pub use self::send::{NextSend, NotQueued, SendOrder, SendPage, Sends, Sent};
+pub use self::send::{FoundAtMesh, NextSend, NotQueued, SendOrder, SendPage, Sends, Sent};
 pub use self::subject::{Expunged, Kept, LookUp, MOST_LOOKED_UP, NotExpunged};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Delivery, IncomingBody, Lease, QueuePlace, Reply};
+use super::{Delivery, IncomingBody, Lease, NotAllowed, QueuePlace, Reply};
 use crate::domain::envelope::Envelope;
-use crate::domain::ids::{DeliveryId, MailboxId};
-use crate::domain::operator::Operator;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::operator::{Operator, Remark};
 use crate::domain::sending::{Outgoing, Sending};
 use crate::domain::settlement::Reason;
 use crate::domain::time::Timestamp;
@@ -20,6 +20,8 @@ pub trait Sends: Send + Sync {
     fn lease_send(&self, mailbox: &MailboxId) -> Reply<NextSend>;
     /// Notes how far a send came. Durable on reply: before the first request, and after each that MESH answered.
     fn sending(&self, delivery: DeliveryId, progress: Sending) -> Reply<()>;
+    /// Ends a send of which a person found out that MESH has it, or says why not. Durable on reply, with who says so.
+    fn resolve_send(&self, found: FoundAtMesh) -> Reply<Result<(), NotAllowed>>;
     /// What goes out, or went and is still known, by mailbox and age. Changes nothing.
     fn sends(&self, page: SendPage) -> Reply<Vec<Sent>>;
 }
@@ -35,6 +37,19 @@ pub struct SendOrder {
     pub outgoing: Outgoing,
     /// Who gave it to us.
     pub by: Operator,
+}
+
+/// What a person found out of a send that got no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundAtMesh {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// MESH's id of it.
+    pub message: MessageId,
+    /// By whom.
+    pub by: Operator,
+    /// Why, in their words.
+    pub why: Remark,
 }
 
 /// Why a message was not queued: it does not open, or was not kept. Nothing changed.

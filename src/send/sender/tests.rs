@@ -15,7 +15,9 @@ use crate::domain::time::Timestamp;
 use crate::ports::inbox::Answer;
 use crate::ports::outbox::Piece;
 use crate::ports::spool::{Intake, Payload, PayloadSource};
-use crate::ports::store::{Delivery, DroppedLeases, Location, NextSend, NotQueued, Reply, SendOrder, SendPage, Sent};
+use crate::ports::store::{
+    Delivery, DroppedLeases, FoundAtMesh, Location, NextSend, NotAllowed, NotQueued, Reply, SendOrder, SendPage, Sent,
+};
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -111,6 +113,9 @@ impl Sends for Ledger {
         let sent = if let Sending::Uploading { sent, .. } = progress { format!(" {sent}") } else { String::new() };
         say(&self.0, format!("noted {}{sent}", progress.as_str()));
         Box::pin(ready(Ok(())))
+    }
+    fn resolve_send(&self, _: FoundAtMesh) -> Reply<Result<(), NotAllowed>> {
+        not_here()
     }
     fn sends(&self, _: SendPage) -> Reply<Vec<Sent>> {
         not_here()

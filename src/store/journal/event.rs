@@ -32,7 +32,7 @@ pub use members::{
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 63] = [
+pub const KINDS: [&str; 64] = [
     "run",
     "started",
     "stopping",
@@ -57,6 +57,7 @@ pub const KINDS: [&str; 63] = [
     "brought-in",
     "send-queued",
     "sending",
+    "send-resolved",
     "operator-released",
     "operator-held",
     "operator-discarded",
@@ -292,6 +293,19 @@ pub enum Event {
         id: DeliveryId,
         /// How far.
         progress: Sending,
+    },
+    /// A person found out that MESH has what got no answer.
+    SendResolved {
+        /// Which.
+        id: DeliveryId,
+        /// MESH's id of it.
+        message: MessageId,
+        /// Its payload is kept until then.
+        keep: Timestamp,
+        /// Who says so.
+        by: Operator,
+        /// Why, in their words.
+        why: Remark,
     },
     /// A person put a held delivery back to work.
     OperatorReleased {

@@ -143,6 +143,10 @@ impl State {
             }
             Event::SendQueued(queued) => self.send_queued(index, DeliveryId(sequence), wall, queued)?,
             Event::Sending { id, progress } => self.sending(index, *id, progress)?,
+            Event::SendResolved { id, message, keep, .. } => {
+                self.sending(index, *id, &Sending::Accepted { message: message.clone() })?;
+                self.change(index, *id, |_| Place::Ended { how: Ending::Delivered, keep: *keep })?.delivered_total += 1;
+            }
             Event::BroughtIn(brought) => self.brought_in(index, DeliveryId(sequence), wall, brought)?,
             Event::OperatorReleased { id, due, alone, job, .. } => {
                 self.change(index, *id, |delivery| {
@@ -273,7 +277,7 @@ impl State {
     pub(super) fn kept(&mut self, index: &dyn Index, row: Row) -> Result<(), IndexError> {
         self.join_group(index, row.delivery.id, &row.delivery.location)?;
         self.note_waiting(&row, false);
-        self.note_send(&row);
+        self.note_send(&row)?;
         self.enter(index, row)
     }
 
@@ -314,7 +318,7 @@ impl State {
             last: None,
         };
         self.note_waiting(&row, false);
-        self.note_send(&row);
+        self.note_send(&row)?;
         self.enter(index, row)
     }
 

@@ -3,7 +3,7 @@
 use super::apply::as_kept;
 use super::row::Row;
 use super::{Index, IndexError, State, keys, kind};
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::sending::Sending;
 use crate::domain::time::Timestamp;
 use crate::ports::store::Delivery;
@@ -25,20 +25,31 @@ impl State {
 
     pub(super) fn sending(&mut self, index: &dyn Index, id: DeliveryId, progress: &Sending) -> Result<(), IndexError> {
         let mut row = self.expect(index, id)?;
+        if let Some(before) = row.sent_key() {
+            self.remove(before);
+        }
         let outgoing = row.delivery.outgoing.as_mut().ok_or_else(|| IndexError(format!("{id} does not go out")))?;
         outgoing.progress = progress.clone();
-        self.note_send(&row);
+        self.note_send(&row)?;
         self.put(keys::delivery(kind::DELIVERY, id), &row)
     }
 
+    /// What went out of a mailbox under MESH's id.
+    pub(crate) fn sent_as(
+        &self,
+        index: &dyn Index,
+        mailbox: &MailboxId,
+        message: &MessageId,
+    ) -> Result<Option<DeliveryId>, IndexError> {
+        self.read(index, &keys::sent(mailbox, message))
+    }
+
     /// Lets it be found among what goes out.
-    pub(super) fn note_send(&mut self, row: &Row) {
+    pub(super) fn note_send(&mut self, row: &Row) -> Result<(), IndexError> {
         if row.delivery.outgoing.is_some() {
             self.set(keys::of_mailbox(kind::SEND, &row.delivery.mailbox, row.delivery.id));
         }
-        if let Some(sent) = row.sent_key() {
-            self.pending.insert(sent, Some(row.delivery.id.0.to_be_bytes().to_vec()));
-        }
+        row.sent_key().map_or(Ok(()), |sent| self.put(sent, &row.delivery.id))
     }
 
     pub(super) fn forget_send(&mut self, row: &Row) {

@@ -4,7 +4,9 @@ use super::*;
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::sending::{Outgoing, Sending};
 use crate::domain::step::Step;
-use crate::ports::store::{Act, Acted, Amount, Class, NextSend, NotAllowed, Order, SendOrder, SendPage, Sent};
+use crate::ports::store::{
+    Act, Acted, Amount, Class, FoundAtMesh, NextSend, NotAllowed, Order, SendOrder, SendPage, Sent,
+};
 use crate::store::command::SendCommand;
 use crate::store::disk::Side;
 
@@ -187,4 +189,75 @@ fn a_mailbox_that_rests_sends_nothing() {
     assert!(matches!(store.asked_for_send(), NextSend::NotBefore(None)));
     store.one(Command::Note(crate::ports::store::Note::MailboxResumed { mailbox: mailbox(), by, why: Some(why) }));
     store.lease_send();
+}
+
+fn report(id: &str, linked: &str) -> Command {
+    let status = Status { code: Some("14".to_owned()), ..Status::default() };
+    let linked_message_id = Some(message(linked));
+    let envelope = Envelope { kind: MessageKind::Report, linked_message_id, status, chunks: 0, ..envelope(id) };
+    let body = IncomingBody::Small(Bytes::new());
+    Command::Accept(Box::new(Incoming { envelope, body, verdict: None, arrival: Arrival::default() }))
+}
+
+#[test]
+fn a_report_is_matched_with_what_went_out_under_the_id_that_it_names() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.queue_one("OURS");
+    let lease = store.lease_send();
+    store.came(id, accepted());
+    store.settle(lease, delivered());
+    store.one(report("REPORT-1", "ANOTHERS"));
+    assert_eq!(store.sends_stand(), [(Class::Delivered, accepted())], "of another's message it says nothing");
+    store.one(report("REPORT-2", "AT-MESH"));
+    let undelivered = Sending::Undelivered { message: message("AT-MESH"), code: Some("14".to_owned()) };
+    assert_eq!(store.sends_stand(), [(Class::Delivered, undelivered.clone())]);
+    assert_eq!(store.lease(9, false).len(), 2, "the reports go to their pipeline as any mail");
+    drop(store);
+    machine.index.burn();
+    assert_eq!(machine.open().sends_stand(), [(Class::Delivered, undelivered)]);
+}
+
+#[test]
+fn a_person_may_find_what_got_no_answer_and_nothing_else() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let find = |delivery| FoundAtMesh {
+        delivery,
+        message: message("AT-MESH"),
+        by: Operator(1000),
+        why: Remark::new("they have it").unwrap(),
+    };
+    let resolve = |store: &mut Committer, delivery| {
+        let Answer::SendResolved(done) = store.one(Command::Send(SendCommand::Resolve(find(delivery)))) else {
+            panic!()
+        };
+        done
+    };
+    let id = store.queue_one("OURS");
+    assert_eq!(resolve(&mut store, id), Err(NotAllowed::NotUnknown), "it waits");
+    let lease = store.lease_send();
+    store.came(id, Sending::Begun);
+    assert_eq!(resolve(&mut store, id), Err(NotAllowed::NotUnknown), "it is being found out");
+    let reason = Reason::new(FaultCode::SendUnknown, "no answer");
+    store.settle(lease, Settlement::Held { reason, outputs: Vec::new() });
+    assert_eq!(resolve(&mut store, id), Ok(()));
+    assert_eq!(store.sends_stand(), [(Class::Delivered, accepted())]);
+    assert_eq!(resolve(&mut store, id), Err(NotAllowed::NotUnknown), "once");
+    assert_eq!(resolve(&mut store, DeliveryId(999)), Err(NotAllowed::Unknown));
+    store.state.audit(store.index.as_ref()).unwrap();
+}
+
+#[test]
+fn an_upload_that_is_given_up_leaves_nothing_under_its_id() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.queue_one("OURS");
+    let lease = store.lease_send();
+    store.came(id, uploading(1));
+    store.came(id, Sending::Ready);
+    store.settle(lease, dead());
+    store.state.audit(store.index.as_ref()).unwrap();
+    store.one(report("REPORT", "AT-MESH"));
+    assert_eq!(store.sends_stand(), [(Class::Dead, Sending::Ready)]);
 }

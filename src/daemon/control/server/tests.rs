@@ -15,8 +15,8 @@ use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told, W
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
-    Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, Halt, HoldRefused, Job, JobAct, Kept,
-    LookUp, NotAllowed, NotBroughtIn, NotExpunged, Pin, Queued, Sent, TooManyJobs,
+    Acted, Expunged, Extent, Foreseen, FoundAside, FoundAtMesh, FoundGroups, FoundRetention, Halt, HoldRefused, Job,
+    JobAct, Kept, LookUp, NotAllowed, NotBroughtIn, NotExpunged, Pin, Queued, Sent, TooManyJobs,
 };
 use crate::ports::trace::{Page, Search, Unreadable};
 
@@ -106,6 +106,10 @@ impl Operations for Parrot {
 
     fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
         Box::pin(async move { Ok(Ok(Box::new(Nest { left: posting.length, by: posting.by }) as Box<dyn Upload>)) })
+    }
+
+    fn resolve_send(&self, found: FoundAtMesh) -> Told<'_, Result<(), NotAllowed>> {
+        Box::pin(async move { Err(Halt(format!("{found:?}"))) })
     }
 
     fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>> {

@@ -56,6 +56,7 @@ impl Event {
                 ..at(&queued.kept.mailbox)
             },
             Self::Sending { id, .. } => of(id),
+            Self::SendResolved { id, by, .. } => About { by: Some(*by), ..of(id) },
             Self::Repeated { id, mailbox, message } => {
                 About { mailbox: Some(mailbox), message: Some(message), ..of(id) }
             }

@@ -98,6 +98,16 @@ fn events_read_as_version_1_says() {
             r#"{"e":"send-queued","kept":{"mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"arrival":{"listed":0,"waited":0,"took":0,"wire":0,"chunks":0,"tries":0}},"outgoing":{"to":"X26ABC2","chunk":75000000,"compress":true,"progress":"ready"},"by":1000}"#,
         ),
         (
+            Event::SendResolved {
+                id,
+                message: MessageId::new("M1").expect("a message id"),
+                keep: Timestamp(10),
+                by: Operator(1000),
+                why: Remark::new("they have it").expect("a remark"),
+            },
+            r#"{"e":"send-resolved","id":7,"message":"M1","keep":10,"by":1000,"why":"they have it"}"#,
+        ),
+        (
             Event::Sending {
                 id,
                 progress: Sending::Uploading { message: MessageId::new("M1").expect("a message id"), sent: 2 },
