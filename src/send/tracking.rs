@@ -1,7 +1,7 @@
 //! Finding out whether what MESH has was collected. Sparingly: MESH forbids to poll for it (mesh-api 6.7), and says by
 //! itself, with a report, what nobody collected within five days.
 //!
-//! A message is asked for once after [`Tracking::after`], then once a day for six days. What this run did not see come
+//! A message is asked for once after `mesh.track_after`, then once a day for six days. What this run did not see come
 //! due is asked for the next time: a restart asks for nothing at once.
 
 use std::collections::BTreeMap;
