@@ -18,6 +18,7 @@ use super::{Context, Failure};
 use crate::daemon::Ask;
 use crate::domain::time::Timestamp;
 use crate::ports::trace::FoundRecord;
+use crate::store::journal::event::Event;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
@@ -34,6 +35,7 @@ the daemon's own user and members of control.operate_group.
 With a mailbox alone, only records that name it are found; with a message or a delivery, all.
 With NHS numbers, the records are found that connect a delivery with one of them. The numbers
 stay in this command: it needs to read keys.hmac, and asks for keyed digests.
+Of the people whom a message names the number is shown; with --json also their digests.
 
 Examples:
   meshd audit find --message 20260105093012123456_0A1B2C
@@ -80,8 +82,16 @@ impl Find {
     }
 }
 
-fn text_line(record: &FoundRecord) -> String {
-    format!("{:>10}  {}  {}", record.sequence, record.wall, record.body)
+fn text_line(FoundRecord { sequence, wall, body, .. }: &FoundRecord) -> String {
+    format!("{sequence:>10}  {wall}  {}", without_digests(body).unwrap_or_else(|| body.clone()))
+}
+
+/// Whom a message names: how many they are, and not a digest of each of them.
+fn without_digests(body: &str) -> Option<String> {
+    let Ok(Event::Concerns { id, patients, more }) = serde_json::from_str(body) else { return None };
+    let more = if more { ", and maybe more" } else { "" };
+    let people = if patients.len() == 1 { "person" } else { "people" };
+    Some(format!("concerns: delivery {id} names {} {people}{more}", patients.len()))
 }
 
 /// A record as JSON on one line. Its body stays as it was written, byte by byte: its hash is over it.

@@ -34,6 +34,19 @@ fn a_line_of_json_holds_the_record_as_it_was_written() {
 }
 
 #[test]
+fn people_are_counted_in_text_and_their_digests_are_in_json_only() {
+    let digests: Vec<_> = (10..74).map(|number| format!("\"{}\"", number.to_string().repeat(32))).collect();
+    let body =
+        |some: &[String], more: &str| format!(r#"{{"e":"concerns","id":7,"patients":[{}]{more}}}"#, some.join(","));
+    let many = record(8, &body(&digests, r#","more":true"#));
+    let line = text_line(&many);
+    assert_eq!(line, "         8  2026-01-05T09:30:12.123Z  concerns: delivery d7 names 64 people, and maybe more");
+    assert!(json_line(&many).expect("JSON").contains(&many.body));
+    assert!(text_line(&record(8, &body(&digests[..1], ""))).ends_with("delivery d7 names 1 person"));
+    assert!(text_line(&record(8, HELD)).ends_with(HELD), "all else is as it was written");
+}
+
+#[test]
 fn a_bundle_has_an_audit_event_for_each_record_and_a_provenance_for_each_delivered_message() {
     let bundle = fhir_of(&[record(7, ACCEPTED), record(8, HELD), record(9, DELIVERED)]);
     let bundle: Value = serde_json::from_str(&bundle).expect("JSON");
