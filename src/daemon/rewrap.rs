@@ -44,10 +44,18 @@ impl Rewrapper {
         *self.progress.borrow()
     }
 
-    /// Has it begin.
+    /// Has it begin, unless it goes on: a wish that waits for the end would be told as fulfilled by it.
     pub(super) fn begin(&self) {
-        self.progress.send_replace(Rewrapping { is_running: true, ..Rewrapping::default() });
-        self.wish.notify_one();
+        let begins = self.progress.send_if_modified(|progress| {
+            let begins = !progress.is_running;
+            if begins {
+                *progress = Rewrapping { is_running: true, ..Rewrapping::default() };
+            }
+            begins
+        });
+        if begins {
+            self.wish.notify_one();
+        }
     }
 }
 
@@ -255,4 +263,29 @@ async fn rest(begun: Instant) {
 /// Off the threads that serve.
 async fn unblocked<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Halt> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Halt(format!("seal payloads again: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_begun_twice_runs_once_and_keeps_its_progress() {
+        let rewrapper = Rewrapper::new();
+        rewrapper.begin();
+        assert!(rewrapper.wish.notified().now_or_never().is_some(), "it begins");
+        let resealed = Amount { messages: 3, bytes: 70 };
+        rewrapper.progress.send_modify(|progress| progress.resealed = resealed);
+
+        rewrapper.begin();
+        assert_eq!(rewrapper.now(), Rewrapping { is_running: true, resealed, ..Rewrapping::default() });
+        assert!(rewrapper.wish.notified().now_or_never().is_none(), "nothing is left to do when it ends");
+
+        rewrapper.progress.send_modify(|progress| progress.is_running = false);
+        rewrapper.begin();
+        assert!(rewrapper.wish.notified().now_or_never().is_some(), "it begins anew");
+        assert_eq!(rewrapper.now(), Rewrapping { is_running: true, ..Rewrapping::default() });
+    }
 }
