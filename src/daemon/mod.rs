@@ -27,6 +27,7 @@ mod operations;
 mod people;
 mod pipelines;
 mod probe;
+mod readings;
 mod reload;
 mod rewrap;
 mod run;

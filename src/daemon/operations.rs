@@ -11,6 +11,7 @@ use super::health::{Looked, is_ready};
 use super::jobs::Bulk;
 use super::monitors::Monitors;
 use super::people;
+use super::readings::Readings;
 use super::rewrap::Rewrapper;
 use super::sealing::Sealing;
 use crate::adapters::http::Client;
@@ -62,6 +63,7 @@ pub(super) struct Desk {
     pub(super) bulk: Bulk,
     pub(super) entrance: Entrance,
     pub(super) archive: Archive,
+    pub(super) readings: Readings,
     pub(super) sealing: Sealing,
     pub(super) rewrapper: Rewrapper,
     /// Opens what is sealed.
@@ -200,6 +202,7 @@ impl Operations for Desk {
             if !self.rewrapper.now().is_running {
                 tracing::info!(user = by.0, "an operator has payloads sealed again");
                 self.store.note(Note::RewrapBegun { by }).await?;
+                // Someone else may have had it begun meanwhile.
                 self.rewrapper.begin();
             }
             Ok(self.rewrapper.now())
@@ -351,9 +354,15 @@ impl Operations for Desk {
     fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>> {
         Box::pin(async move {
             let what = wanted.to_string();
+            let goes_on = self.readings.take(by, &wanted);
             let found = self.trace(wanted).await?;
-            let records = found.as_ref().map_or(0, |page| page.records.len() as u64);
-            self.store.note(Note::AuditRead { by, what, records }).await?;
+            if !goes_on {
+                let records = found.as_ref().map_or(0, |page| page.records.len() as u64);
+                self.store.note(Note::AuditRead { by, what, records }).await?;
+            }
+            if let Ok(Page { rest: Some(rest), .. }) = &found {
+                self.readings.offer(by, (**rest).clone());
+            }
             Ok(found)
         })
     }

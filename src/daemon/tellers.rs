@@ -18,6 +18,7 @@ use super::http::{self, Told};
 use super::legal_holds::LegalHolds;
 use super::monitors::Monitors;
 use super::operations::Desk;
+use super::readings::Readings;
 use super::rewrap::{Rewrap, Rewrapper};
 use super::sealing::Sealing;
 use super::{Stop, heartbeat};
@@ -102,6 +103,7 @@ impl Tellers {
             bulk: house.bulk.clone(),
             entrance,
             archive,
+            readings: Readings::default(),
             sealing: sealing.clone(),
             rewrapper: rewrapper.clone(),
             reader: house.reader.clone(),

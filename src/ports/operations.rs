@@ -93,7 +93,8 @@ pub trait Operations: Send + Sync {
     fn backup_ended(&self, extent: Extent, by: Operator) -> Told<'_, ()>;
     /// What the journal has of one message: a page of it.
     fn trace(&self, wanted: Search) -> Told<'_, Result<Page, Unreadable>>;
-    /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what.
+    /// The same of whatever is wanted. Before the answer is given, the journal says durably who read, and what; once for
+    /// all pages of an answer.
     fn audit(&self, wanted: Search, by: Operator) -> Told<'_, Result<Page, Unreadable>>;
     /// What is sealed of a dead or held delivery. Before it is given, the journal says durably who is shown it, and why.
     fn reveal(&self, wish: Reveal) -> Told<'_, Result<Opened, NotRevealed>>;

@@ -88,7 +88,7 @@ pub enum Note {
         by: Operator,
         /// What they asked for, in words.
         what: String,
-        /// How many records they were given.
+        /// How many records they were given at first; the rest of what they asked for may follow, page by page.
         records: u64,
     },
     /// Someone is about to be shown what is sealed of a delivery.

@@ -504,7 +504,7 @@ pub enum Event {
         by: Operator,
         /// What they asked for, in words: ids of MESH and our own, users, times, kinds of records.
         what: String,
-        /// How many records they were given.
+        /// How many records they were given at first; the rest of what they asked for may follow, page by page.
         records: u64,
     },
     /// Someone was shown what is sealed of a delivery: the record is durable before they were given anything.
