@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::readable::readable;
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, ask};
 use crate::store::disk::Real;
@@ -62,6 +63,7 @@ impl Verify {
             Some(directory) => directory,
             None => context.load()?.config.state.directory.join("journal"),
         };
+        readable(&directory)?;
         let verified = verify(&Real::new(), &directory, self.against)
             .with_context(|| format!("the journal in {} is not in order", directory.display()))?;
         if self.json {

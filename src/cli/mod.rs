@@ -26,6 +26,7 @@ mod pages;
 mod pipeline;
 mod print;
 mod queue;
+mod readable;
 mod retention;
 mod run;
 mod schema;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::readable::readable;
 use super::{Context, Failure};
 use crate::config::SecretRef;
 use crate::domain::ids::{MailboxId, MessageId};
@@ -102,10 +103,12 @@ impl Spool {
 
 impl Where {
     fn find(self, context: &Context) -> Result<PathBuf, Failure> {
-        match self.directory {
-            Some(directory) => Ok(directory),
-            None => Ok(context.load()?.config.state.directory.join("spool")),
-        }
+        let directory = match self.directory {
+            Some(directory) => directory,
+            None => context.load()?.config.state.directory.join("spool"),
+        };
+        readable(&directory)?;
+        Ok(directory)
     }
 }
 

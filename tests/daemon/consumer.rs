@@ -102,6 +102,13 @@ fn another_user_of_the_output_group_takes_and_deletes_and_nobody_else_can_look()
         let refused = shell(STRANGER, false, &script);
         assert!(refused.code != Some(0) && refused.stderr.contains("Permission denied"), "{script}: {refused:?}");
     }
+    for command in
+        ["spool list --directory spool", "spool verify --directory spool", "journal verify --directory journal"]
+    {
+        let script = command.replace("--directory ", &format!("--directory {}/", house.path("state").display()));
+        let refused = shell(STRANGER, false, &format!("{} {script}", program.display()));
+        assert_eq!(refused.code, Some(77), "{command}: {refused:?}");
+    }
     let altered = shell(CONSUMER, true, &format!(r#"echo more >> "$IN/{name}.ctl""#));
     assert_ne!(altered.code, Some(0), "its mail is its own to take, not to write");
     shell(CONSUMER, true, r#"cat "$IN"/*.dat "$IN"/*.ctl > /dev/null; rm "$IN"/*"#).expect_done();

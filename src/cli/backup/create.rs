@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 
+use super::super::readable::readable;
 use super::super::{Context, Failure};
 use super::disk;
 use crate::daemon::{SystemClock, pin};
@@ -46,6 +47,7 @@ impl Create {
         if let Some(own) = services.into_iter().find(|own| self.recipient.iter().all(|other| other == *own)) {
             context.out.note(format_args!("{own} is a recipient of the service as well: a thief of its key has both"));
         }
+        readable(state)?;
         let disk = disk();
         let (extent, held) = pin(&loaded.config.control.socket)?;
         let to = match disk.entry(&self.to).with_context(|| format!("look at {}", self.to.display()))? {

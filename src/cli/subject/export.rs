@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::super::archive::{Archive, recipient};
+use super::super::readable::readable;
 use super::super::spool::{configured, disk};
 use super::super::{Context, Failure, own_file};
 use super::{About, Found, Whom, look_up};
@@ -108,6 +109,7 @@ impl Export {
 /// Everything that was found but the index, which is known at the end.
 fn fill(context: &mut Context, loaded: &Loaded, found: Found, archive: &mut Archive) -> Result<Index, Failure> {
     let spool = loaded.config.state.directory.join("spool");
+    readable(&spool)?;
     let reader = Reader::new(disk(), &spool, configured(context)?);
     let Found { deliveries, gone, left_behind } = found;
     let mut index = Index { gone, ..Index::default() };

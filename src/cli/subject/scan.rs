@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::super::readable::readable;
 use super::super::spool::{configured, disk};
 use super::super::{Context, Failure};
 use crate::domain::ids::{MailboxId, MessageId};
@@ -48,6 +49,7 @@ impl Hit {
 
 /// The payloads in the spool that name one of these people. What does not read is told, and passed over.
 pub(super) fn scan(context: &mut Context, directory: &Path, numbers: &[NhsNumber]) -> Result<Vec<Hit>, Failure> {
+    readable(directory)?;
     let (disk, reader) = (disk(), Reader::new(disk(), directory, configured(context)?));
     let (mut hits, mut looked, mut arriving, mut unread) = (Vec::new(), 0, 0, 0);
     inspect::list(&disk, directory, |item| {
