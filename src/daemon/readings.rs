@@ -1,10 +1,13 @@
 //! Readings of the journal that are under way: one that is given out page by page is journalled once.
 //!
 //! Only what the daemon itself offered as the rest of a page, to the same operator, goes on with a reading, and only
-//! once. What is forgotten, or was never offered, is a reading of its own: at worst the journal says too much.
+//! once, and soon: later the journal has grown. What is forgotten, or was never offered, is a reading of its own: at worst the journal says too much.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::domain::operator::Operator;
 use crate::ports::trace::Search;
@@ -12,9 +15,12 @@ use crate::ports::trace::Search;
 /// More are hardly under way at once; each is a request's length at most.
 const MOST: usize = 16;
 
+/// Whoever reads on takes no longer between two pages.
+const SOON: Duration = Duration::from_secs(60);
+
 /// The rests that were offered and not asked for yet, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Readings(Mutex<VecDeque<(Operator, Search)>>);
+pub(super) struct Readings(Mutex<VecDeque<(Operator, Search, Instant)>>);
 
 impl Readings {
     /// `by` was given a page, and may go on with `rest`.
@@ -23,14 +29,14 @@ impl Readings {
         if offered.len() == MOST {
             offered.pop_front();
         }
-        offered.push_back((by, rest));
+        offered.push_back((by, rest, Instant::now()));
     }
 
     /// Whether `wanted` goes on with what `by` reads; it is not offered any more.
     pub(super) fn take(&self, by: Operator, wanted: &Search) -> bool {
         let mut offered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = offered.iter().position(|(whose, rest)| *whose == by && rest == wanted);
-        place.and_then(|place| offered.remove(place)).is_some()
+        let place = offered.iter().position(|(whose, rest, _)| *whose == by && rest == wanted);
+        place.and_then(|place| offered.remove(place)).is_some_and(|(_, _, at)| at.elapsed() <= SOON)
     }
 }
 
@@ -50,6 +56,17 @@ mod tests {
         assert!(!readings.take(Operator(1000), &rest(8)), "never offered");
         assert!(readings.take(Operator(1000), &rest(7)));
         assert!(!readings.take(Operator(1000), &rest(7)), "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_on_much_later_reads_anew() {
+        let readings = Readings::default();
+        readings.offer(Operator(1000), rest(7));
+        tokio::time::advance(SOON).await;
+        assert!(readings.take(Operator(1000), &rest(7)));
+        readings.offer(Operator(1000), rest(7));
+        tokio::time::advance(SOON + Duration::from_millis(1)).await;
+        assert!(!readings.take(Operator(1000), &rest(7)));
     }
 
     #[test]
