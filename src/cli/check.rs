@@ -8,6 +8,7 @@ use rustix::fs::{Access, access};
 use serde_json::json;
 
 use super::exit::FarSide;
+use super::readable::readable;
 use super::{Context, Failure};
 use crate::config::{self, Loaded, SecretError, Secrets};
 use crate::daemon::{self, Probe, SystemClock, Verdict};
@@ -18,12 +19,15 @@ use crate::ports::clock::Clock;
 use crate::ports::disk::Disk;
 use crate::publish::{Promise, RootReport, Trial, probe_roots};
 use crate::store::disk::{Real, group_names, group_number};
+use crate::store::examine::examine;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit code 0 when all is well, 78 when something here is not; with --online also 77 when MESH
 refuses us and 69 when it cannot be reached. Nothing is changed, and without --online nothing
-is asked over the network.
+is asked over the network. It also looks, beside a running daemon too, at what a start would
+halt at: a half made restore, and damage at the end of the journal. `meshd journal verify`
+reads all of the journal.
 
 --online asks MESH for a sign of life, and for each mailbox a handshake and one page of its
 list, of which only the number is shown. It counts as a handshake, of which MESH wants no more
@@ -63,6 +67,8 @@ struct Report {
     mistakes: Vec<Finding>,
     away: Vec<Finding>,
     roots: Vec<(String, RootReport)>,
+    /// Why what is kept was not looked at.
+    unseen: Option<String>,
     /// What was asked with `--online`.
     probes: Vec<Probe>,
     mailboxes: usize,
@@ -87,6 +93,7 @@ impl Check {
                 "mistakes": report.mistakes.iter().map(as_json).collect::<Vec<_>>(),
                 "away": report.away.iter().map(as_json).collect::<Vec<_>>(),
                 "outputs": report.roots.iter().map(root_as_json).collect::<Vec<_>>(),
+                "state_not_looked_at": report.unseen,
                 "online": report.probes.iter().map(probe_as_json).collect::<Vec<_>>(),
             }))?;
         } else {
@@ -96,6 +103,9 @@ impl Check {
             }
             for Probe { about, verdict, answer } in &report.probes {
                 context.out.line(format_args!("{about}: {}: {answer}", verdict.as_str()))?;
+            }
+            if let Some(why) = &report.unseen {
+                context.out.line(format_args!("what is kept was not looked at: {why}"))?;
             }
             for away in &report.away {
                 context.out.line(format_args!("away for now: {away}"))?;
@@ -142,6 +152,10 @@ impl Check {
         }
         if state_is_sound {
             report.mistakes.extend(writable(loaded, "state.directory", &loaded.config.state.directory));
+            // The start itself looks, and ends with another code.
+            if !self.before_start {
+                kept(loaded, report);
+            }
         }
         if let Some(folder) = loaded.config.control.socket.parent()
             && loaded.is_sound("control.socket")
@@ -241,6 +255,17 @@ fn groups(loaded: &Loaded, report: &mut Report) {
     report.mistakes.extend(missing("control.view_group", &control.view_group));
     report.mistakes.extend(missing("control.operate_group", &control.operate_group));
     report.away.extend(loaded.mailboxes().filter_map(|(name, of)| missing(&format!("{name}.group"), &of.group)));
+}
+
+/// Would a start halt at what is kept?
+fn kept(loaded: &Loaded, report: &mut Report) {
+    let state = &loaded.config.state.directory;
+    if let Err(failure) = readable(state).and_then(|()| readable(&state.join("journal"))) {
+        report.unseen = Some(failure.to_string());
+    } else if let Err(halt) = examine(&Real::new(), state) {
+        let expected = "a state that a start takes up: see 'Halted (70)' in the README";
+        report.mistakes.push(loaded.finding("state.directory", halt.to_string(), expected));
+    }
 }
 
 /// Could the daemon write into `folder`, or make it?

@@ -86,6 +86,15 @@ impl Mark {
         if mark.version == VERSION { Ok(Some(mark)) } else { Err(failed(io::ErrorKind::InvalidData.into())) }
     }
 
+    /// The mark of a directory that a daemon may start on, if it was restored.
+    pub(super) fn read_whole(disk: &dyn Disk, state: &Path) -> Result<Option<Self>, Halt> {
+        let mark = Self::read(disk, state)?;
+        if mark.as_ref().is_some_and(|mark| !mark.whole) {
+            return Err(Halt(format!("{} is half restored: run `meshd backup restore` again", state.display())));
+        }
+        Ok(mark)
+    }
+
     /// Puts it in the place of the one before. Durable on return.
     pub(super) fn write(&self, disk: &dyn Disk, state: &Path) -> io::Result<()> {
         let (path, temp) = (state.join(NAME), state.join("restored.part"));

@@ -1,6 +1,7 @@
 //! Layer 3: the only code that owns stable state.
 
 pub mod disk;
+pub mod examine;
 pub mod index;
 pub mod journal;
 pub mod spool;

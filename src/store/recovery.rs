@@ -53,11 +53,7 @@ impl Committer {
     pub fn open(parts: StoreParts) -> Result<Self, Halt> {
         let StoreParts { disk, clock, key, spool: (spool, appender), mut index, settings } = parts;
         let directory = settings.directory.join("journal");
-        let restored = Mark::read(disk.as_ref(), &settings.directory)?;
-        if restored.as_ref().is_some_and(|mark| !mark.whole) {
-            let state = settings.directory.display();
-            return Err(Halt(format!("{state} is half restored: run `meshd backup restore` again")));
-        }
+        let restored = Mark::read_whole(disk.as_ref(), &settings.directory)?;
         let (journal, found) = Journal::open(disk.clone(), &directory, &settings.boot, clock.wall())?;
         let (mut state, rebuilt) = recover(disk.as_ref(), &directory, journal.head(), index.as_mut())?;
         state.keep_order(settings.strict.clone());

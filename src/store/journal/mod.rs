@@ -19,7 +19,7 @@ pub mod record;
 pub mod search;
 pub mod seen;
 pub mod segment;
-mod tail;
+pub(super) mod tail;
 pub mod verify;
 pub mod written_with;
 
@@ -118,6 +118,9 @@ impl Journal {
         disk.create_folder(Step::StateDirectory, directory).map_err(failed("make the journal folder"))?;
         tidy(disk.as_ref(), directory)?;
         let tail = tail::find(disk.as_ref(), directory)?;
+        if let Some(name) = &tail.headless {
+            tail::discard(disk.as_ref(), directory, name)?;
+        }
         let number = tail.last.as_ref().map_or(0, |record| record.frame.run) + 1;
         let run = Run { number, boot: boot.to_owned() };
         let head = tail.head;

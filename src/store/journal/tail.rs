@@ -12,27 +12,32 @@ use crate::ports::disk::{Disk, DiskFile};
 use crate::ports::store::Halt;
 
 /// The end of the journal.
-pub(super) struct Tail {
+pub(in crate::store) struct Tail {
     /// The last record's place; zeros in an empty journal, from the last header in an empty segment.
     pub(super) head: Head,
     /// The last record, if the last segments hold any.
     pub(super) last: Option<Record>,
     /// The segment to write on with: its length, and the link for its next record.
     pub(super) open: Option<(Name, u64, Hash)>,
-    /// What was cut.
+    /// What is to be cut.
     pub(super) cut: Option<Event>,
+    /// A segment of which there is only the header, or less: it goes whole.
+    pub(super) headless: Option<Name>,
 }
 
-/// Finds the end and checks the chain of the last segment. A torn tail is found; [`renew`] cuts it.
-pub(super) fn find(disk: &dyn Disk, directory: &Path) -> Result<Tail, Halt> {
+/// Finds the end and checks the chain of the last segment. Changes nothing: a torn tail is found, and [`renew`] and
+/// [`discard`] cut it.
+pub(in crate::store) fn find(disk: &dyn Disk, directory: &Path) -> Result<Tail, Halt> {
     let mut names = segments(disk, directory)?;
     let mut cut = None;
+    let mut headless = None;
     let mut open = None;
     while let Some(name) = names.pop() {
         let mut reader = match Reader::open(disk, directory, &name) {
             Ok(reader) => reader,
             Err(Trouble::Torn { .. }) if cut.is_none() && is_only_a_header(disk, directory, &name)? => {
-                cut = Some(discard(disk, directory, &name)?);
+                cut = Some(headless_cut(disk, directory, &name)?);
+                headless = Some(name);
                 continue;
             }
             Err(trouble) => return Err(at(&name, directory, &trouble)),
@@ -65,10 +70,10 @@ pub(super) fn find(disk: &dyn Disk, directory: &Path) -> Result<Tail, Halt> {
         // An empty segment tells the head, but the last record lies in the one before.
         if last.is_some() || names.is_empty() {
             let (head, open) = open.map_or((head, None), |(head, open)| (head, Some(open)));
-            return Ok(Tail { head, last, open, cut });
+            return Ok(Tail { head, last, open, cut, headless });
         }
     }
-    Ok(Tail { head: Head::default(), last: None, open: None, cut })
+    Ok(Tail { head: Head::default(), last: None, open: None, cut, headless })
 }
 
 fn is_only_a_header(disk: &dyn Disk, directory: &Path, name: &Name) -> Result<bool, Halt> {
@@ -76,12 +81,16 @@ fn is_only_a_header(disk: &dyn Disk, directory: &Path, name: &Name) -> Result<bo
     Ok(!name.compressed && entry.is_some_and(|entry| entry.length <= HEADER as u64))
 }
 
-fn discard(disk: &dyn Disk, directory: &Path, name: &Name) -> Result<Event, Halt> {
+fn headless_cut(disk: &dyn Disk, directory: &Path, name: &Name) -> Result<Event, Halt> {
     let path = name.path(directory);
     let bytes = disk.entry(&path).map_err(failed("look at a journal segment"))?.map_or(0, |entry| entry.length);
-    disk.remove(Step::TailCut, &path).map_err(failed("remove a torn segment"))?;
-    disk.sync_folder(Step::TailCut, directory).map_err(failed("sync the journal folder"))?;
     Ok(Event::TailCut { file: file_name(&path), offset: 0, bytes })
+}
+
+/// Removes a segment without records. Durable on return.
+pub(super) fn discard(disk: &dyn Disk, directory: &Path, name: &Name) -> Result<(), Halt> {
+    disk.remove(Step::TailCut, &name.path(directory)).map_err(failed("remove a torn segment"))?;
+    disk.sync_folder(Step::TailCut, directory).map_err(failed("sync the journal folder"))
 }
 
 /// Checks that what lies from `offset` on was torn off, and says that it is to be cut.
