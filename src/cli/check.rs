@@ -264,7 +264,7 @@ fn kept(loaded: &Loaded, report: &mut Report) {
         report.unseen = Some(failure.to_string());
     } else if let Err(halt) = examine(&Real::new(), state) {
         let expected = "a state that a start takes up: see 'Halted (70)' in the README";
-        report.mistakes.push(loaded.finding("state.directory", halt.to_string(), expected));
+        report.mistakes.push(loaded.finding("state.directory", halt.0, expected));
     }
 }
 

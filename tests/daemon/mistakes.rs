@@ -6,7 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use meshd::simulator::certificates::{Authority, CLIENT_NAME, ClientFiles, Validity};
 use meshd::simulator::house::{Far, Plan};
+use meshd::simulator::mail::mixed;
 
+use crate::PATIENCE;
+use crate::house::House;
 use crate::place::Place;
 
 const MAILBOX_HEAD: &str = "[[mailbox]]\nid = \"X26ABC1\"\n";
@@ -351,4 +354,26 @@ impl Desk {
         }
         self.place.meshd(&["check"]).expect_done();
     }
+}
+
+#[test]
+fn a_flipped_bit_that_a_start_would_halt_at_is_seen_by_check_and_nothing_is_changed() {
+    let house = House::build(Plan::default());
+    house.set_up();
+    house.offer(3, |number| mixed(number).expect("synthetic mail is well made"));
+    let daemon = house.start();
+    house.wait_until_all_acknowledged(PATIENCE);
+    house.meshd(&["check"]).expect_done();
+    daemon.stop_in_order();
+    house.meshd(&["check"]).expect_done();
+
+    let segment = house.path("state/journal/00000000000000000001.log");
+    let mut bytes = fs::read(&segment).expect("it is ours");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, &bytes).expect("it is ours");
+    let checked = house.meshd(&["check"]);
+    assert!(checked.code == Some(78) && checked.stderr.contains("state.directory: journal segment"), "{checked:?}");
+    assert_eq!(fs::read(&segment).expect("it is there"), bytes);
+    assert_eq!(house.meshd(&["run"]).code, Some(70));
 }
