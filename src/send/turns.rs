@@ -60,25 +60,27 @@ impl Turns {
         let mut watch = self.store.watch();
         let mut under_way: JoinSet<Turn> = JoinSet::new();
         loop {
+            // Told once a turn: with every branch of the wait off there would be nothing to wait for.
+            let is_stopping = stop.is_cancelled();
+            if is_stopping && under_way.is_empty() {
+                return Ok(());
+            }
             let occupancy = watch.borrow_and_update().clone();
-            while !stop.is_cancelled()
+            while !is_stopping
                 && under_way.len() < MOST_AT_ONCE
                 && let Some(mailbox) = self.next(&occupancy)
             {
                 self.begin(&mailbox, &occupancy, &stop, &mut under_way);
             }
-            if stop.is_cancelled() && under_way.is_empty() {
-                return Ok(());
-            }
             let sleep = self.until_due(&occupancy);
             tokio::select! {
-                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                () = stop.cancelled(), if !is_stopping => {}
                 Some(ended) = under_way.join_next() => {
                     let (mailbox, turn) = ended.map_err(|error| Halt(format!("send: {error}")))?;
                     self.ended(&mailbox, turn?);
                 }
-                () = changed(&mut watch), if !stop.is_cancelled() => {}
-                () = tokio::time::sleep(sleep), if !stop.is_cancelled() => {}
+                () = changed(&mut watch), if !is_stopping => {}
+                () = tokio::time::sleep(sleep), if !is_stopping => {}
             }
         }
     }

@@ -1,0 +1,255 @@
+//! The control file of a message that goes out (mesh-client-files 5 and 6), read as leniently as the senders of twenty
+//! years need it, and no further: no document type, no entity of its own, 64 KiB, four levels.
+//!
+//! All that is wrong with one is told together. Errors name elements and never their text, which may be about a patient.
+
+use quick_xml::events::{BytesRef, Event};
+use quick_xml::reader::Reader;
+
+use super::rules::Broken;
+use crate::domain::ids::{MailboxId, Sensitive, WorkflowId};
+
+/// No control file is longer.
+pub const LONGEST: usize = 64 * 1024;
+/// `DTSControl`, `StatusRecord`, its members, and one for luck.
+const DEEPEST: usize = 4;
+
+/// What a control file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// `From_DTS`.
+    pub from: MailboxId,
+    /// `To_DTS`: a mailbox, or what routes to a patient's practice.
+    pub to: Sensitive,
+    /// `WorkflowId`.
+    pub workflow: WorkflowId,
+    /// `Subject`.
+    pub subject: Option<Sensitive>,
+    /// `LocalId`.
+    pub local_id: Option<Sensitive>,
+    /// `PartnerId`.
+    pub partner_id: Option<Sensitive>,
+    /// `DataChecksum`.
+    pub checksum: Option<Sensitive>,
+    /// `Compress`; its default is yes.
+    pub compress: bool,
+    /// `Encrypted`; its default is no.
+    pub encrypted: bool,
+}
+
+/// The elements that mean something here, with other spellings that are met. All others are passed over.
+const ELEMENTS: [(&str, Element); 16] = [
+    ("Version", Element::Version),
+    ("AddressType", Element::AddressType),
+    ("MessageType", Element::MessageType),
+    ("WorkflowId", Element::WorkflowId),
+    ("To_DTS", Element::To),
+    ("From_DTS", Element::From),
+    ("Subject", Element::Subject),
+    ("LocalId", Element::LocalId),
+    ("PartnerId", Element::PartnerId),
+    ("PartnerIdentifier", Element::PartnerId),
+    ("DataChecksum", Element::DataChecksum),
+    ("DataCheckSum", Element::DataChecksum),
+    ("Compress", Element::Compress),
+    ("Encrypted", Element::Encrypted),
+    ("AllowChunking", Element::AllowChunking),
+    ("IsCompressed", Element::IsCompressed),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Element {
+    Version,
+    AddressType,
+    MessageType,
+    WorkflowId,
+    To,
+    From,
+    Subject,
+    LocalId,
+    PartnerId,
+    DataChecksum,
+    Compress,
+    Encrypted,
+    AllowChunking,
+    IsCompressed,
+}
+
+/// Reads a control file, or says everything that is wrong with it.
+pub fn read(bytes: &[u8]) -> Result<Control, Vec<Broken>> {
+    let text = decode(bytes).map_err(|problem| vec![broken("control file", problem)])?;
+    let said = elements(&text).map_err(|problem| vec![broken("control file", problem)])?;
+    said.control()
+}
+
+fn broken(header: &'static str, problem: &str) -> Broken {
+    Broken { header, problem: problem.to_owned() }
+}
+
+/// UTF-8, with a mark or without; UTF-16 with its mark; and what Windows editors wrote before either.
+fn decode(bytes: &[u8]) -> Result<String, &'static str> {
+    if bytes.len() > LONGEST {
+        return Err("it is longer than 64 KiB");
+    }
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16(&units).map_err(|_| "it is no UTF-16, as its first bytes say")
+    };
+    match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => std::str::from_utf8(rest).map(str::to_owned).map_err(|_| "it is no UTF-8"),
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        other => Ok(std::str::from_utf8(other).map_or_else(|_| of_windows(other), str::to_owned)),
+    }
+}
+
+/// Windows-1252: Latin 1, but for 32 places. Five of them are empty.
+fn of_windows(bytes: &[u8]) -> String {
+    const PLACES: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘',
+        '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    let char_of = |byte: &u8| match byte {
+        0x80..=0x9f => PLACES[usize::from(byte - 0x80)],
+        other => char::from(*other),
+    };
+    bytes.iter().map(char_of).collect()
+}
+
+/// What the elements said, trimmed; an empty one says nothing. Of several of a name the last counts.
+#[derive(Debug, Default)]
+struct Said(Vec<(Element, String)>);
+
+fn elements(text: &str) -> Result<Said, &'static str> {
+    const BROKEN: &str = "it is no well-formed XML, or is cut off";
+    let mut reader = Reader::from_str(text);
+    let (mut open, mut said, mut is_whole) = (Vec::new(), Said::default(), false);
+    loop {
+        match reader.read_event().map_err(|_| BROKEN)? {
+            Event::Start(start) => {
+                let name = start.local_name().into_inner().trim_end().to_owned();
+                match open.len() {
+                    0 if is_whole || name != "DTSControl" => return Err("its one root element is not DTSControl"),
+                    depth if depth >= DEEPEST => return Err("it has more than four levels"),
+                    _ => open.push((name, String::new())),
+                }
+            }
+            Event::Empty(empty) if open.is_empty() => {
+                let is_root = !is_whole && empty.local_name().into_inner().trim_end() == "DTSControl";
+                if !is_root {
+                    return Err("its one root element is not DTSControl");
+                }
+                is_whole = true;
+            }
+            Event::End(_) => {
+                let Some((name, text)) = open.pop() else { return Err(BROKEN) };
+                is_whole |= open.is_empty();
+                if open.len() == 1
+                    && let Some((_, element)) = ELEMENTS.iter().find(|(known, _)| *known == name)
+                {
+                    said.0.push((*element, text.trim().to_owned()));
+                }
+            }
+            Event::Text(text) => add(&mut open, &text.xml10_content()),
+            Event::CData(text) => add(&mut open, &text.xml10_content()),
+            Event::GeneralRef(reference) => {
+                add(&mut open, character(&reference).ok_or("it has an entity of its own")?.encode_utf8(&mut [0; 4]));
+            }
+            Event::DocType(_) => return Err("it has a document type declaration, which none may have"),
+            Event::Eof if is_whole && open.is_empty() => return Ok(said),
+            Event::Eof => return Err(BROKEN),
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+        }
+    }
+}
+
+fn add(open: &mut [(String, String)], text: &str) {
+    if let Some((_, so_far)) = open.last_mut() {
+        so_far.push_str(text);
+    }
+}
+
+/// One of the five that XML knows, or a character by its number.
+fn character(reference: &BytesRef<'_>) -> Option<char> {
+    match &**reference {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => reference.resolve_char_ref().ok().flatten(),
+    }
+}
+
+impl Said {
+    fn of(&self, element: Element) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(said, _)| *said == element);
+        found.map(|(_, text)| text.as_str()).filter(|text| !text.is_empty())
+    }
+
+    fn control(&self) -> Result<Control, Vec<Broken>> {
+        let mut found = Vec::new();
+        let mut say = |element, problem| found.push(broken(element, problem));
+        // A version of the document's own is met: `1`, `2` (mesh-client-files 6).
+        let is_version = |text: &str| text.split('.').count() <= 2 && text.split('.').all(is_number);
+        if !self.of(Element::Version).is_some_and(is_version) {
+            say("Version", "expected 1.0 (code 09)");
+        }
+        let is_one = |element, words: &[&str]| {
+            self.of(element).is_some_and(|text| words.iter().any(|word| word.eq_ignore_ascii_case(text)))
+        };
+        if !is_one(Element::AddressType, &["DTS", "ALL"]) {
+            say("AddressType", "expected DTS, or ALL (code 10)");
+        }
+        if !is_one(Element::MessageType, &["Data"]) {
+            say("MessageType", "expected Data: nobody else sends reports (code 11)");
+        }
+        let mut flag = |element, name, default| match self.of(element) {
+            None => default,
+            Some(text) if text.eq_ignore_ascii_case("y") => true,
+            Some(text) if text.eq_ignore_ascii_case("n") => false,
+            Some(_) => {
+                say(name, "expected Y or N");
+                default
+            }
+        };
+        let compress = flag(Element::Compress, "Compress", true);
+        let encrypted = flag(Element::Encrypted, "Encrypted", false);
+        flag(Element::AllowChunking, "AllowChunking", true);
+        flag(Element::IsCompressed, "IsCompressed", false);
+        let workflow = self.of(Element::WorkflowId).and_then(|text| WorkflowId::new(text).ok());
+        if workflow.is_none() {
+            say("WorkflowId", "expected 1 to 300 printable ASCII characters");
+        }
+        let from = self.of(Element::From).and_then(|text| MailboxId::new(text.to_ascii_uppercase()).ok());
+        if from.is_none() {
+            say("From_DTS", "expected the mailbox that sends (code 07)");
+        }
+        let to = self.of(Element::To).map(Sensitive::new);
+        if to.is_none() {
+            say("To_DTS", "expected who is to have it (code 08)");
+        }
+        let text = |element| self.of(element).map(Sensitive::new);
+        match (from, to, workflow, found.is_empty()) {
+            (Some(from), Some(to), Some(workflow), true) => Ok(Control {
+                from,
+                to,
+                workflow,
+                subject: text(Element::Subject),
+                local_id: text(Element::LocalId),
+                partner_id: text(Element::PartnerId),
+                checksum: text(Element::DataChecksum),
+                compress,
+                encrypted,
+            }),
+            _ => Err(found),
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests;
