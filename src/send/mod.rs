@@ -2,8 +2,9 @@
 //!
 //! | File | What it is |
 //! |---|---|
+//! | [`control`] | the control file of a sender |
 //! | [`rules`] | what MESH will not take, told before the first byte |
-//! | `pieces` | a payload, cut into the requests of one message |
+//! | `pieces`, `gzip` | a payload, cut into the requests of one message, each compressed by all cores |
 //! | [`sender`] | one message: what is done next by how far it came |
 //! | [`tracking`] | whether what MESH has was collected, asked sparingly |
 //! | [`turns`] | all mailboxes: one message of each at a time, a few in all |
@@ -13,6 +14,8 @@
 //! it. Later chunks may be repeated until MESH has them all (mesh-api 12), and go on behind the last that it answered
 //! for.
 
+pub mod control;
+mod gzip;
 mod pieces;
 pub mod rules;
 pub mod sender;

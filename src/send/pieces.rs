@@ -3,15 +3,14 @@
 //!
 //! One reader goes from piece to piece, so that a message is read once. No piece is whole in memory (I3).
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 
+use super::gzip::{BLOCK, compressed};
 use crate::ports::inbox::Encoding;
 use crate::ports::outbox::Piece;
 use crate::ports::spool::Payload;
@@ -58,24 +57,23 @@ impl Pieces {
         self.number += 1;
         let from = u64::from(self.number - 1) * self.chunk;
         let length = self.chunk.min(self.payload.length().saturating_sub(from));
-        let (slices, mut ready) = mpsc::channel::<io::Result<Bytes>>(SLICES_AHEAD);
+        let (size, ahead) = match self.encoding {
+            Encoding::Plain => (SLICE, SLICES_AHEAD),
+            Encoding::Gzip => (BLOCK, 1),
+        };
+        let (slices, mut ready) = mpsc::channel::<io::Result<Bytes>>(ahead);
         let (give_back, reader) = oneshot::channel();
-        let (payload, encoding) = (self.payload.clone(), self.encoding);
+        let payload = self.payload.clone();
         tokio::task::spawn_blocking(move || {
-            let out = Slices { slices: slices.clone() };
             let cut = || -> io::Result<Box<dyn Read + Send>> {
                 let mut reader = match before {
                     Some(reader) => reader,
                     None => at(&payload, from)?,
                 };
-                match encoding {
-                    Encoding::Plain => copy(&mut *reader, length, out)?,
-                    Encoding::Gzip => {
-                        let mut gzip = GzEncoder::new(out, Compression::default());
-                        copy(&mut *reader, length, &mut gzip)?;
-                        gzip.finish()?;
-                    }
-                }
+                slice(&mut *reader, length, size, |bytes| {
+                    let given_up = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the request has ended");
+                    slices.blocking_send(Ok(bytes)).map_err(given_up)
+                })?;
                 Ok(reader)
             };
             match cut() {
@@ -86,50 +84,37 @@ impl Pieces {
             }
         });
         self.reader = Some(reader);
-        let length = (encoding == Encoding::Plain).then_some(length);
-        let body = stream::poll_fn(move |context| ready.poll_recv(context)).boxed();
-        Some(Piece { number: self.number, total: self.total, length, encoding, body })
+        let plain = stream::poll_fn(move |context| ready.poll_recv(context)).boxed();
+        let (length, body) = match self.encoding {
+            Encoding::Plain => (Some(length), plain),
+            Encoding::Gzip => (None, compressed(plain)),
+        };
+        Some(Piece { number: self.number, total: self.total, length, encoding: self.encoding, body })
     }
 }
 
 /// A reader that has passed the first `from` bytes.
 fn at(payload: &Payload, from: u64) -> io::Result<Box<dyn Read + Send>> {
     let mut reader = payload.reader()?;
-    copy(&mut *reader, from, io::sink())?;
+    slice(&mut *reader, from, SLICE, |_| Ok(()))?;
     Ok(reader)
 }
 
-/// Copies exactly `length` bytes.
-fn copy(reader: &mut dyn Read, length: u64, mut out: impl Write) -> io::Result<()> {
-    let mut buffer = vec![0; SLICE];
+/// Takes exactly `length` bytes, `size` at a time.
+fn slice(
+    reader: &mut dyn Read,
+    length: u64,
+    size: usize,
+    mut take: impl FnMut(Bytes) -> io::Result<()>,
+) -> io::Result<()> {
     let mut left = length;
     while left > 0 {
-        let most = usize::try_from(left).unwrap_or(SLICE).min(SLICE);
-        let count = reader.read(&mut buffer[..most])?;
-        if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the payload is shorter than it was"));
-        }
-        out.write_all(&buffer[..count])?;
-        left -= count as u64;
+        let mut bytes = vec![0; usize::try_from(left).unwrap_or(size).min(size)];
+        reader.read_exact(&mut bytes)?;
+        left -= bytes.len() as u64;
+        take(bytes.into())?;
     }
     Ok(())
-}
-
-/// Where the bytes of a piece go, a slice at a time.
-struct Slices {
-    slices: mpsc::Sender<io::Result<Bytes>>,
-}
-
-impl Write for Slices {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let given_up = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the request has ended");
-        self.slices.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(given_up)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
