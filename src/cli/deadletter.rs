@@ -15,6 +15,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use self::which::Which;
+use super::message::is_known;
 use super::{Context, Failure};
 use crate::daemon::{self, Answer, Ask, LARGEST_PAGE, ask};
 use crate::domain::ids::DeliveryId;
@@ -97,6 +98,9 @@ impl List {
             if before.is_none() || page.len() >= wanted {
                 break;
             }
+        }
+        if page.is_empty() {
+            is_known(context, selection.mailbox.as_ref())?;
         }
         if self.json {
             return context.out.json(&page);

@@ -71,6 +71,17 @@ pub(super) fn mailbox(text: &str) -> Result<MailboxId, String> {
     MailboxId::new(text).map_err(|error| error.to_string())
 }
 
+/// Says so if nothing was found because no mailbox is called that.
+pub(super) fn is_known(context: &Context, mailbox: Option<&MailboxId>) -> Result<(), Failure> {
+    let Some(wanted) = mailbox else { return Ok(()) };
+    let mailboxes = context.load()?.config.mailboxes;
+    if mailboxes.iter().any(|mailbox| mailbox.id == *wanted) {
+        return Ok(());
+    }
+    let names: Vec<&str> = mailboxes.iter().map(|mailbox| mailbox.id.as_str()).collect();
+    Err(anyhow!("no mailbox is called {wanted}, and none of its mail is kept; there are {}", names.join(", ")).into())
+}
+
 /// Reads a workflow id.
 pub(super) fn workflow(text: &str) -> Result<WorkflowId, String> {
     WorkflowId::new(text).map_err(|error| error.to_string())

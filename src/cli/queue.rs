@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::message::mailbox;
+use super::message::{is_known, mailbox};
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, LARGEST_PAGE, SystemClock, ask};
 use crate::domain::ids::MailboxId;
@@ -54,9 +54,13 @@ impl List {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
         let count = usize::from(self.count);
         let socket = context.load()?.config.control.socket;
-        let Answer::Queue(page) = ask(&socket, Ask::Queue { mailbox: self.mailbox, after: self.after, count })? else {
+        let Answer::Queue(page) = ask(&socket, Ask::Queue { mailbox: self.mailbox.clone(), after: self.after, count })?
+        else {
             return Err(anyhow!("the daemon answered another question").into());
         };
+        if page.is_empty() {
+            is_known(context, self.mailbox.as_ref())?;
+        }
         if self.json {
             return context.out.json(&page);
         }

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::message::mailbox;
+use super::message::{is_known, mailbox};
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
@@ -142,9 +142,13 @@ impl List {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
         let count = usize::from(self.count);
         let socket = context.load()?.config.control.socket;
-        let Answer::Sends(page) = ask(&socket, Ask::Sends { mailbox: self.mailbox, after: self.after, count })? else {
+        let Answer::Sends(page) = ask(&socket, Ask::Sends { mailbox: self.mailbox.clone(), after: self.after, count })?
+        else {
             return Err(other_answer());
         };
+        if page.is_empty() {
+            is_known(context, self.mailbox.as_ref())?;
+        }
         if self.json {
             return context.out.json(&page);
         }

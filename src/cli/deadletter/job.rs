@@ -75,7 +75,7 @@ impl List {
         if jobs.is_empty() {
             return context.out.good("there is no bulk act");
         }
-        context.out.line(row(["JOB", "BEGUN", "ACT", "DONE", "LEFT", "STATE"]))?;
+        context.out.line(row(["JOB", "BEGUN", "ACT", "DONE", "SKIPPED", "STATE"]))?;
         jobs.iter().try_for_each(|job| {
             let left = job.left.values().sum::<u64>();
             context.out.line(row([

@@ -92,7 +92,7 @@ pub struct Rate(u32);
 
 /// Why a text or a number is no rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a rate is 1/s to {fastest}/s", fastest = Rate::FASTEST)]
+#[error("a rate is written such as 50/s, from 1/s to {fastest}/s", fastest = Rate::FASTEST)]
 pub struct InvalidRate;
 
 impl Rate {
