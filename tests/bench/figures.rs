@@ -15,10 +15,10 @@ use super::bare::{self, Keep};
 use super::far_side::{Content, FarSide};
 use super::house::{House, Life};
 use super::process::Usage;
-use super::{folder, peer};
+use super::{folder, peer, send};
 
 /// All figures, in the order they are printed.
-pub(crate) const NAMES: &[&str] = &["idle", "many", "one", "output", "large", "peer"];
+pub(crate) const NAMES: &[&str] = &["idle", "many", "one", "output", "large", "peer", "send"];
 
 /// Nothing here takes so long on a machine that works.
 pub(crate) const LIMIT: Duration = Duration::from_secs(600);
@@ -69,6 +69,7 @@ pub(crate) fn print(names: &[&str]) -> anyhow::Result<()> {
             "output" => output()?,
             "large" => large()?,
             "peer" => peer::print()?,
+            "send" => send::print()?,
             other => bail!("no figure is called {other:?}; there are {NAMES:?}"),
         }
     }

@@ -75,6 +75,11 @@ impl House {
         Ok(fs::remove_file(self.0.path("out/.meshd-output"))?)
     }
 
+    /// What a command says.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        Ok(self.0.meshd(arguments)?)
+    }
+
     /// What an operator sees first of the dead that these options take.
     pub(crate) fn first_page_of_dead(&self, options: &[&str]) -> anyhow::Result<String> {
         let arguments = ["deadletter", "list"].iter().chain(options);

@@ -8,7 +8,7 @@
 //! | Command | What it does |
 //! |---|---|
 //! | `run` | all figures |
-//! | `run figures NAME …` | some of them: many, one, output, large, peer, idle |
+//! | `run figures NAME …` | some of them: many, one, output, large, peer, send, idle |
 //! | `run fairness` | what quiet mailboxes feel of a flooded, a suspended and a giant-bearing one |
 //! | `run memory [BYTES]` | one message of so many bytes (5 GB) through to its output, under 128 MB of memory |
 //! | `run full-house [MESSAGES]` | so many (200,000), half queued and half dead, after `kill -9`: ready when, first page, memory |
@@ -28,6 +28,7 @@ mod house;
 mod memory;
 mod peer;
 mod process;
+mod send;
 mod sled_reopen;
 
 use std::path::PathBuf;
