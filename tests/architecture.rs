@@ -38,7 +38,19 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["domain", "ports", "pipeline", "publish", "deadletter", "store", "adapters", "config", "daemon", "simulator"],
+        &[
+            "domain",
+            "ports",
+            "pipeline",
+            "publish",
+            "send",
+            "deadletter",
+            "store",
+            "adapters",
+            "config",
+            "daemon",
+            "simulator",
+        ],
     ),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -15,6 +15,7 @@ use crate::daemon::{self, Answer, Ask};
 use crate::domain::ids::{MailboxId, Sensitive, WorkflowId};
 use crate::domain::sending::recipient;
 use crate::ports::operations::Letter;
+use crate::send::control::{self, Control, LONGEST};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,8 +23,12 @@ The file is sealed before the command ends, and sent by the running daemon: once
 in `meshd sent list`. Arguments can be seen by every user of this machine: name no patient in
 them. Whoever may not act may not send.
 
+With --control a control file says all that the options would, as in the OUT folder of a MESH
+client: so may a recipient be named that routes to a patient's practice.
+
 Examples:
   meshd send results.xml --to X26ABC2 --workflow PATH_LAB_RESULTS
+  meshd send discharge.xml --control discharge.ctl
   meshd send list.csv --mailbox X26ABC1 --to X26ABC2 --workflow DEMO --local-id batch-17 --json")]
 pub(super) struct Send {
     /// The file
@@ -32,11 +37,15 @@ pub(super) struct Send {
     #[arg(long, value_parser = mailbox)]
     mailbox: Option<MailboxId>,
     /// The mailbox that is to have it
-    #[arg(long, value_name = "MAILBOX", value_parser = mailbox)]
-    to: MailboxId,
+    #[arg(long, value_name = "MAILBOX", value_parser = mailbox, required_unless_present = "control")]
+    to: Option<MailboxId>,
     /// Its workflow
-    #[arg(long, value_name = "WORKFLOW-ID", value_parser = workflow)]
-    workflow: WorkflowId,
+    #[arg(long, value_name = "WORKFLOW-ID", value_parser = workflow, required_unless_present = "control")]
+    workflow: Option<WorkflowId>,
+    /// A control file that says what the other options would
+    #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["mailbox", "to", "workflow", "subject", "local_id", "checksum", "encrypted"])]
+    control: Option<PathBuf>,
     /// Its subject
     #[arg(long, value_name = "TEXT")]
     subject: Option<String>,
@@ -66,32 +75,14 @@ pub(super) struct Send {
 impl Send {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let loaded = context.load()?;
-        if recipient(&Sensitive::new(self.to.as_str())).is_none() {
-            return Err(anyhow!("--to takes a mailbox: what routes to a patient's practice names the patient").into());
-        }
-        let mailbox = match &self.mailbox {
-            Some(mailbox) => mailbox.clone(),
-            None => only_mailbox(&loaded.config)?,
-        };
+        let letter = self.letter(&loaded.config)?;
+        let to = recipient(&letter.to).map_or("whom MESH finds".to_owned(), |to| to.to_string());
         let named = || self.file.display().to_string();
         let file = File::open(&self.file).with_context(named)?;
         let found = file.metadata().with_context(named)?;
         if !found.is_file() {
             return Err(anyhow!("{}: it is no regular file", named()).into());
         }
-        let letter = Letter {
-            mailbox,
-            to: Sensitive::new(self.to.as_str()),
-            workflow: self.workflow,
-            subject: self.subject.map(Sensitive::new),
-            local_id: self.local_id.map(Sensitive::new),
-            file_name: self.file_name.map(Sensitive::new),
-            partner_id: None,
-            checksum: self.checksum.map(Sensitive::new),
-            content_type: self.content_type,
-            encrypted: self.encrypted,
-            compress: self.no_compress.then_some(false),
-        };
         let question = Ask::Post { letter: Box::new(letter), length: found.len() };
         let Answer::BroughtIn(id) =
             daemon::bring_in(&loaded.config.control.socket, question, &mut file.take(found.len()))?
@@ -101,12 +92,68 @@ impl Send {
         if self.json {
             return context.out.json(&json!({ "queued": id }));
         }
-        context.out.good(format_args!(
-            "{id} is to be sent to {}, {} bytes: see `meshd sent list`",
-            self.to,
-            found.len()
-        ))
+        context.out.good(format_args!("{id} is to be sent to {to}, {} bytes: see `meshd sent list`", found.len()))
     }
+
+    /// What the options say, or the control file.
+    fn letter(&self, config: &Config) -> Result<Letter, Failure> {
+        let text = |text: &Option<String>| text.as_ref().map(Sensitive::new);
+        let (file_name, content_type) = (text(&self.file_name), self.content_type.clone());
+        let compress = self.no_compress.then_some(false);
+        if let Some(path) = &self.control {
+            let said = read_control(path)?;
+            return Ok(Letter {
+                mailbox: said.from,
+                to: said.to,
+                workflow: said.workflow,
+                subject: said.subject,
+                local_id: said.local_id,
+                file_name,
+                partner_id: said.partner_id,
+                checksum: said.checksum,
+                content_type,
+                encrypted: said.encrypted,
+                compress: if said.compress { compress } else { Some(false) },
+            });
+        }
+        let (Some(to), Some(workflow)) = (&self.to, &self.workflow) else {
+            return Err(anyhow!("who is to have it, and by which workflow? --to and --workflow, or --control").into());
+        };
+        let to = Sensitive::new(to.as_str());
+        if recipient(&to).is_none() {
+            return Err(
+                anyhow!("what routes to a patient's practice names the patient: only in a --control file").into()
+            );
+        }
+        let mailbox = match &self.mailbox {
+            Some(mailbox) => mailbox.clone(),
+            None => only_mailbox(config)?,
+        };
+        Ok(Letter {
+            mailbox,
+            to,
+            workflow: workflow.clone(),
+            subject: text(&self.subject),
+            local_id: text(&self.local_id),
+            file_name,
+            partner_id: None,
+            checksum: text(&self.checksum),
+            content_type,
+            encrypted: self.encrypted,
+            compress,
+        })
+    }
+}
+
+fn read_control(path: &Path) -> Result<Control, Failure> {
+    let named = || path.display().to_string();
+    let mut bytes = Vec::new();
+    // One more than it may have, which says that it has more.
+    File::open(path).with_context(named)?.take(LONGEST as u64 + 1).read_to_end(&mut bytes).with_context(named)?;
+    control::read(&bytes).map_err(|broken| {
+        let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        anyhow!("{}: {}", path.display(), broken.join("; ")).into()
+    })
 }
 
 fn only_mailbox(config: &Config) -> Result<MailboxId, Failure> {

@@ -212,3 +212,48 @@ fn what_somebody_found_at_mesh_is_not_sent_again_and_what_they_want_again_is() {
     assert!(story.contains("found it at MESH as") && story.contains("they have it"), "{story}");
     daemon.stop_in_order();
 }
+
+/// Point 15 of the compatibility list (mesh-client-files 12): what routes to a patient is in no log, journal or list.
+#[test]
+fn a_control_file_says_where_to_and_nothing_of_it_is_told_in_clear() {
+    const PATIENT: &str = "GPPROVIDER_9990000018_19670126_CANARY";
+    let house = two_mailboxes();
+    let daemon = house.start();
+    let file = house.path("letter");
+    fs::write(&file, "a letter").expect("the folder is ours");
+    let control = |to: &str| {
+        format!(
+            "<DTSControl><Version>1.0</Version><AddressType>DTS</AddressType><MessageType>Data</MessageType>\
+             <WorkflowId>LETTERS</WorkflowId><To_DTS>{to}</To_DTS><From_DTS>{FROM}</From_DTS>\
+             <Subject>CANARY-SUBJECT 9990000026</Subject><Compress>N</Compress></DTSControl>"
+        )
+    };
+    let name = file.to_str().expect("a plain name");
+    let send = |to: &str| {
+        house.write("letter.ctl", &control(to));
+        let control = house.path("letter.ctl");
+        house.meshd(&["send", name, "--control", control.to_str().expect("a plain name")])
+    };
+    send(TO).expect_done();
+    let routed = send(PATIENT).expect_done();
+    assert!(routed.contains("whom MESH finds"), "{routed}");
+    daemon.wait_for("both to have an end", PATIENCE, || {
+        let stand = ledger(&house);
+        stand.len() == 2 && stand.iter().all(|(_, class, _)| class != "waiting")
+    });
+    assert_eq!(ledger(&house).iter().filter(|(_, class, _)| class == "dead").count(), 1, "the far side routes nobody");
+    daemon.wait_for("the other to come back in", PATIENCE, || house.published_of(TO).len() == 1);
+    let listed = house.meshd(&["sent", "list"]).expect_done() + &house.meshd(&["sent", "list", "--json"]).expect_done();
+    assert!(!listed.contains("CANARY") && !listed.contains("999000"), "{listed}");
+    let broken = send("");
+    assert!(broken.code == Some(1) && broken.stderr.contains("To_DTS"), "{broken:?}");
+    let named = house.meshd(&["send", name, "--mailbox", FROM, "--to", PATIENT, "--workflow", "LETTERS"]);
+    assert!(named.code == Some(1) && named.stderr.contains("--control"), "{named:?}");
+    daemon.stop_in_order();
+    for (path, bytes) in house.kept_in_clear() {
+        for secret in ["CANARY", "9990000018", "9990000026"] {
+            let found = bytes.windows(secret.len()).any(|some| some == secret.as_bytes());
+            assert!(!found, "{secret} in {}", path.display());
+        }
+    }
+}
