@@ -43,7 +43,8 @@ needs to read keys.hmac, and asks for keyed digests.
 The journal knows whom a message names once it was opened, by the first megabyte of its text.
 --scan opens every payload that is kept, and looks through all of it: it needs to read
 keys.identity and the spool, too, and runs as long as that takes. Neither sees what is encoded
-within a payload (base64, compressed, encrypted), nor what is still on its way in.
+within a payload (base64, compressed, encrypted), nor what is still on its way in. What goes out
+is found by --scan alone.
 
 Examples:
   meshd subject find --nhs-number-file ./numbers --reason \"subject access, INC0012345\"

@@ -245,6 +245,16 @@ fn a_control_file_says_where_to_and_nothing_of_it_is_told_in_clear() {
     daemon.wait_for("the other to come back in", PATIENCE, || house.published_of(TO).len() == 1);
     let listed = house.meshd(&["sent", "list"]).expect_done() + &house.meshd(&["sent", "list", "--json"]).expect_done();
     assert!(!listed.contains("CANARY") && !listed.contains("999000"), "{listed}");
+    house.write("numbers", "9990000018\n");
+    fs::write(&file, "a letter about 999 000 0018").expect("the folder is ours");
+    send(TO).expect_done();
+    let numbers = house.path("numbers");
+    let about = ["--nhs-number-file", numbers.to_str().expect("a plain name"), "--reason", "INC0012345", "--json"];
+    let about = house.meshd(&[&["subject", "find", "--scan"][..], &about].concat()).expect_done();
+    let about: Value = serde_json::from_str(&about).expect("JSON");
+    let goes_out = |kept: &&Value| kept["delivery"]["outgoing"].is_object();
+    let kept = about["deliveries"].as_object().expect("a map").values();
+    assert_eq!((kept.filter(goes_out).count(), &about["left_behind"]), (1, &Value::Array(Vec::new())), "{about}");
     let broken = send("");
     assert!(broken.code == Some(1) && broken.stderr.contains("To_DTS"), "{broken:?}");
     let named = house.meshd(&["send", name, "--mailbox", FROM, "--to", PATIENT, "--workflow", "LETTERS"]);

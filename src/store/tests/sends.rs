@@ -261,3 +261,21 @@ fn an_upload_that_is_given_up_leaves_nothing_under_its_id() {
     store.one(report("REPORT", "AT-MESH"));
     assert_eq!(store.sends_stand(), [(Class::Dead, Sending::Ready)]);
 }
+
+#[test]
+fn what_goes_out_is_found_by_the_id_that_its_payload_lies_under() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.queue_one("OURS");
+    store.queue_one("OTHER");
+    let lease = store.lease_send();
+    store.came(id, accepted());
+    store.settle(lease, delivered());
+    let Ok(Acted::ReplayedAs(again)) = store.order(id, Act::Replay { force: false, again: true }) else { panic!() };
+    let came_in = store.new_delivery("IN", "bytes");
+    let wanted = ["OURS", "IN", "UNKNOWN"].map(|id| (mailbox(), message(id))).to_vec();
+    let Answer::LookedUp(kept) = store.one(Command::LookUp(LookUp::Messages(wanted))) else { panic!() };
+    let mut found: Vec<_> = kept.into_iter().map(|kept| kept.delivery.id).collect();
+    found.sort();
+    assert_eq!(found, [id, again, came_in]);
+}
