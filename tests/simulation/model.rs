@@ -181,7 +181,10 @@ impl Model {
             }
             Event::Delivered { id, .. } => {
                 self.go(id, "delivered", WORKING, Stands::Delivered)?;
-                self.total(id)?.delivered_total += 1;
+                let goes_out = self.life(id)?.goes_out;
+                let total = self.total(id)?;
+                total.sent_total += u64::from(goes_out);
+                total.delivered_total += u64::from(!goes_out);
                 Ok(())
             }
             Event::Discarded { id, .. } => {
@@ -230,7 +233,7 @@ impl Model {
             Event::SendResolved { id, .. } => {
                 self.acts += 1;
                 self.go(id, "resolved", &[Stands::Held], Stands::Delivered)?;
-                self.total(id)?.delivered_total += 1;
+                self.total(id)?.sent_total += 1;
                 Ok(())
             }
             Event::Sending { id, .. } => match self.life(id)?.goes_out {

@@ -63,6 +63,10 @@ pub struct MailboxOccupancy {
     pub acknowledged_total: u64,
     /// Delivered ever.
     pub delivered_total: u64,
+    /// Sent ever: accepted by MESH.
+    pub sent_total: u64,
+    /// Of what was sent, given up by MESH ever.
+    pub undelivered_total: u64,
     /// Discarded by rule ever.
     pub discarded_total: u64,
     /// Outputs ever taken for published because both names were gone: most likely the consumer was quick after a crash.

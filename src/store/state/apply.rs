@@ -84,11 +84,14 @@ impl State {
                 self.put(keys::delivery(kind::DELIVERY, *id), &row)?;
             }
             Event::Delivered { id, outputs, keep, .. } => {
+                let mut goes_out = false;
                 let counters = self.change(index, *id, |delivery| {
                     ended_round(delivery, outputs);
+                    goes_out = delivery.outgoing.is_some();
                     Place::Ended { how: Ending::Delivered, keep: *keep }
                 })?;
-                counters.delivered_total += 1;
+                counters.sent_total += u64::from(goes_out);
+                counters.delivered_total += u64::from(!goes_out);
             }
             Event::Discarded { id, keep, .. } => {
                 let counters = self.change(index, *id, |delivery| {
@@ -145,7 +148,7 @@ impl State {
             Event::Sending { id, progress } => self.sending(index, *id, progress)?,
             Event::SendResolved { id, message, keep, .. } => {
                 self.sending(index, *id, &Sending::Accepted { message: message.clone() })?;
-                self.change(index, *id, |_| Place::Ended { how: Ending::Delivered, keep: *keep })?.delivered_total += 1;
+                self.change(index, *id, |_| Place::Ended { how: Ending::Delivered, keep: *keep })?.sent_total += 1;
             }
             Event::BroughtIn(brought) => self.brought_in(index, DeliveryId(sequence), wall, brought)?,
             Event::OperatorReleased { id, due, alone, job, .. } => {

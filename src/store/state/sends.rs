@@ -29,7 +29,11 @@ impl State {
             self.remove(before);
         }
         let outgoing = row.delivery.outgoing.as_mut().ok_or_else(|| IndexError(format!("{id} does not go out")))?;
-        outgoing.progress = progress.clone();
+        let before = std::mem::replace(&mut outgoing.progress, progress.clone());
+        let is_given_up = |progress: &Sending| matches!(progress, Sending::Undelivered { .. });
+        if is_given_up(progress) && !is_given_up(&before) {
+            self.counters(&row.delivery.mailbox).undelivered_total += 1;
+        }
         self.note_send(&row)?;
         self.put(keys::delivery(kind::DELIVERY, id), &row)
     }

@@ -5,7 +5,7 @@ use crate::domain::operator::{Operator, Remark};
 use crate::domain::sending::{Outgoing, Sending};
 use crate::domain::step::Step;
 use crate::ports::store::{
-    Act, Acted, Amount, Class, FoundAtMesh, NextSend, NotAllowed, Order, SendOrder, SendPage, Sent,
+    Act, Acted, Amount, Class, FoundAtMesh, LookUp, NextSend, NotAllowed, Order, SendOrder, SendPage, Sent,
 };
 use crate::store::command::SendCommand;
 use crate::store::disk::Side;
