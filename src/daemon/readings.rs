@@ -1,7 +1,8 @@
 //! Readings of the journal that are under way: one that is given out page by page is journalled once.
 //!
 //! Only what the daemon itself offered as the rest of a page, to the same operator, goes on with a reading, and only
-//! once, and soon: later the journal has grown. What is forgotten, or was never offered, is a reading of its own: at worst the journal says too much.
+//! once, and soon: later the journal has grown. What is forgotten, or was never offered, is a reading of its own: at
+//! worst the journal says too much.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -87,7 +87,8 @@ impl Sender {
         let Some(outgoing) = lease.delivery.outgoing.clone() else {
             return Ok((lease, held(FaultCode::SendUnknown, "it does not go out")));
         };
-        let one = One { sender: self, id: lease.delivery.id, opened, outgoing, stop };
+        let (id, is_again) = (lease.delivery.id, lease.delivery.continues.is_some());
+        let one = One { sender: self, id, is_again, opened, outgoing, stop };
         let settlement = one.go().await?;
         Ok((lease, settlement))
     }
@@ -97,6 +98,8 @@ impl Sender {
 struct One<'a> {
     sender: &'a Sender,
     id: DeliveryId,
+    /// It is sent once more, as another message.
+    is_again: bool,
     opened: Opened,
     outgoing: Outgoing,
     stop: &'a CancellationToken,
@@ -148,6 +151,9 @@ impl One<'_> {
         let Some(ours) = local_id.as_ref().map(|id| id.reveal()).filter(|id| *id == message_id.as_str()) else {
             return Ok(held(FaultCode::SendUnknown, "its local id is its sender's, and others may have the same"));
         };
+        if self.is_again {
+            return Ok(held(FaultCode::SendUnknown, "it was sent before, and that message has the same local id"));
+        }
         if self.waited().insert(self.id) {
             let reason = Reason::new(FaultCode::SendUnknown, "the daemon ended before MESH answered: it may have it");
             return Ok(Settlement::Defer { after: self.sender.settings.ask_after, reason, outputs: Vec::new() });

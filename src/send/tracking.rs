@@ -4,7 +4,7 @@
 //! A message is asked for once after `mesh.track_after`, then once a day for six days. What this run did not see come
 //! due is asked for the next time: a restart asks for nothing at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct Tracking {
     after: Duration,
     /// How often each was asked for, or would have been before this run.
     asked: BTreeMap<DeliveryId, u32>,
+    /// Those met since the ledger was looked at from its beginning: of others nothing is remembered.
+    met: BTreeSet<DeliveryId>,
     /// Where the page before ended.
     place: Option<QueuePlace>,
 }
@@ -55,7 +57,7 @@ impl Tracking {
         outboxes: BTreeMap<MailboxId, Arc<dyn Outbox>>,
         after: Duration,
     ) -> Self {
-        Self { sends, clock, outboxes, after, asked: BTreeMap::new(), place: None }
+        Self { sends, clock, outboxes, after, asked: BTreeMap::new(), met: BTreeSet::new(), place: None }
     }
 
     /// Asks until told to stop.
@@ -89,11 +91,16 @@ impl Tracking {
         let mut due = Vec::new();
         for open in open {
             let times = times(open.age, self.after);
+            self.met.insert(open.id);
             let asked = self.asked.entry(open.id).or_insert(times);
             if *asked < times && due.len() < MOST_ASKED {
                 *asked = times;
                 due.push(open);
             }
+        }
+        if self.place.is_none() {
+            let met = std::mem::take(&mut self.met);
+            self.asked.retain(|id, _| met.contains(id));
         }
         Ok(due)
     }

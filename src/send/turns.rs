@@ -72,7 +72,7 @@ impl Turns {
             {
                 self.begin(&mailbox, &occupancy, &stop, &mut under_way);
             }
-            let sleep = self.until_due(&occupancy);
+            let until_due = self.until_due(&occupancy);
             tokio::select! {
                 () = stop.cancelled(), if !is_stopping => {}
                 Some(ended) = under_way.join_next() => {
@@ -80,7 +80,7 @@ impl Turns {
                     self.ended(&mailbox, turn?);
                 }
                 () = changed(&mut watch), if !is_stopping => {}
-                () = tokio::time::sleep(sleep), if !is_stopping => {}
+                () = tokio::time::sleep(until_due), if !is_stopping => {}
             }
         }
     }
@@ -133,9 +133,15 @@ impl Turns {
         let now = self.clock.wall();
         let waits = |mailbox: &MailboxId| occupancy.mailboxes.get(mailbox).is_some_and(|of| of.sending.messages > 0);
         let due = self.lanes.iter().filter(|(mailbox, lane)| !lane.is_busy && waits(mailbox));
-        let soonest = due.filter_map(|(_, lane)| lane.not_before).map(|then| then.since(now)).min();
-        soonest.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
+        sleep(due.filter_map(|(_, lane)| lane.not_before), now)
     }
+}
+
+/// Until the first of these. What is due and was not begun waits for a mailbox that rests, or for others to end: there is
+/// nothing to time.
+fn sleep(due: impl Iterator<Item = Timestamp>, now: Timestamp) -> Duration {
+    let soonest = due.filter(|then| *then > now).map(|then| then.since(now)).min();
+    soonest.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
 }
 
 /// Sends one message, if one is due; else says when.
@@ -159,5 +165,20 @@ async fn one(
 async fn changed(watch: &mut watch::Receiver<Arc<Occupancy>>) {
     if watch.changed().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_wakes_for_what_cannot_begin() {
+        let now = Timestamp(1_000_000);
+        let of = |times: &[i64]| sleep(times.iter().map(|time| Timestamp(*time)), now);
+        assert_eq!(of(&[]), LONGEST_SLEEP);
+        assert_eq!(of(&[now.0, 0]), LONGEST_SLEEP, "due, and not begun");
+        assert_eq!(of(&[now.0 - 5, now.0 + 2_000, now.0 + 9_000]), Duration::from_secs(2));
+        assert_eq!(of(&[i64::MAX]), LONGEST_SLEEP);
     }
 }

@@ -443,7 +443,7 @@ pub(super) fn missing(id: DeliveryId) -> IndexError {
     IndexError(format!("delivery {id} is missing"))
 }
 
-pub(super) fn not_leased(id: DeliveryId) -> Planned {
+fn not_leased(id: DeliveryId) -> Planned {
     Planned::Declined(format!("delivery {id} is not leased"))
 }
 

@@ -15,7 +15,7 @@ use super::committer::{Committer, Moment, Stop};
 use super::index::Order;
 use super::index::keys::{self, kind};
 use super::journal::event::{Event, Release, SendQueued};
-use super::plan::{MOST_ROWS, Placed, missing, not_leased};
+use super::plan::{MOST_ROWS, Placed, missing};
 use super::state::{Place, Row, for_each};
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId};
@@ -27,9 +27,11 @@ impl Committer {
         match command {
             SendCommand::Queue(order) => Ok(Planned::SendQueued(self.queue_send(moment, *order, placed)?)),
             SendCommand::Lease(mailbox) => self.next_send(moment, &mailbox),
-            SendCommand::Progress(id, progress) => match self.known_send(id)? {
-                true => self.done(moment, &Event::Sending { id, progress }),
-                false => Ok(not_leased(id)),
+            SendCommand::Progress(id, progress) => match self.state.row(self.index.as_ref(), id)? {
+                Some(row) if row.delivery.outgoing.is_some() => self.done(moment, &Event::Sending { id, progress }),
+                Some(_) => Ok(Planned::Declined(format!("delivery {id} does not go out"))),
+                // Its time was over before MESH said what became of it.
+                None => Ok(Planned::Done),
             },
             SendCommand::Resolve(found) => Ok(Planned::SendResolved(self.resolve_send(moment, found)?)),
             SendCommand::List(page) => Ok(Planned::Sends(self.sends(&page)?)),
@@ -91,11 +93,6 @@ impl Committer {
         let progress = Sending::Undelivered { message: message.clone(), code };
         self.record(moment, &Event::Sending { id, progress })?;
         Ok(())
-    }
-
-    fn known_send(&self, id: DeliveryId) -> Result<bool, Stop> {
-        let row = self.state.row(self.index.as_ref(), id)?;
-        Ok(row.is_some_and(|row| row.delivery.outgoing.is_some()))
     }
 
     fn sends(&self, page: &SendPage) -> Result<Vec<Sent>, Stop> {

@@ -202,6 +202,10 @@ impl House {
 
     /// Sends seven bytes in chunks of so many, from where they are.
     async fn send(&self, chunk: u64, progress: Sending) -> Settlement {
+        self.send_as(chunk, progress, None).await
+    }
+
+    async fn send_as(&self, chunk: u64, progress: Sending, continues: Option<DeliveryId>) -> Settlement {
         let outgoing = Outgoing { to: None, chunk, compress: false, progress };
         let delivery = Delivery {
             id: DeliveryId(7),
@@ -217,7 +221,7 @@ impl House {
             attempts: 0,
             starts: 1,
             solo_deaths: 0,
-            continues: None,
+            continues,
             outputs: Vec::new(),
             outgoing: Some(outgoing),
         };
@@ -317,6 +321,9 @@ async fn what_got_no_answer_is_asked_for_and_never_sent_blindly() {
     let others = House::new(false);
     assert_eq!(code(&others.send(100, Sending::Begun).await), unknown, "others may have its local id");
     assert_eq!(others.log(), Vec::<String>::new());
+    let again = House::new(true);
+    let second = again.send_as(100, Sending::Begun, Some(DeliveryId(3))).await;
+    assert_eq!((code(&second), again.log()), (unknown, Vec::new()), "what would be found is the first");
 }
 
 #[tokio::test]

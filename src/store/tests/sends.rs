@@ -279,3 +279,20 @@ fn what_goes_out_is_found_by_the_id_that_its_payload_lies_under() {
     found.sort();
     assert_eq!(found, [id, again, came_in]);
 }
+
+#[test]
+fn what_became_of_a_send_that_is_known_no_more_is_of_no_account() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.queue_one("OURS");
+    let lease = store.lease_send();
+    store.came(id, accepted());
+    store.settle(lease, delivered());
+    machine.clock.pass(40 * DAY);
+    (0..3).for_each(|_| settle_down(&machine, &mut store));
+    assert_eq!(store.ledger(), []);
+    store.came(id, Sending::Collected { message: message("AT-MESH") });
+    let came_in = store.new_delivery("IN", "bytes");
+    let answer = store.one(Command::Send(SendCommand::Progress(came_in, Sending::Begun)));
+    assert!(matches!(answer, Answer::Declined(_)), "{answer:?}");
+}
