@@ -91,7 +91,9 @@ impl Failure {
             Self::Unfinished(_) => Exit::TryAgain,
             Self::Ask(
                 AskError::Silent(_)
-                | AskError::Refused(Refusal::TooManyJobs(_) | Refusal::NotBroughtIn(NotBroughtIn::Busy)),
+                | AskError::Refused(
+                    Refusal::TooManyJobs(_) | Refusal::NotBroughtIn(NotBroughtIn::Busy | NotBroughtIn::TooMuchWaits(_)),
+                ),
             )
             | Self::Stop(Stop::InTheWay(_) | Stop::CutOff) => Exit::TryAgain,
             Self::Ask(

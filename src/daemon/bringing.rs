@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::config::SendSettings;
+use crate::config::{Limits, SendSettings};
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Sensitive};
 use crate::domain::operator::{Operator, Remark};
@@ -37,8 +37,8 @@ pub(super) struct Entrance {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) floor: Floor,
     pub(super) directory: PathBuf,
-    /// How the mail of each goes out.
-    pub(super) mailboxes: BTreeMap<MailboxId, SendSettings>,
+    /// How the mail of each goes out, and how much of it may wait.
+    pub(super) mailboxes: BTreeMap<MailboxId, (SendSettings, Limits)>,
     /// Held while one is on its way.
     pub(super) turn: Arc<Mutex<()>>,
 }
@@ -64,9 +64,15 @@ impl Entrance {
     /// Begins to take in a message that is to go out. Everything that MESH would refuse is told at once.
     pub(super) async fn post(&self, posting: Posting) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
         let Posting { letter, length, by } = posting;
-        let Some(settings) = self.mailboxes.get(&letter.mailbox) else {
+        let Some((settings, limits)) = self.mailboxes.get(&letter.mailbox) else {
             return Ok(Err(NotBroughtIn::NoMailbox(letter.mailbox)));
         };
+        let waits = self.store.occupancy().mailboxes.get(&letter.mailbox).map(|of| of.sending).unwrap_or_default();
+        // One larger than the limit goes out alone.
+        let is_full = waits.bytes.saturating_add(length) > limits.bytes.0 && waits.messages > 0;
+        if waits.messages >= limits.messages || is_full {
+            return Ok(Err(NotBroughtIn::TooMuchWaits(letter.mailbox)));
+        }
         let outgoing = Outgoing {
             to: recipient(&letter.to),
             chunk: settings.chunk.0,

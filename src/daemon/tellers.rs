@@ -81,7 +81,7 @@ impl Tellers {
             disk: Arc::new(Real::new()),
             floor: build::floor(config),
             directory: config.state.directory.clone(),
-            mailboxes: config.mailboxes.iter().map(|mailbox| (mailbox.id.clone(), mailbox.send)).collect(),
+            mailboxes: config.mailboxes.iter().map(|of| (of.id.clone(), (of.send, of.limits))).collect(),
             turn: Arc::default(),
         };
         let rewrapper = Rewrapper::new();

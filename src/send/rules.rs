@@ -49,8 +49,9 @@ pub fn broken(envelope: &Envelope, length: u64) -> Vec<Broken> {
             say(header, "it has characters other than printable ASCII");
         }
     }
-    if envelope.content_type.as_ref().is_some_and(|kind| kind.len() > 100 || !kind.is_ascii()) {
-        say("Mex-Content-Type", "it may have 100 ASCII characters");
+    let is_kind = |kind: &String| kind.len() <= 100 && kind.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if !envelope.content_type.as_ref().is_none_or(is_kind) {
+        say("Mex-Content-Type", "it may have 100 printable ASCII characters");
     }
     let is_link = |text: &str| text.starts_with("http://") || text.starts_with("https://");
     for (header, value) in [("Mex-To", &envelope.to), ("Mex-Content-Checksum", &envelope.checksum)] {
@@ -111,6 +112,7 @@ mod tests {
             (Envelope { subject: some(&"x".repeat(500)), ..envelope() }, 1, vec![]),
             (Envelope { local_id: some("a\tb"), ..envelope() }, 1, vec!["Mex-LocalID"]),
             (Envelope { file_name: some("9990000018 é"), ..envelope() }, 1, vec!["Mex-FileName"]),
+            (Envelope { content_type: Some("text/x\ny".to_owned()), ..envelope() }, 1, vec!["Mex-Content-Type"]),
             (Envelope { checksum: some("a_b!"), ..envelope() }, 1, vec!["Mex-Content-Checksum"]),
             (Envelope { to: None, subject: some("\n"), ..envelope() }, 0, vec!["payload", "Mex-To", "Mex-Subject"]),
         ];

@@ -16,9 +16,13 @@ const FROM: &str = "X26ABC1";
 const TO: &str = "X26ABC2";
 
 fn two_mailboxes() -> House {
+    two_mailboxes_with("send = { chunk = \"100KB\" }\n")
+}
+
+fn two_mailboxes_with(mailbox: &'static str) -> House {
     let plan = Plan {
         mailboxes: vec![FROM.to_owned(), TO.to_owned()],
-        mailbox: "send = { chunk = \"100KB\" }\n",
+        mailbox,
         mesh: "ask_after = \"1s\"\ntrack_after = \"1s\"\n",
         ..Plan::default()
     };
@@ -267,4 +271,21 @@ fn a_control_file_says_where_to_and_nothing_of_it_is_told_in_clear() {
             assert!(!found, "{secret} in {}", path.display());
         }
     }
+}
+
+#[test]
+fn no_more_waits_to_be_sent_than_may() {
+    let house = two_mailboxes_with("limits = { messages = 2, bytes = \"1MB\" }\n");
+    let daemon = house.start();
+    house.meshd(&["mailbox", "suspend", FROM, "--reason", "INC0012345"]).expect_done();
+    send(&house, 1_000);
+    send(&house, 1_001);
+    let file = house.path("out-1000");
+    let third = ["send", file.to_str().expect("a plain name"), "--mailbox", FROM, "--to", TO, "--workflow", "LETTERS"];
+    let refused = house.meshd(&third);
+    assert!(refused.code == Some(75) && refused.stderr.contains("`limits` allow"), "{refused:?}");
+    house.meshd(&["mailbox", "resume", FROM, "--reason", "INC0012345"]).expect_done();
+    wait_until_accepted(&house, &daemon, 2);
+    house.meshd(&third).expect_done();
+    daemon.stop_in_order();
 }

@@ -50,6 +50,9 @@ pub enum NotBroughtIn {
     /// MESH would not take it.
     #[error("MESH would not take it: {}", .0.join("; "))]
     Unsendable(Vec<String>),
+    /// As much of its mailbox waits to be sent as may.
+    #[error("as much of {0} waits to be sent as its `limits` allow: ask again when some of it is sent")]
+    TooMuchWaits(MailboxId),
     /// There is nobody to seal it for.
     #[error("mailbox {0} is not configured here")]
     NoMailbox(MailboxId),
