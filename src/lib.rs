@@ -9,7 +9,7 @@
 //! | | Promise | Owner |
 //! |---|---|---|
 //! | I1 | **Acknowledged means kept.** MESH hears "acknowledged" only after payload and journal record are durable | [`store`], by the type [`ports::store::Accepted`] |
-//! | I2 | **Once.** A message's outputs appear once across crashes and retries; if the output's own disk loses power, at most once more, reported as `OUT-REPUBLISHED` | [`publish`] |
+//! | I2 | **Once.** A message's outputs appear once across crashes and retries; if the output's own disk loses power, at most once more, reported as `OUT-REPUBLISHED`. A send happens at most once, or is shown as unknown | [`publish`], [`send`] |
 //! | I3 | **Flat.** No payload is ever whole in memory; memory does not grow with a message or the queue | [`ports::spool`] |
 //! | I4 | **One end.** Each accepted message reaches exactly one disposition, and the journal says which and why | [`store`] |
 //! | I5 | **An outage is not poison.** What the world did never becomes a dead letter: it waits, or is held | [`domain::fault`], [`work`] |

@@ -16,6 +16,7 @@ mod hold;
 mod index_probe;
 mod journal;
 mod keys;
+mod listing;
 mod mailbox;
 mod man;
 mod message;

@@ -123,7 +123,8 @@ fn release(socket: &Path, reason: &Reason, why: Option<&Remark>) -> Result<usize
             let act = Act::Release { force: false, again: false };
             let question = Ask::Act { deliveries: deliveries.to_vec(), act, why: why.cloned() };
             let Answer::Acted(outcomes) = ask(socket, question)? else { return Err(other_answer()) };
-            // What was refused is at work or ended: someone else was faster.
+            // What was refused is at work or ended, since someone else was faster; or is from before a restore, and takes
+            // `deadletter release --again`.
             released += outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
         }
         let Some(rest) = found.rest else { return Ok(released) };

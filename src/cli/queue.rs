@@ -5,13 +5,12 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::message::{is_known, mailbox};
+use super::listing::Listing;
 use super::{Context, Failure};
-use crate::daemon::{Answer, Ask, LARGEST_PAGE, SystemClock, ask};
-use crate::domain::ids::MailboxId;
+use crate::daemon::{Answer, Ask, SystemClock, ask};
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock as _;
-use crate::ports::store::{QueuePlace, Queued, Wait};
+use crate::ports::store::{Queued, Wait};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Queue {
@@ -28,18 +27,8 @@ Examples:
   meshd queue list --mailbox X26ABC1 --count 200 --json
   meshd queue list --after X26ABC1:d4711")]
 pub(super) struct List {
-    /// Only in this mailbox
-    #[arg(long, value_name = "MAILBOX", value_parser = mailbox)]
-    mailbox: Option<MailboxId>,
-    /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=LARGEST_PAGE as i64))]
-    count: u16,
-    /// Only those behind this place, as the page before shows it
-    #[arg(long, value_name = "PLACE")]
-    after: Option<QueuePlace>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Listing,
 }
 
 impl Queue {
@@ -52,16 +41,14 @@ impl Queue {
 
 impl List {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let count = usize::from(self.count);
+        let Self { page: wanted } = self;
         let socket = context.load()?.config.control.socket;
-        let Answer::Queue(page) = ask(&socket, Ask::Queue { mailbox: self.mailbox.clone(), after: self.after, count })?
-        else {
+        let (mailbox, after, count) = (wanted.mailbox.clone(), wanted.after.clone(), wanted.count());
+        let Answer::Queue(page) = ask(&socket, Ask::Queue { mailbox, after, count })? else {
             return Err(anyhow!("the daemon answered another question").into());
         };
-        if page.is_empty() {
-            is_known(context, self.mailbox.as_ref())?;
-        }
-        if self.json {
+        wanted.check(context, &page)?;
+        if wanted.json {
             return context.out.json(&page);
         }
         if page.is_empty() {
@@ -72,13 +59,7 @@ impl List {
         for queued in &page {
             context.out.line(line(queued, now))?;
         }
-        match page.last() {
-            Some(Queued { delivery, .. }) if page.len() == count => {
-                let last = QueuePlace { mailbox: delivery.mailbox.clone(), delivery: delivery.id };
-                context.out.line(format_args!("there may be more: --after {last}"))
-            }
-            Some(_) | None => Ok(()),
-        }
+        wanted.end(context, &page, |queued| &queued.delivery)
     }
 }
 

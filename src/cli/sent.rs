@@ -3,13 +3,13 @@
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use super::message::{is_known, mailbox};
+use super::listing::Listing;
 use super::{Context, Failure};
-use crate::daemon::{Answer, Ask, LARGEST_PAGE, ask};
+use crate::daemon::{Answer, Ask, ask};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Remark;
 use crate::domain::sending::Sending;
-use crate::ports::store::{Act, Acted, Class, LookUp, QueuePlace, Sent as Entry};
+use crate::ports::store::{Act, Acted, Class, LookUp, Sent as Entry};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sent {
@@ -67,18 +67,8 @@ Examples:
   meshd sent list --mailbox X26ABC1 --count 200 --json
   meshd sent list --after X26ABC1:d4711")]
 pub(super) struct List {
-    /// Only from this mailbox
-    #[arg(long, value_name = "MAILBOX", value_parser = mailbox)]
-    mailbox: Option<MailboxId>,
-    /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=LARGEST_PAGE as i64))]
-    count: u16,
-    /// Only those behind this place, as the page before shows it
-    #[arg(long, value_name = "PLACE")]
-    after: Option<QueuePlace>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Listing,
 }
 
 impl Sent {
@@ -140,16 +130,14 @@ fn message(text: &str) -> Result<MessageId, String> {
 
 impl List {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
-        let count = usize::from(self.count);
+        let Self { page: wanted } = self;
         let socket = context.load()?.config.control.socket;
-        let Answer::Sends(page) = ask(&socket, Ask::Sends { mailbox: self.mailbox.clone(), after: self.after, count })?
-        else {
+        let (mailbox, after, count) = (wanted.mailbox.clone(), wanted.after.clone(), wanted.count());
+        let Answer::Sends(page) = ask(&socket, Ask::Sends { mailbox, after, count })? else {
             return Err(other_answer());
         };
-        if page.is_empty() {
-            is_known(context, self.mailbox.as_ref())?;
-        }
-        if self.json {
+        wanted.check(context, &page)?;
+        if wanted.json {
             return context.out.json(&page);
         }
         if page.is_empty() {
@@ -159,13 +147,7 @@ impl List {
         for entry in &page {
             context.out.line(line(entry))?;
         }
-        match page.last() {
-            Some(Entry { delivery, .. }) if page.len() == count => {
-                let last = QueuePlace { mailbox: delivery.mailbox.clone(), delivery: delivery.id };
-                context.out.line(format_args!("there may be more: --after {last}"))
-            }
-            Some(_) | None => Ok(()),
-        }
+        wanted.end(context, &page, |entry| &entry.delivery)
     }
 }
 

@@ -100,6 +100,12 @@ impl fmt::Display for Sending {
     }
 }
 
+/// One of MESH's codes (mesh-api 9.2), if it has the shape of one and so may stand in the journal.
+pub fn code(text: &str) -> Option<String> {
+    let is_code = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    ((1..=20).contains(&text.len()) && text.bytes().all(is_code)).then(|| text.to_owned())
+}
+
 /// The mailbox that `to` names, if it names one and not a patient whose practice is to have it.
 pub fn recipient(to: &Sensitive) -> Option<MailboxId> {
     const ROUTED: &str = "GPPROVIDER";
@@ -111,6 +117,16 @@ pub fn recipient(to: &Sensitive) -> Option<MailboxId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_code_is_not_told() {
+        for code_of_mesh in ["14", "EPL-151", "00"] {
+            assert_eq!(code(code_of_mesh).as_deref(), Some(code_of_mesh));
+        }
+        for other in ["", "999 000 0018", "a patient's name", &"1".repeat(21)] {
+            assert_eq!(code(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_recipient_is_a_mailbox_and_never_a_patient() {

@@ -3,7 +3,7 @@
 //! | How far | What is done |
 //! |---|---|
 //! | queued | "begun" is noted, the first request is made |
-//! | begun | nothing is sent: after [`SenderSettings::ask_after`] MESH is asked for the local id, if that is ours alone |
+//! | begun | nothing is sent: after [`SenderSettings::ask_after`] MESH is asked for the local id, if that is ours and was sent once |
 //! | uploading | the chunks behind the last that MESH answered for |
 //! | accepted | nothing: it is settled |
 //!

@@ -19,7 +19,7 @@ use super::plan::{MOST_ROWS, Placed, missing};
 use super::state::{Place, Row, for_each};
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId};
-use crate::domain::sending::Sending;
+use crate::domain::sending::{Sending, code};
 use crate::ports::store::{FoundAtMesh, NotAllowed, NotQueued, SendOrder, SendPage, Sent, SetAsideKind};
 
 impl Committer {
@@ -88,7 +88,7 @@ impl Committer {
     pub(super) fn report_undelivered(&mut self, moment: Moment, report: &Envelope) -> Result<(), Stop> {
         let Some(message) = &report.linked_message_id else { return Ok(()) };
         let Some(id) = self.state.sent_as(self.index.as_ref(), &report.mailbox, message)? else { return Ok(()) };
-        let code = report.status.code.clone().filter(|code| is_code(code));
+        let code = report.status.code.as_deref().and_then(code);
         tracing::error!(delivery = %id, mailbox = %report.mailbox, %message, code, "MESH did not deliver what was sent");
         let progress = Sending::Undelivered { message: message.clone(), code };
         self.record(moment, &Event::Sending { id, progress })?;
@@ -131,9 +131,4 @@ impl Committer {
         }
         Ok(())
     }
-}
-
-/// Whether it may stand in the journal: MESH's codes are short words (mesh-api 9.2).
-fn is_code(text: &str) -> bool {
-    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

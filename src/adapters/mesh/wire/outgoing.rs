@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::adapters::mesh::headers as mex;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{MessageId, Sensitive};
+use crate::domain::sending::code;
 use crate::ports::inbox::Encoding;
 use crate::ports::outbox::{Found, Piece, Tracked, TrackedState};
 
@@ -95,7 +96,7 @@ pub(in crate::adapters::mesh) fn tracked(body: &[u8]) -> Option<Tracked> {
         "undeliverable" | "error" => TrackedState::Undeliverable,
         _ => return None,
     };
-    let code = text("status_code").or_else(|| text("statusCode")).filter(|code| is_code(code)).map(str::to_owned);
+    let code = text("status_code").or_else(|| text("statusCode")).and_then(code);
     Some(Tracked { message: message_id(&body)?, state, code })
 }
 
@@ -113,10 +114,6 @@ pub(in crate::adapters::mesh) fn found(status: StatusCode, body: &[u8]) -> Optio
 fn message_id(body: &Value) -> Option<MessageId> {
     let id = ["message_id", "messageID", "messageId"].iter().find_map(|key| body.get(key)?.as_str())?;
     MessageId::new(id).ok()
-}
-
-fn is_code(text: &str) -> bool {
-    (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]
