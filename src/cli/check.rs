@@ -280,7 +280,8 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Re
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     // Of a mailbox that lacks something, the output may be a stand-in.
     let is_whole = |mailbox: &MailboxId| loaded.config.mailboxes.iter().any(|known| known.id == *mailbox);
-    let plans = pipelines.plans().into_iter().filter(|(mailbox, _)| is_whole(mailbox));
+    let plans = pipelines.plans().into_iter().chain(daemon::pickup_plans(&loaded.config));
+    let plans = plans.filter(|(mailbox, _)| is_whole(mailbox));
     let (mailboxes, roots): (Vec<_>, Vec<_>) =
         plans.map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
     let reports = probe_roots(&disk, &loaded.config.state.directory, &roots, trial);

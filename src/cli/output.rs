@@ -33,7 +33,7 @@ pub(super) struct Init {
     /// Take them from the daemon whose state this was restored from, which must have ended for good
     #[arg(long)]
     adopt: bool,
-    /// Only these roots; without any, all that the pipelines name
+    /// Only these roots; without any, all that the pipelines name, and those of mailboxes with `pickup`
     roots: Vec<PathBuf>,
 }
 
@@ -53,7 +53,7 @@ impl Init {
         let (disk, chance, clock) = (Real::new(), SystemChance::default(), SystemClock::default());
         prepare_state(&disk, state)?;
         let mut done: Vec<(PathBuf, Layout)> = Vec::new();
-        for (_, plan) in pipelines.plans() {
+        for (_, plan) in pipelines.plans().into_iter().chain(daemon::pickup_plans(&loaded.config)) {
             let root = plan.root().to_path_buf();
             let wanted = self.roots.is_empty() || self.roots.contains(&root);
             if !wanted || done.contains(&(root.clone(), plan.layout)) {
@@ -67,7 +67,10 @@ impl Init {
         }
         let unknown = self.roots.iter().find(|wanted| !done.iter().any(|(root, _)| root == *wanted));
         match unknown {
-            Some(root) => Err(anyhow!("no pipeline has an output with the root {}", root.display()).into()),
+            Some(root) => {
+                Err(anyhow!("no pipeline has an output with the root {}, and no mailbox with `pickup`", root.display())
+                    .into())
+            }
             None => Ok(()),
         }
     }

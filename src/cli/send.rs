@@ -12,10 +12,11 @@ use super::message::{mailbox, workflow};
 use super::{Context, Failure};
 use crate::config::Config;
 use crate::daemon::{self, Answer, Ask};
+use crate::domain::control::Control;
 use crate::domain::ids::{MailboxId, Sensitive, WorkflowId};
 use crate::domain::sending::recipient;
 use crate::ports::operations::Letter;
-use crate::send::control::{self, Control, LONGEST};
+use crate::send::control::{self, LONGEST};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -102,19 +103,8 @@ impl Send {
         let compress = self.no_compress.then_some(false);
         if let Some(path) = &self.control {
             let said = read_control(path)?;
-            return Ok(Letter {
-                mailbox: said.from,
-                to: said.to,
-                workflow: said.workflow,
-                subject: said.subject,
-                local_id: said.local_id,
-                file_name,
-                partner_id: said.partner_id,
-                checksum: said.checksum,
-                content_type,
-                encrypted: said.encrypted,
-                compress: if said.compress { compress } else { Some(false) },
-            });
+            let letter = Letter::of(said);
+            return Ok(Letter { file_name, content_type, compress: compress.or(letter.compress), ..letter });
         }
         let (Some(to), Some(workflow)) = (&self.to, &self.workflow) else {
             return Err(anyhow!("who is to have it, and by which workflow? --to and --workflow, or --control").into());

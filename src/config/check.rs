@@ -7,7 +7,7 @@ use std::time::Duration;
 use age::x25519;
 use chrono::{DateTime, Utc};
 
-use super::model::{Config, Environment, Feature, Features, Mailbox, Mesh};
+use super::model::{Config, Environment, Feature, Features, Mailbox, Mesh, PickupSettings};
 use super::read::Notes;
 use super::values::{ByteSize, Period};
 
@@ -146,8 +146,29 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
     if mailbox.waiting.and_then(|waiting| waiting.files).is_some_and(|files| files < 2) {
         notes.find(&key("waiting.files"), "a message has two files", "a whole number from 2");
     }
+    if let Some(pickup) = &mailbox.pickup {
+        pickup_times(&key("pickup"), pickup, notes);
+    }
     if overlaps(&mailbox.output, &config.state.directory) {
         notes.find(&key("output"), "this overlaps the state directory", "a folder of its own");
+    }
+}
+
+fn pickup_times(name: &str, pickup: &PickupSettings, notes: &mut Notes) {
+    let (second, hour, day) = (Period::seconds(1), Period::seconds(3_600), Period::days(1));
+    let times = [
+        ("settle", pickup.settle, second..=hour, "\"1s\" to \"1h\""),
+        ("orphan_after", pickup.orphan_after, second..=day, "\"1s\" to \"1d\""),
+        ("scan", pickup.scan, second..=hour, "\"1s\" to \"1h\""),
+    ];
+    for (key, value, range, expected) in times {
+        if !range.contains(&value) {
+            notes.find(&format!("{name}.{key}"), "this is out of range", expected);
+        }
+    }
+    if pickup.orphan_after < pickup.settle {
+        let problem = "a file would be given up before its pair could be taken";
+        notes.find(&format!("{name}.orphan_after"), problem, "at least as long as `settle`");
     }
 }
 

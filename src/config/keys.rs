@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 use super::document::{Node, Place, Table, Value};
 use super::model::{
     Audit, Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits,
-    Log, LogFormat, LogLevel, Mailbox, Mesh, Order, Pipelines, Queue, Retention, SendSettings, State,
+    Log, LogFormat, LogLevel, Mailbox, Mesh, Order, PickupReport, PickupSettings, Pipelines, Queue, Retention,
+    SendSettings, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
@@ -228,6 +229,7 @@ impl Mailbox {
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
         let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
         let send = SendSettings::read(keys.table("send"));
+        let pickup = keys.optional_table("pickup").map(PickupSettings::read);
         keys.end();
         Self {
             id,
@@ -244,6 +246,7 @@ impl Mailbox {
             limits,
             set_aside,
             send,
+            pickup,
         }
     }
 }
@@ -254,6 +257,22 @@ impl SendSettings {
         let compress = keys.or("compress", true);
         keys.end();
         Self { chunk, compress }
+    }
+}
+
+impl PickupSettings {
+    /// The reports are those of the shipped sample of a MESH client (mesh-client-files 9.2).
+    fn read(mut keys: Keys<'_>) -> Self {
+        let settings = Self {
+            settle: keys.or("settle", Period::seconds(2)),
+            orphan_after: keys.or("orphan_after", Period::seconds(900)),
+            scan: keys.or("scan", Period::seconds(30)),
+            save_sent: keys.or("save_sent", true),
+            file_name: keys.or("file_name", false),
+            reports: keys.or("reports", vec![PickupReport::Collect]),
+        };
+        keys.end();
+        settings
     }
 }
 
@@ -281,6 +300,9 @@ macro_rules! written_as_word {
 }
 
 written_as_word! {
+    PickupReport, "a report", [
+        ("collect", Self::Collect), ("transfer", Self::Transfer), ("delay", Self::Delay)
+    ];
     Order, "\"free\" or \"strict\"", [("free", Self::Free), ("strict", Self::Strict)];
     Engine, "an engine", [("sled", Self::Sled)];
     LogFormat, "a format", [

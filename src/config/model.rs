@@ -297,6 +297,8 @@ pub struct Mailbox {
     pub set_aside: Limits,
     /// How its mail goes out.
     pub send: SendSettings,
+    /// How applications send by putting files into its `OUT`, if they may.
+    pub pickup: Option<PickupSettings>,
 }
 
 /// How the mail of a mailbox goes out (mesh-api 8).
@@ -306,6 +308,34 @@ pub struct SendSettings {
     pub chunk: ChunkSize,
     /// Each is compressed in transit, unless its sender says otherwise.
     pub compress: bool,
+}
+
+/// How what applications put into `OUT` is picked up (mesh-client-files 3 to 8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PickupSettings {
+    /// A pair of files is taken once neither changed for so long.
+    pub settle: Period,
+    /// One without the other is given up after so long.
+    pub orphan_after: Period,
+    /// `OUT` is looked at so often, whatever the system says of changes.
+    pub scan: Period,
+    /// What was sent is kept in `SENT`.
+    pub save_sent: bool,
+    /// The name of the data file is told to whoever gets it.
+    pub file_name: bool,
+    /// Reports that are written into `IN` beside those that always are.
+    pub reports: Vec<PickupReport>,
+}
+
+/// A report that a site may want (mesh-client-files 8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PickupReport {
+    /// A pair was taken.
+    Collect,
+    /// MESH has a message.
+    Transfer,
+    /// A message has to wait.
+    Delay,
 }
 
 /// In which order a mailbox's mail is handled.

@@ -9,13 +9,15 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::config::{Limits, SendSettings};
+use crate::domain::digest::{ContentDigest, DigestKey, Hasher};
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Sensitive};
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::pair::Pair;
 use crate::domain::sending::{Outgoing, Sending, recipient};
 use crate::ports::clock::Chance;
 use crate::ports::disk::{Disk, Floor, Mark};
-use crate::ports::operations::{Bringing, Letter, Posting, Told, Upload, Whose};
+use crate::ports::operations::{Bringing, Letter, PickedUp, Post, Posting, Told, Upload, Whose};
 use crate::ports::spool::{Intake, MOST_CHUNKS, Opened, SMALL, SpoolError};
 use crate::ports::store::{
     BringIn, Class, Halt, IncomingBody, Kept, LookUp, NotAllowed, NotBroughtIn, NotQueued, Replaces, SendOrder, Sends,
@@ -29,11 +31,13 @@ use crate::store::spool::{Beside, Spool};
 const CHUNK: u64 = 64 << 20;
 
 /// Where payloads are brought in.
+#[derive(Clone)]
 pub(super) struct Entrance {
     pub(super) store: Arc<dyn Store>,
     pub(super) sends: Arc<dyn Sends>,
     pub(super) chance: Arc<dyn Chance>,
     pub(super) spool: Spool,
+    pub(super) key: DigestKey,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) floor: Floor,
     pub(super) directory: PathBuf,
@@ -44,6 +48,11 @@ pub(super) struct Entrance {
 }
 
 impl Entrance {
+    /// The same, where nobody waits for those at this one.
+    pub(super) fn apart(&self) -> Self {
+        Self { turn: Arc::default(), ..self.clone() }
+    }
+
     /// Begins to take a payload in.
     pub(super) async fn begin(&self, wish: Bringing) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
         let Bringing { whose, length, by, why } = wish;
@@ -62,8 +71,8 @@ impl Entrance {
     }
 
     /// Begins to take in a message that is to go out. Everything that MESH would refuse is told at once.
-    pub(super) async fn post(&self, posting: Posting) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
-        let Posting { letter, length, by } = posting;
+    async fn begin_post(&self, posting: Posting) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
+        let Posting { letter, length, pair, by } = posting;
         let Some((settings, limits)) = self.mailboxes.get(&letter.mailbox) else {
             return Ok(Err(NotBroughtIn::NoMailbox(letter.mailbox)));
         };
@@ -78,6 +87,7 @@ impl Entrance {
             chunk: settings.chunk.0,
             compress: letter.compress.unwrap_or(settings.compress),
             progress: Sending::Ready,
+            pair: None,
         };
         let envelope = match self.envelope_to_send(letter) {
             Ok(envelope) => envelope,
@@ -88,7 +98,8 @@ impl Entrance {
             return Ok(Err(NotBroughtIn::Unsendable(broken)));
         }
         let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return Ok(Err(NotBroughtIn::Busy)) };
-        self.take(turn, envelope, length, Purpose::Send { outgoing, by }).await
+        let pair = pair.map(|pair| (pair, Hasher::new()));
+        self.take(turn, envelope, length, Purpose::Send { outgoing, pair, by }).await
     }
 
     /// With an id of ours, by which MESH can be asked for it if it has no local id of its own.
@@ -148,10 +159,11 @@ impl Entrance {
             }
         };
         let (store, sends) = (Arc::clone(&self.store), Arc::clone(&self.sends));
-        let left = length;
+        let (left, key) = (length, self.key.clone());
         Ok(Ok(Box::new(Arriving {
             store,
             sends,
+            key,
             envelope,
             purpose,
             body,
@@ -189,10 +201,17 @@ impl Entrance {
     }
 }
 
+impl Post for Entrance {
+    fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
+        self.begin_post(posting).boxed()
+    }
+}
+
 /// One payload on its way.
 struct Arriving {
     store: Arc<dyn Store>,
     sends: Arc<dyn Sends>,
+    key: DigestKey,
     envelope: Envelope,
     purpose: Purpose,
     body: Body,
@@ -208,7 +227,7 @@ struct Arriving {
 /// What a payload is taken in for.
 enum Purpose {
     BringIn { replaces: Option<Replaces>, by: Operator, why: Remark },
-    Send { outgoing: Outgoing, by: Operator },
+    Send { outgoing: Outgoing, pair: Option<(PickedUp, Hasher)>, by: Operator },
 }
 
 enum Body {
@@ -225,6 +244,9 @@ impl Upload for Arriving {
         if bytes.len() as u64 > self.left {
             return Ok(Err(NotBroughtIn::Failed("more bytes came than were announced".into())));
         }
+        if let Purpose::Send { pair: Some((_, hasher)), .. } = &mut self.purpose {
+            hasher.update(bytes);
+        }
         while !bytes.is_empty() {
             let count = match self.write_some(bytes) {
                 Ok(count) => count,
@@ -238,7 +260,7 @@ impl Upload for Arriving {
 
     fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
         async move {
-            let Self { store, sends, envelope, purpose, body, left, _leftover, _turn, .. } = *self;
+            let Self { store, sends, key, envelope, purpose, body, left, _leftover, _turn, .. } = *self;
             if left > 0 {
                 return Ok(Err(NotBroughtIn::Failed(format!("the last {left} bytes did not come"))));
             }
@@ -253,7 +275,9 @@ impl Upload for Arriving {
                 Purpose::BringIn { replaces, by, why } => {
                     store.bring_in(BringIn { replaces, envelope, body, by, why }).await
                 }
-                Purpose::Send { outgoing, by } => {
+                Purpose::Send { outgoing, pair, by } => {
+                    let pair = pair.map(|(pair, data)| whole(pair, key.sign(data)));
+                    let outgoing = Outgoing { pair, ..outgoing };
                     let queued = sends.queue_send(SendOrder { envelope, body, outgoing, by }).await?;
                     Ok(queued.map_err(|NotQueued(why)| NotBroughtIn::Failed(why)))
                 }
@@ -288,6 +312,12 @@ impl Arriving {
         }
         Ok(count)
     }
+}
+
+/// A pair whose data was read.
+fn whole(pair: PickedUp, data: ContentDigest) -> Pair {
+    let PickedUp { name, control, modified } = pair;
+    Pair { name, control, data, modified, is_put_away: false }
 }
 
 /// What is sealed of a large payload, until the store has taken it over.

@@ -7,16 +7,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
+use super::bringing::Entrance;
 use super::clock::{SystemChance, SystemClock};
 use super::jobs::Bulk;
 use super::lock::LastEnd;
 use super::metrics::Metrics;
+use super::pickups::{PickupTask, Shared, pickup_plans};
 use super::sealing::Keyholders;
 use super::service::Service;
 use super::{Stop, probe};
 use crate::adapters::http::Client;
 use crate::config::{Config, Engine, Feature, Loaded, Order, Secrets};
 use crate::domain::ids::MailboxId;
+use crate::domain::output::OutputPlan;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, Floor};
@@ -62,7 +65,6 @@ pub(super) struct House {
     /// Bulk acts of operators.
     pub(super) bulk: Bulk,
     pub(super) sends: Arc<dyn Sends>,
-    pub(super) chance: Arc<dyn Chance>,
     pub(super) committer: CommitterThread,
     pub(super) admission: Arc<Admission>,
     pub(super) obstacles: Obstacles,
@@ -78,6 +80,8 @@ pub(super) struct House {
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     /// Likewise the limits in them.
     pub(super) backlogs: Arc<Backlogs>,
+    pub(super) entrance: Entrance,
+    pub(super) pickups: Vec<PickupTask>,
     pub(super) turns: Turns,
     pub(super) tracking: Tracking,
     pub(super) receivers: Vec<(MailboxId, Receive)>,
@@ -158,14 +162,36 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let turns = Turns::new(Arc::clone(&store), Arc::clone(&sends), Arc::clone(&clock), senders);
     let keyholders = Keyholders::new(config, &secrets);
     let key = secrets.hmac.clone();
+    let entrance = Entrance {
+        store: Arc::clone(&store),
+        sends: Arc::clone(&sends),
+        chance: Arc::clone(&chance),
+        spool: vault.clone(),
+        key: key.clone(),
+        disk: Arc::clone(&disk),
+        floor: floor(config),
+        directory: config.state.directory.clone(),
+        mailboxes: config.mailboxes.iter().map(|of| (of.id.clone(), (of.send, of.limits))).collect(),
+        turn: Arc::default(),
+    };
     let backlogs = Backlogs::new(Arc::clone(&clock));
     backlogs.change(pipelines.waiting());
     let publisher =
         Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone())
             .with_backlogs(Arc::clone(&backlogs));
+    let shared = Shared {
+        publisher: &publisher,
+        entrance: &entrance,
+        store: &store,
+        sends: &sends,
+        clock: &clock,
+        obstacles: &obstacles,
+    };
+    let pickups = shared.pickups(config);
     let workers = usize::from(config.life.workers.0);
     let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
-    sweep(&outputs, &pipelines, &committer);
+    let plans = pipelines.plans().into_iter().chain(pickup_plans(config)).map(|(_, plan)| plan);
+    sweep(&outputs, &plans.collect::<Vec<_>>(), &committer);
     let (pipelines, current) = watch::channel(Arc::new(pipelines));
     let work = Work {
         store: Arc::clone(&store),
@@ -187,9 +213,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     Ok(House {
         clock,
         http: service.http,
-        chance,
         store,
         sends,
+        entrance,
+        pickups,
         turns,
         tracking,
         bulk,
@@ -210,9 +237,8 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
-fn sweep(outputs: &Patient<Publisher>, pipelines: &Pipelines, committer: &CommitterThread) {
-    let plans: Vec<_> = pipelines.plans().into_iter().map(|(_, plan)| plan).collect();
-    let swept = outputs.sweep(&plans, committer.staged_at_start());
+fn sweep(outputs: &Patient<Publisher>, plans: &[OutputPlan], committer: &CommitterThread) {
+    let swept = outputs.sweep(plans, committer.staged_at_start());
     if swept.removed > 0 {
         tracing::info!(files = swept.removed, "removed what an earlier run left in staging");
     }

@@ -193,7 +193,7 @@ fn text(status: &Status, state: &str, mailboxes: &BTreeSet<MailboxId>, path: &Pa
     let concerns = |at: &At| match at {
         // Which roots its mail would have come to is not known before it runs.
         At::Store | At::Pipeline(_) | At::Monitor(_) => true,
-        At::Door(mailbox) | At::Mesh(mailbox) => mailboxes.contains(mailbox),
+        At::Door(mailbox) | At::Mesh(mailbox) | At::Pickup(mailbox) => mailboxes.contains(mailbox),
         At::Output(root) => root == path,
     };
     let obstacles = status.obstacles.iter().filter(|obstacle| concerns(&obstacle.at)).map(told);

@@ -25,6 +25,7 @@ mod notify;
 mod online;
 mod operations;
 mod people;
+mod pickups;
 mod pipelines;
 mod probe;
 mod readings;
@@ -47,6 +48,7 @@ pub use control::{
 pub use keys::foreign_key;
 pub use lock::Lock;
 pub use online::{Probe, Verdict, probe};
+pub use pickups::pickup_plans;
 pub use pipelines::{examine as examine_pipelines, load as load_pipelines};
 pub use probe::COMMAND as INDEX_PROBE;
 pub use run::run;

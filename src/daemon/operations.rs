@@ -29,7 +29,7 @@ use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
     Bringing, FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus,
-    Posting, Reveal, Status, SubjectWish, Suspended, Told, Upload,
+    Post, Posting, Reveal, Status, SubjectWish, Suspended, Told, Upload,
 };
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
@@ -232,9 +232,9 @@ impl Operations for Desk {
     }
 
     fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
-        let Posting { letter, length, by } = &posting;
+        let Posting { letter, length, by, .. } = &posting;
         tracing::info!(user = by.0, mailbox = %letter.mailbox, bytes = length, "an operator sends a message");
-        Box::pin(self.entrance.post(posting))
+        self.entrance.post(posting)
     }
 
     fn resolve_send(&self, found: FoundAtMesh) -> Told<'_, Result<(), NotAllowed>> {

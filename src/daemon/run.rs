@@ -12,6 +12,7 @@ use super::crew::{Crew, Drained, End};
 use super::keys::foreign_key;
 use super::lock::{Lock, LockError};
 use super::logging::Level;
+use super::pickups::PickupTask;
 use super::reload::{self, Reload};
 use super::signals::{Signals, Wish};
 use super::tellers::Tellers;
@@ -101,7 +102,8 @@ async fn live(
     let (desk, mut telling) = tellers.begin(config, &house, phases);
     notify::ready();
 
-    let House { committer, bulk, turns, tracking, receivers, work, admission, pipelines, backlogs, .. } = house;
+    let House { committer, bulk, turns, pickups, tracking, receivers, work, admission, pipelines, backlogs, .. } =
+        house;
     let mut working = Crew::new();
     let token = working.token();
     working.add("work", async move { work.run(token).await.map_err(work_stop) });
@@ -115,6 +117,14 @@ async fn live(
     receiving.add("bulk acts", async move { Ok(bulk.run(token).await?) });
     let token = receiving.token();
     receiving.add("sending", async move { Ok(turns.run(token).await?) });
+    for PickupTask { mailbox, pickup, changes } in pickups {
+        let token = receiving.token();
+        receiving.add(format!("{mailbox}, OUT"), async move {
+            let end = pickup.run(token).await;
+            drop(changes);
+            Ok(end?)
+        });
+    }
     let token = receiving.token();
     receiving.add("tracking", async move { Ok(tracking.run(token).await?) });
     phase.send_replace(Phase::Running);

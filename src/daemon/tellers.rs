@@ -8,8 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::archive::Archive;
-use super::bringing::Entrance;
-use super::build::{self, House};
+use super::build::House;
 use super::bulletin::Bulletins;
 use super::control::{Control, ControlError, Groups};
 use super::crew::Crew;
@@ -24,7 +23,6 @@ use super::sealing::Sealing;
 use super::{Stop, heartbeat};
 use crate::config::{Config, Listen};
 use crate::ports::operations::{Operations, Phase};
-use crate::store::disk::Real;
 
 /// What they listen at, bound: two daemons in one another's way end here, before any mail is touched.
 pub(super) struct Tellers {
@@ -73,17 +71,6 @@ impl Tellers {
             reader: house.reader.clone(),
             keyholders: house.keyholders.clone(),
         };
-        let entrance = Entrance {
-            store: Arc::clone(&house.store),
-            sends: Arc::clone(&house.sends),
-            chance: Arc::clone(&house.chance),
-            spool: house.vault.clone(),
-            disk: Arc::new(Real::new()),
-            floor: build::floor(config),
-            directory: config.state.directory.clone(),
-            mailboxes: config.mailboxes.iter().map(|of| (of.id.clone(), (of.send, of.limits))).collect(),
-            turn: Arc::default(),
-        };
         let rewrapper = Rewrapper::new();
         let desk: Arc<dyn Operations> = Arc::new(Desk {
             store: Arc::clone(&house.store),
@@ -101,7 +88,7 @@ impl Tellers {
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),
             bulk: house.bulk.clone(),
-            entrance,
+            entrance: house.entrance.clone(),
             archive,
             readings: Readings::default(),
             sealing: sealing.clone(),

@@ -1,5 +1,6 @@
 //! Layer 0: values and pure rules. No I/O, no clock, no tokio.
 
+pub mod control;
 pub mod course;
 pub mod digest;
 pub mod envelope;
@@ -12,6 +13,7 @@ pub mod monitor;
 pub mod nhs_number;
 pub mod operator;
 pub mod output;
+pub mod pair;
 pub mod patients;
 pub mod quantity;
 pub mod recipient;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{MailboxId, MessageId, Sensitive};
+use super::pair::Pair;
 
 /// What is known of a message that goes out, beside what is known of any delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,16 @@ pub struct Outgoing {
     pub compress: bool,
     /// How far it came.
     pub progress: Sending,
+    /// The pair of files that it was picked up as, if it was.
+    #[serde(default)]
+    pub pair: Option<Pair>,
+}
+
+impl Outgoing {
+    /// The pair that it was picked up as, while that still lies in `OUT`.
+    pub fn lying(&self) -> Option<&Pair> {
+        self.pair.as_ref().filter(|pair| !pair.is_put_away)
+    }
 }
 
 /// How far a message that goes out came.

@@ -87,6 +87,16 @@ steps! {
     PublishControl = "publish-control",
     /// The control file's folder synced.
     PublishControlSync = "publish-control-sync",
+    /// A report or a control file about a pair of `OUT` written in `TEMP`. A crash leaves it there: removed at the next start, made again.
+    PairWrite = "pair-write",
+    /// A report about a pair renamed into `IN`. A crash before the pair is put away finds it there; one that was taken is written again.
+    PairReport = "pair-report",
+    /// A file of a pair renamed to `SENT` or `FAILED`. A crash leaves the control file in `OUT`: the rest is done at the next look.
+    PairMove = "pair-move",
+    /// A folder of pairs synced.
+    PairSync = "pair-sync",
+    /// The control file of a pair removed from `OUT`. A crash before its record: noted at the next look, which finds no pair.
+    PairRemove = "pair-remove",
     /// A stale file in staging removed.
     StageSweep = "stage-sweep",
     /// An output root's marker written.

@@ -8,6 +8,7 @@ pub mod obstacles;
 pub mod operations;
 pub mod outbox;
 pub mod outputs;
+pub mod pairs;
 pub mod sealed;
 pub mod spool;
 pub mod store;

@@ -23,6 +23,8 @@ pub enum At {
     Door(MailboxId),
     /// MESH does not answer for a mailbox as it should.
     Mesh(MailboxId),
+    /// What applications put into the `OUT` of a mailbox is not picked up.
+    Pickup(MailboxId),
     /// An output root cannot be published to.
     Output(PathBuf),
     /// A pipeline is suspended: its mail is held.
@@ -38,6 +40,7 @@ impl At {
             Self::Store => "store",
             Self::Door(_) => "door",
             Self::Mesh(_) => "mesh",
+            Self::Pickup(_) => "pickup",
             Self::Output(_) => "output",
             Self::Pipeline(_) => "pipeline",
             Self::Monitor(_) => "monitor",
@@ -51,6 +54,7 @@ impl fmt::Display for At {
             Self::Store => f.write_str("the store"),
             Self::Door(mailbox) => write!(f, "the door of {mailbox}"),
             Self::Mesh(mailbox) => write!(f, "MESH for {mailbox}"),
+            Self::Pickup(mailbox) => write!(f, "the OUT folder of {mailbox}"),
             Self::Output(root) => write!(f, "the output root {}", root.display()),
             Self::Pipeline(pipeline) => write!(f, "the pipeline {pipeline}"),
             Self::Monitor(of) => write!(f, "the monitor {of}"),

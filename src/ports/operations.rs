@@ -21,6 +21,7 @@ use super::store::{
     Order, Pin, QueuePage, Queued, Replaces, RetentionPage, SendPage, Sent, SetAsidePage, TooManyJobs,
 };
 use super::trace::{Page, Search, Unreadable};
+use crate::domain::control::Control;
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::fault::FaultCode;
@@ -162,8 +163,21 @@ pub struct Posting {
     pub letter: Letter,
     /// How long its payload is, bytes.
     pub length: u64,
+    /// The pair of files that it is picked up as, if it is.
+    pub pair: Option<PickedUp>,
     /// Who.
     pub by: Operator,
+}
+
+/// A pair of files whose data is about to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PickedUp {
+    /// Keyed digest of its base name.
+    pub name: ContentDigest,
+    /// Keyed digest of its control file.
+    pub control: ContentDigest,
+    /// When its data file last changed.
+    pub modified: Timestamp,
 }
 
 /// What a message that is to go out says of itself.
@@ -192,6 +206,32 @@ pub struct Letter {
     pub encrypted: bool,
     /// Compressed in transit; none: as its mailbox has it.
     pub compress: Option<bool>,
+}
+
+impl Letter {
+    /// As a control file has it.
+    pub fn of(control: Control) -> Self {
+        Self {
+            mailbox: control.from,
+            to: control.to,
+            workflow: control.workflow,
+            subject: control.subject,
+            local_id: control.local_id,
+            file_name: None,
+            partner_id: control.partner_id,
+            checksum: control.checksum,
+            content_type: None,
+            encrypted: control.encrypted,
+            // That it may be compressed does not say that it must.
+            compress: if control.compress { None } else { Some(false) },
+        }
+    }
+}
+
+/// Who takes in what is to go out.
+pub trait Post: Send + Sync {
+    /// Begins to take a message in, or says why not.
+    fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>>;
 }
 
 /// A payload on its way in. Dropped, it leaves nothing behind.

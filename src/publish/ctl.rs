@@ -1,4 +1,4 @@
-//! The control file that a MESH client writes beside a received message: pure.
+//! The control files that a MESH client writes: beside a received message, and about what was sent. Pure.
 //!
 //! Element order and values are those of delivered files (mesh-client-files 7.2) and of reports (7.4),
 //! because some consumers parse them by position. The text is the same for the same message in every version:
@@ -6,6 +6,8 @@
 //!
 //! Every value is escaped. A character that XML 1.0 or the interface forbids (5: control characters other than tab)
 //! becomes a space, so that words stay apart.
+
+pub(super) mod told;
 
 use std::fmt::Write as _;
 
@@ -99,14 +101,19 @@ struct Usual {
 
 fn status_record(file: &mut File, status: &Status, accepted_at: Timestamp, usual: &Usual) {
     // Consumers sort by this day (4.4), so it is never empty. The server's own value passes unchanged (13).
-    let time = status.timestamp.clone().unwrap_or_else(|| accepted_at.utc().format("%Y%m%d%H%M%S").to_string());
-    file.open("StatusRecord");
-    file.element("DateTime", &time);
-    file.element("Event", status.event.as_deref().unwrap_or(usual.event));
-    file.element("Status", status.success.as_deref().unwrap_or(usual.success));
-    file.element("StatusCode", status.code.as_deref().unwrap_or(usual.code));
-    file.element("Description", status.description.as_ref().map_or(usual.description, Sensitive::reveal));
-    file.close("StatusRecord");
+    let time = status.timestamp.clone().unwrap_or_else(|| in_digits(accepted_at));
+    file.status(
+        &time,
+        status.event.as_deref().unwrap_or(usual.event),
+        status.success.as_deref().unwrap_or(usual.success),
+        status.code.as_deref().unwrap_or(usual.code),
+        status.description.as_ref().map_or(usual.description, Sensitive::reveal),
+    );
+}
+
+/// A time as status records have it, and names of reports: `yyyyMMddHHmmss`, UTC.
+pub(super) fn in_digits(time: Timestamp) -> String {
+    time.utc().format("%Y%m%d%H%M%S").to_string()
 }
 
 fn recipient(envelope: &Envelope) -> &str {
@@ -147,6 +154,16 @@ impl File {
         self.put(format_args!("{:indent$}<{name}>", ""));
         self.escape(value);
         self.put(format_args!("</{name}>\n"));
+    }
+
+    fn status(&mut self, time: &str, event: &str, success: &str, code: &str, description: &str) {
+        self.open("StatusRecord");
+        self.element("DateTime", time);
+        self.element("Event", event);
+        self.element("Status", success);
+        self.element("StatusCode", code);
+        self.element("Description", description);
+        self.close("StatusRecord");
     }
 
     fn put(&mut self, what: std::fmt::Arguments<'_>) {

@@ -21,6 +21,7 @@ mod ctl;
 mod marker;
 mod mesh_client;
 mod naming;
+mod pairs;
 mod patient;
 mod plain;
 mod root;
@@ -43,7 +44,9 @@ use crate::ports::disk::Disk;
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 
 pub use backlog::Backlogs;
+
 pub use marker::{MARKER, MarkerError, NewRoot, RECORD, init_root, mark_restored};
+pub use pairs::PairFolders;
 pub use patient::{Patience, Patient, probe_roots};
 pub use root::{Promise, RootReport, Trial};
 pub use staging::sweep::Swept;

@@ -7,35 +7,13 @@ use quick_xml::events::{BytesRef, Event};
 use quick_xml::reader::Reader;
 
 use super::rules::Broken;
+use crate::domain::control::Control;
 use crate::domain::ids::{MailboxId, Sensitive, WorkflowId};
 
 /// No control file is longer.
 pub const LONGEST: usize = 64 * 1024;
 /// `DTSControl`, `StatusRecord`, its members, and one for luck.
 const DEEPEST: usize = 4;
-
-/// What a control file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Control {
-    /// `From_DTS`.
-    pub from: MailboxId,
-    /// `To_DTS`: a mailbox, or what routes to a patient's practice.
-    pub to: Sensitive,
-    /// `WorkflowId`.
-    pub workflow: WorkflowId,
-    /// `Subject`.
-    pub subject: Option<Sensitive>,
-    /// `LocalId`.
-    pub local_id: Option<Sensitive>,
-    /// `PartnerId`.
-    pub partner_id: Option<Sensitive>,
-    /// `DataChecksum`.
-    pub checksum: Option<Sensitive>,
-    /// `Compress`; its default is yes.
-    pub compress: bool,
-    /// `Encrypted`; its default is no.
-    pub encrypted: bool,
-}
 
 /// The elements that mean something here, with other spellings that are met. All others are passed over.
 const ELEMENTS: [(&str, Element); 16] = [
@@ -75,6 +53,15 @@ enum Element {
     IsCompressed,
 }
 
+/// Whether a control file comes to its end: one that does not may still be on its way.
+pub fn is_closed(bytes: &[u8]) -> bool {
+    // Longer than it may be is as wrong as it will get.
+    let Ok(text) = decode(bytes) else { return bytes.len() > LONGEST };
+    let last = text.trim_end().rsplit_once('<').map_or("", |(_, last)| last);
+    let name = last.trim_start_matches('/').trim_end_matches(['>', '/']).trim();
+    last.ends_with('>') && (name == "DTSControl" || name.ends_with(":DTSControl"))
+}
+
 /// Reads a control file, or says everything that is wrong with it.
 pub fn read(bytes: &[u8]) -> Result<Control, Vec<Broken>> {
     let text = decode(bytes).map_err(|problem| vec![broken("control file", problem)])?;
@@ -83,7 +70,7 @@ pub fn read(bytes: &[u8]) -> Result<Control, Vec<Broken>> {
 }
 
 fn broken(header: &'static str, problem: &str) -> Broken {
-    Broken { header, problem: problem.to_owned() }
+    Broken { header, problem: problem.to_owned(), code: None }
 }
 
 /// UTF-8, with a mark or without; UTF-16 with its mark; and what Windows editors wrote before either.
@@ -189,45 +176,45 @@ impl Said {
 
     fn control(&self) -> Result<Control, Vec<Broken>> {
         let mut found = Vec::new();
-        let mut say = |element, problem| found.push(broken(element, problem));
+        let mut say = |element, problem, code| found.push(Broken { code, ..broken(element, problem) });
         // A version of the document's own is met: `1`, `2` (mesh-client-files 6).
         let is_version = |text: &str| text.split('.').count() <= 2 && text.split('.').all(is_number);
         if !self.of(Element::Version).is_some_and(is_version) {
-            say("Version", "expected 1.0 (code 09)");
+            say("Version", "expected 1.0", Some("09"));
         }
         let is_one = |element, words: &[&str]| {
             self.of(element).is_some_and(|text| words.iter().any(|word| word.eq_ignore_ascii_case(text)))
         };
         if !is_one(Element::AddressType, &["DTS", "ALL"]) {
-            say("AddressType", "expected DTS, or ALL (code 10)");
+            say("AddressType", "expected DTS, or ALL", Some("10"));
         }
         if !is_one(Element::MessageType, &["Data"]) {
-            say("MessageType", "expected Data: nobody else sends reports (code 11)");
+            say("MessageType", "expected Data: nobody else sends reports", Some("11"));
         }
         let mut flag = |element, name, default| match self.of(element) {
             None => default,
             Some(text) if text.eq_ignore_ascii_case("y") => true,
             Some(text) if text.eq_ignore_ascii_case("n") => false,
             Some(_) => {
-                say(name, "expected Y or N");
+                say(name, "expected Y or N", None);
                 default
             }
         };
         let compress = flag(Element::Compress, "Compress", true);
         let encrypted = flag(Element::Encrypted, "Encrypted", false);
-        flag(Element::AllowChunking, "AllowChunking", true);
+        let allow_chunking = flag(Element::AllowChunking, "AllowChunking", true);
         flag(Element::IsCompressed, "IsCompressed", false);
         let workflow = self.of(Element::WorkflowId).and_then(|text| WorkflowId::new(text).ok());
         if workflow.is_none() {
-            say("WorkflowId", "expected 1 to 300 printable ASCII characters");
+            say("WorkflowId", "expected 1 to 300 printable ASCII characters", None);
         }
         let from = self.of(Element::From).and_then(|text| MailboxId::new(text.to_ascii_uppercase()).ok());
         if from.is_none() {
-            say("From_DTS", "expected the mailbox that sends (code 07)");
+            say("From_DTS", "expected the mailbox that sends", Some("07"));
         }
         let to = self.of(Element::To).map(Sensitive::new);
         if to.is_none() {
-            say("To_DTS", "expected who is to have it (code 08)");
+            say("To_DTS", "expected who is to have it", Some("08"));
         }
         let text = |element| self.of(element).map(Sensitive::new);
         match (from, to, workflow, found.is_empty()) {
@@ -241,6 +228,7 @@ impl Said {
                 checksum: text(Element::DataChecksum),
                 compress,
                 encrypted,
+                allow_chunking,
             }),
             _ => Err(found),
         }

@@ -7,6 +7,7 @@
 //! | `pieces`, `gzip` | a payload, cut into the requests of one message, each compressed by all cores |
 //! | [`sender`] | one message: what is done next by how far it came |
 //! | [`tracking`] | whether what MESH has was collected, asked sparingly |
+//! | [`pickup`] | pairs of files that applications put into `OUT`, and what became of them |
 //! | [`turns`] | all mailboxes: one message of each at a time, a few in all |
 //!
 //! **Once.** Before the first request the journal says that it is about to be made. Its answer has MESH's id; without an
@@ -16,6 +17,7 @@
 
 pub mod control;
 mod gzip;
+pub mod pickup;
 mod pieces;
 pub mod rules;
 pub mod sender;

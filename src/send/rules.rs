@@ -8,29 +8,31 @@ const LARGEST: u64 = 100_000_000_000;
 
 /// One thing that is wrong. It names a header, and not its value, which may be about a patient (I8).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{header}: {problem}")]
+#[error("{header}: {problem}{}", .code.map(|code| format!(" (code {code})")).unwrap_or_default())]
 pub struct Broken {
     /// Such as `Mex-Subject`.
     pub header: &'static str,
     /// What is wrong, and what is expected.
     pub problem: String,
+    /// MESH's code for it (mesh-api 9.2), if it has one of its own.
+    pub code: Option<&'static str>,
 }
 
 /// Everything that is wrong with a message of so many bytes.
 pub fn broken(envelope: &Envelope, length: u64) -> Vec<Broken> {
     let mut found = Vec::new();
-    let mut say = |header, problem: &str| found.push(Broken { header, problem: problem.to_owned() });
+    let mut tell = |header, problem: &str, code| found.push(Broken { header, problem: problem.to_owned(), code });
     if length == 0 {
-        say("payload", "it is empty, and MESH takes no empty message (code 02)");
+        tell("payload", "it is empty, and MESH takes no empty message", Some("02"));
     }
     if length > LARGEST {
-        say("payload", "it is larger than the 100 GB that MESH takes");
+        tell("payload", "it is larger than the 100 GB that MESH takes", None);
     }
     if envelope.workflow.as_str().trim().is_empty() {
-        say("Mex-WorkflowID", "it is missing: a message goes by its workflow");
+        tell("Mex-WorkflowID", "it is missing: a message goes by its workflow", None);
     }
     if envelope.to.as_ref().is_none_or(|to| to.reveal().trim().is_empty()) {
-        say("Mex-To", "it is missing: who is to have it?");
+        tell("Mex-To", "it is missing: who is to have it?", None);
     }
     let texts: [(&'static str, &Option<Sensitive>, usize); 6] = [
         ("Mex-To", &envelope.to, 100),
@@ -43,28 +45,28 @@ pub fn broken(envelope: &Envelope, length: u64) -> Vec<Broken> {
     for (header, value, longest) in texts {
         let Some(text) = value.as_ref().map(Sensitive::reveal) else { continue };
         if text.len() > longest {
-            say(header, &format!("it has {} characters, and may have {longest}", text.len()));
+            tell(header, &format!("it has {} characters, and may have {longest}", text.len()), None);
         }
         if !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-            say(header, "it has characters other than printable ASCII");
+            tell(header, "it has characters other than printable ASCII", None);
         }
     }
     let is_kind = |kind: &String| kind.len() <= 100 && kind.bytes().all(|byte| (0x20..0x7f).contains(&byte));
     if !envelope.content_type.as_ref().is_none_or(is_kind) {
-        say("Mex-Content-Type", "it may have 100 printable ASCII characters");
+        tell("Mex-Content-Type", "it may have 100 printable ASCII characters", None);
     }
     let is_link = |text: &str| text.starts_with("http://") || text.starts_with("https://");
     for (header, value) in [("Mex-To", &envelope.to), ("Mex-Content-Checksum", &envelope.checksum)] {
         if value.as_ref().is_some_and(|value| is_link(value.reveal())) {
-            say(header, "it may not be a link (code 06)");
+            tell(header, "it may not be a link", Some("06"));
         }
     }
     if is_link(envelope.workflow.as_str()) {
-        say("Mex-WorkflowID", "it may not be a link (code 06)");
+        tell("Mex-WorkflowID", "it may not be a link", Some("06"));
     }
     let may_be_in_checksum = |byte: u8| byte.is_ascii_alphanumeric() || b" :-/".contains(&byte);
     if envelope.checksum.as_ref().is_some_and(|checksum| !checksum.reveal().bytes().all(may_be_in_checksum)) {
-        say("Mex-Content-Checksum", "it may have letters, digits, spaces, `:`, `-` and `/`");
+        tell("Mex-Content-Checksum", "it may have letters, digits, spaces, `:`, `-` and `/`", None);
     }
     found
 }

@@ -76,7 +76,7 @@ impl Tracking {
 
     /// What of the next page is to be asked for.
     async fn due(&mut self) -> Result<Vec<Open>, Halt> {
-        let page = SendPage { mailbox: None, after: self.place.take(), count: PAGE };
+        let page = SendPage { mailbox: None, lying: false, after: self.place.take(), count: PAGE };
         let page = self.sends.sends(page).await?;
         let now = self.clock.wall();
         if page.len() == PAGE {

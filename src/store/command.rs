@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use super::jobs::{JobAnswer, JobCommand};
+use crate::domain::digest::ContentDigest;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
@@ -85,6 +86,10 @@ pub enum SendCommand {
     Resolve(FoundAtMesh),
     /// What goes out, or went?
     List(SendPage),
+    /// The pair of files of this lies in `OUT` no more.
+    PutAway(DeliveryId),
+    /// What was last picked up in a mailbox under a name, digested with any of the keys?
+    PickedUpAs(MailboxId, Vec<ContentDigest>),
 }
 
 /// The answer to one command.

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Answer, Command, JobAnswer, JobCommand, SendCommand};
 use super::thread::Request;
+use crate::domain::digest::ContentDigest;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
@@ -258,6 +259,16 @@ impl Sends for Kept {
     fn sends(&self, page: SendPage) -> Reply<Vec<Sent>> {
         self.ask(Command::Send(SendCommand::List(page)), |answer| {
             if let Answer::Sends(page) = answer { Some(page) } else { None }
+        })
+    }
+
+    fn put_away(&self, delivery: DeliveryId) -> Reply<()> {
+        self.ask(Command::Send(SendCommand::PutAway(delivery)), done)
+    }
+
+    fn picked_up_as(&self, mailbox: &MailboxId, name: Vec<ContentDigest>) -> Reply<Option<Sent>> {
+        self.ask(Command::Send(SendCommand::PickedUpAs(mailbox.clone(), name)), |answer| {
+            if let Answer::Sends(mut found) = answer { Some(found.pop()) } else { None }
         })
     }
 }

@@ -17,6 +17,7 @@ use super::index::keys::{self, kind};
 use super::journal::event::{Event, Release, SendQueued};
 use super::plan::{MOST_ROWS, Placed, missing};
 use super::state::{Place, Row, for_each};
+use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId};
 use crate::domain::sending::{Sending, code};
@@ -35,6 +36,11 @@ impl Committer {
             },
             SendCommand::Resolve(found) => Ok(Planned::SendResolved(self.resolve_send(moment, found)?)),
             SendCommand::List(page) => Ok(Planned::Sends(self.sends(&page)?)),
+            SendCommand::PutAway(id) => match self.state.row(self.index.as_ref(), id)? {
+                Some(row) if row.lying_key().is_some() => self.done(moment, &Event::PairPutAway { id }),
+                Some(_) | None => Ok(Planned::Done),
+            },
+            SendCommand::PickedUpAs(mailbox, names) => Ok(Planned::Sends(self.picked_up_as(&mailbox, &names)?)),
         }
     }
 
@@ -96,9 +102,10 @@ impl Committer {
     }
 
     fn sends(&self, page: &SendPage) -> Result<Vec<Sent>, Stop> {
-        let prefix = page.mailbox.as_ref().map_or(vec![kind::SEND], |owner| keys::mailbox(kind::SEND, owner));
+        let kind = if page.lying { kind::LYING } else { kind::SEND };
+        let prefix = page.mailbox.as_ref().map_or(vec![kind], |owner| keys::mailbox(kind, owner));
         let to = keys::after(&prefix);
-        let after = page.after.as_ref().map(|place| keys::of_mailbox(kind::SEND, &place.mailbox, place.delivery));
+        let after = page.after.as_ref().map(|place| keys::of_mailbox(kind, &place.mailbox, place.delivery));
         let from = after.map_or(prefix, |after| keys::after(&after));
         let rows = self.state.scan(self.index.as_ref(), &from, &to, Order::Ascending, page.count.min(MOST_ROWS))?;
         let mut found = Vec::with_capacity(rows.len());
@@ -107,6 +114,17 @@ impl Committer {
             found.push(self.sent(row));
         }
         Ok(found)
+    }
+
+    /// The last of that name; of several digests of it, the last under any.
+    fn picked_up_as(&self, mailbox: &MailboxId, names: &[ContentDigest]) -> Result<Vec<Sent>, Stop> {
+        let mut last = None;
+        for name in names {
+            last = last.max(self.state.picked_up_as(self.index.as_ref(), mailbox, name)?);
+        }
+        let Some(id) = last else { return Ok(Vec::new()) };
+        let row = self.state.row(self.index.as_ref(), id)?.ok_or_else(|| missing(id))?;
+        Ok(vec![self.sent(row)])
     }
 
     fn sent(&self, row: Row) -> Sent {

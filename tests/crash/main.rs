@@ -9,6 +9,7 @@ mod dice;
 mod house;
 mod judge;
 mod kills;
+mod pairs;
 #[path = "../daemon/place.rs"]
 mod place;
 #[allow(dead_code, reason = "shared: the power cuts use what this suite does not")]

@@ -10,6 +10,7 @@ use meshd::simulator::house::Plan;
 use meshd::simulator::mail::{Kind, sample};
 
 use crate::judge::Times;
+use crate::pairs;
 use crate::scene::{DEAD_LETTER, Ran, Scene, large, mixed_batch};
 
 /// How a run comes by a step.
@@ -35,6 +36,8 @@ enum Way {
     NearTheFloor,
     /// A backup is made, and restored.
     Backup,
+    /// Applications put pairs into `OUT`: see `pairs`.
+    Pairs,
 }
 
 /// The way to each step. Without a wildcard: a new step needs one.
@@ -73,6 +76,7 @@ fn way(step: Step) -> Way {
         Step::SpoolRemove => Way::OrphanedVolume,
         Step::GroupMove => Way::NearTheFloor,
         Step::BackupWrite | Step::RestoreWrite => Way::Backup,
+        Step::PairWrite | Step::PairReport | Step::PairMove | Step::PairSync | Step::PairRemove => Way::Pairs,
     }
 }
 
@@ -88,6 +92,7 @@ fn also(way: Way) -> &'static [Step] {
         | Way::Init
         | Way::Flood
         | Way::Backup
+        | Way::Pairs
         | Way::OrphanedVolume => &[],
     }
 }
@@ -229,19 +234,34 @@ fn crash_at_every_pass(step: Step, side: &str, mut run: impl FnMut(&str) -> bool
     passes
 }
 
+#[test]
+fn while_pairs_are_picked_up_and_put_away() {
+    let own = Step::ALL.iter().copied().filter(|step| way(*step) == Way::Pairs);
+    // Of the others a few passes: each send comes by them many times.
+    let kept = [Step::GroupWrite, Step::VolumeSync, Step::JournalWrite, Step::JournalSync, Step::IndexApply];
+    let steps = own.map(|step| (step, u32::MAX)).chain(kept.map(|step| (step, 5)));
+    let cases: Vec<_> = steps.flat_map(|(step, most)| SIDES.map(|side| (step, side, most))).collect();
+    each_of(cases, |(step, side, most)| pairs::crash_at_passes(step, side, most));
+}
+
 /// Runs every case of the steps that this way leads to, and names all that failed.
 fn every_step_of(which: Way) {
     let steps = Step::ALL.iter().copied().filter(|step| way(*step) == which).chain(also(which).iter().copied());
     let cases: Vec<(Step, &str)> = steps.flat_map(|step| SIDES.map(|side| (step, side))).rev().collect();
     assert!(!cases.is_empty(), "no step goes the way {which:?}");
+    each_of(cases, |(step, side)| first_and_later(which, step, side));
+}
+
+/// Runs all cases, a few at a time, and names all that failed.
+fn each_of<C: Send>(cases: Vec<C>, run: impl Fn(C) -> Result<(), String> + Sync) {
     let (cases, failures) = (Mutex::new(cases), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = cases.lock().expect("nobody panics with it").pop();
-                    let Some((step, side)) = next else { return };
-                    if let Err(failure) = first_and_later(which, step, side) {
+                    let Some(case) = next else { return };
+                    if let Err(failure) = run(case) {
                         failures.lock().expect("nobody panics with it").push(failure);
                     }
                 }
@@ -286,6 +306,7 @@ fn plan(way: Way) -> Plan {
         | Way::LeftInStaging
         | Way::DamagedIndex
         | Way::Backup
+        | Way::Pairs
         | Way::Init => Plan::default(),
     }
 }
@@ -311,7 +332,7 @@ fn prepare(scene: &Scene, way: Way, seed: u64) -> Result<(), String> {
     };
     scene.offer(mixed_batch(seed));
     match way {
-        Way::Mail | Way::FirstStart | Way::Init | Way::Backup => Ok(()),
+        Way::Mail | Way::FirstStart | Way::Init | Way::Backup | Way::Pairs => Ok(()),
         Way::OrphanedVolume => reach("group-write:after:1"),
         Way::NearTheFloor => {
             // Most of their volume is others', so much of it between them that they are in no group together.

@@ -17,6 +17,7 @@ mod manager;
 mod mistakes;
 mod monitors;
 mod online;
+mod pickup;
 mod place;
 mod reload;
 mod rest;

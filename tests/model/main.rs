@@ -55,8 +55,16 @@ const OUTSIDE: &[(Step, &str)] = &[
     ),
     (Step::BackupWrite, "a copy of what is durable, elsewhere"),
     (Step::RestoreWrite, "an operator's command before a first start, or that start's last word: both are done again"),
+    (Step::PairWrite, PAIRS),
+    (Step::PairReport, PAIRS),
+    (Step::PairMove, PAIRS),
+    (Step::PairSync, PAIRS),
+    (Step::PairRemove, PAIRS),
     (Step::SpoolRemove, "retention: long after the disposition, and the promises end with it"),
 ];
+
+const PAIRS: &str =
+    "the sender's own files: what goes out is kept before, and by its record a look finishes what is half done";
 
 const ACKNOWLEDGED_IS_KEPT: &str = "I1: acknowledged means kept";
 const NO_SCAPEGOAT: &str = "I10: no healthy message is quarantined";

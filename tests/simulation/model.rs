@@ -236,7 +236,7 @@ impl Model {
                 self.total(id)?.sent_total += 1;
                 Ok(())
             }
-            Event::Sending { id, .. } => match self.life(id)?.goes_out {
+            Event::Sending { id, .. } | Event::PairPutAway { id } => match self.life(id)?.goes_out {
                 true => Ok(()),
                 false => Err(format!("{id} does not go out")),
             },

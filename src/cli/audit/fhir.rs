@@ -185,7 +185,8 @@ impl Nature {
                 nature(Class::Export, "R", "0")
             }
             Event::Sending { progress: Sending::Undelivered { .. }, .. } => nature(Class::Export, "R", "8"),
-            Event::Sending { progress: Sending::Ready | Sending::Begun | Sending::Uploading { .. }, .. } => {
+            Event::PairPutAway { .. }
+            | Event::Sending { progress: Sending::Ready | Sending::Begun | Sending::Uploading { .. }, .. } => {
                 nature(Class::Export, "E", "0")
             }
             Event::Refused { .. } => nature(Class::Import, "C", "4"),

@@ -66,6 +66,7 @@ impl Standing {
                 return;
             }
             Event::Sending { progress, .. } => progress.to_string(),
+            Event::PairPutAway { .. } => return,
             Event::SendResolved { message, by, why: said, .. } => {
                 format!("at MESH as {message}, says {by}{}", why(Some(said)))
             }

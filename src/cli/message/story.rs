@@ -123,6 +123,7 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             one(&DeliveryId(sequence), format!("{by} gave it to be sent to {to}, {} bytes", kept.length))
         }
         Event::Sending { id, progress } => one(id, progress.to_string()),
+        Event::PairPutAway { id } => one(id, "its files were taken out of OUT".to_owned()),
         Event::SendResolved { id, message, by, why: said, keep } => {
             one(id, format!("{by} found it at MESH as {message}{}; payload kept until {keep}", why(Some(said))))
         }

@@ -279,7 +279,7 @@ async fn answer(
             operations.queue(page).await.map(Answer::Queue).map_err(halted)
         }
         Ask::Sends { mailbox, after, count } => {
-            let page = SendPage { mailbox, after, count: count.min(LARGEST_PAGE) };
+            let page = SendPage { mailbox, lying: false, after, count: count.min(LARGEST_PAGE) };
             operations.sends(page).await.map(Answer::Sends).map_err(halted)
         }
         Ask::Sealed { after } => operations.sealed(after).await.map(Answer::Sealed).map_err(halted),
@@ -330,7 +330,7 @@ async fn answer(
             return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
         }
         Ask::Post { letter, length } => {
-            let posting = Posting { letter: *letter, length, by: operator? };
+            let posting = Posting { letter: *letter, length, pair: None, by: operator? };
             let upload = operations.post(posting).await.map_err(halted)??;
             return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
         }

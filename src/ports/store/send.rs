@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Delivery, IncomingBody, Lease, NotAllowed, QueuePlace, Reply};
+use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::{Operator, Remark};
@@ -24,6 +25,10 @@ pub trait Sends: Send + Sync {
     fn resolve_send(&self, found: FoundAtMesh) -> Reply<Result<(), NotAllowed>>;
     /// What goes out, or went and is still known, by mailbox and age. Changes nothing.
     fn sends(&self, page: SendPage) -> Reply<Vec<Sent>>;
+    /// Notes that the pair of files of a message lies in `OUT` no more. Durable on reply.
+    fn put_away(&self, delivery: DeliveryId) -> Reply<()>;
+    /// What was last picked up in a mailbox under a name, by its keyed digest under each key. Changes nothing.
+    fn picked_up_as(&self, mailbox: &MailboxId, name: Vec<ContentDigest>) -> Reply<Option<Sent>>;
 }
 
 /// A message that is to go out.
@@ -71,6 +76,8 @@ pub enum NextSend {
 pub struct SendPage {
     /// Only this mailbox's.
     pub mailbox: Option<MailboxId>,
+    /// Only those whose pair of files still lies in `OUT`.
+    pub lying: bool,
     /// Behind this place.
     pub after: Option<QueuePlace>,
     /// At most so many.

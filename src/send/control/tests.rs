@@ -26,6 +26,7 @@ fn control() -> Control {
         partner_id: None,
         checksum: None,
         compress: true,
+        allow_chunking: true,
         encrypted: false,
     }
 }

@@ -117,6 +117,12 @@ impl Sends for Ledger {
     fn resolve_send(&self, _: FoundAtMesh) -> Reply<Result<(), NotAllowed>> {
         not_here()
     }
+    fn put_away(&self, _: DeliveryId) -> Reply<()> {
+        not_here()
+    }
+    fn picked_up_as(&self, _: &MailboxId, _: Vec<ContentDigest>) -> Reply<Option<Sent>> {
+        not_here()
+    }
     fn sends(&self, _: SendPage) -> Reply<Vec<Sent>> {
         not_here()
     }
@@ -206,7 +212,7 @@ impl House {
     }
 
     async fn send_as(&self, chunk: u64, progress: Sending, continues: Option<DeliveryId>) -> Settlement {
-        let outgoing = Outgoing { to: None, chunk, compress: false, progress };
+        let outgoing = Outgoing { to: None, chunk, compress: false, progress, pair: None };
         let delivery = Delivery {
             id: DeliveryId(7),
             mailbox: mailbox().clone(),

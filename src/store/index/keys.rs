@@ -6,6 +6,7 @@
 //! | Kind | Then | Value |
 //! |---|---|---|
 //! | `A` | delivery | set aside, dead or held: what lists of it choose by |
+//! | `B` | mailbox, delivery | empty: goes out, and its pair of files still lies in `OUT` |
 //! | `C` | mailbox text | its counters |
 //! | `D` | delivery | the delivery's row |
 //! | `E` | fingerprint, mailbox text | how many failures are alike |
@@ -30,12 +31,14 @@
 //! | `X` | delivery | a chunk directory to remove |
 //! | `Y` | pipeline, monitor | what a monitor knows |
 //! | `Y` | pipeline, monitor, flow | what it knows of one flow |
+//! | `Z` | mailbox, keyed digest of a base name, delivery | empty: was picked up under that name |
 //!
 //! Values are postcard behind one version byte, [`VERSION`].
 
 use serde::{Deserialize, Serialize};
 
 use super::IndexError;
+use crate::domain::digest::ContentDigest;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name};
 use crate::domain::monitor::MonitorId;
@@ -54,6 +57,8 @@ pub const END: &[u8] = &[0xff];
 pub mod kind {
     /// Set aside.
     pub const ASIDE: u8 = b'A';
+    /// Goes out, and its pair of files still lies in `OUT`.
+    pub const LYING: u8 = b'B';
     /// Counters of a mailbox.
     pub const COUNTERS: u8 = b'C';
     /// Deliveries.
@@ -98,6 +103,8 @@ pub mod kind {
     pub const REMOVAL: u8 = b'X';
     /// Monitors.
     pub const MONITOR: u8 = b'Y';
+    /// What was picked up, by the name of its pair.
+    pub const PAIR: u8 = b'Z';
 }
 
 /// A kind and one number.
@@ -158,6 +165,20 @@ pub fn of_mailbox(kind: u8, owner: &MailboxId, id: DeliveryId) -> Vec<u8> {
 pub fn sent(owner: &MailboxId, id: &MessageId) -> Vec<u8> {
     let mut key = mailbox(kind::SENT, owner);
     key.extend(id.as_str().as_bytes());
+    key
+}
+
+/// The beginning of the places of what was picked up in a mailbox under a name.
+pub fn pairs(owner: &MailboxId, name: &ContentDigest) -> Vec<u8> {
+    let mut key = mailbox(kind::PAIR, owner);
+    key.extend(name.0.as_bytes());
+    key
+}
+
+/// The place of one of them.
+pub fn pair(owner: &MailboxId, name: &ContentDigest, id: DeliveryId) -> Vec<u8> {
+    let mut key = pairs(owner, name);
+    key.extend(id.0.to_be_bytes());
     key
 }
 

@@ -32,7 +32,7 @@ pub use members::{
 pub const VERSION: u8 = 1;
 
 /// The kinds of events, by the word in the member `e`.
-pub const KINDS: [&str; 64] = [
+pub const KINDS: [&str; 65] = [
     "run",
     "started",
     "stopping",
@@ -58,6 +58,7 @@ pub const KINDS: [&str; 64] = [
     "send-queued",
     "sending",
     "send-resolved",
+    "pair-put-away",
     "operator-released",
     "operator-held",
     "operator-discarded",
@@ -306,6 +307,11 @@ pub enum Event {
         by: Operator,
         /// Why, in their words.
         why: Remark,
+    },
+    /// The pair of files that a message was picked up as lies in `OUT` no more.
+    PairPutAway {
+        /// Which message.
+        id: DeliveryId,
     },
     /// A person put a held delivery back to work.
     OperatorReleased {

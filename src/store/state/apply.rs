@@ -1,6 +1,7 @@
 //! Applying one journal record.
 
 use super::row::{Ending, Expiring, PartsRow, Place, RefusedRow, Row};
+use super::sends::put_away;
 use super::{Index, IndexError, State, keys, kind};
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId};
 use crate::domain::legal_hold::LegalHoldId;
@@ -146,6 +147,7 @@ impl State {
             }
             Event::SendQueued(queued) => self.send_queued(index, DeliveryId(sequence), wall, queued)?,
             Event::Sending { id, progress } => self.sending(index, *id, progress)?,
+            Event::PairPutAway { id } => self.pair_put_away(index, *id)?,
             Event::SendResolved { id, message, keep, .. } => {
                 self.sending(index, *id, &Sending::Accepted { message: message.clone() })?;
                 self.change(index, *id, |_| Place::Ended { how: Ending::Delivered, keep: *keep })?.sent_total += 1;
@@ -271,7 +273,10 @@ impl State {
             return self.kept(index, Row { acknowledged: true, ..row });
         };
         let Row { acknowledged, counted, kept_by, delivery: before, .. } = self.expect(index, replaced)?;
-        self.change(index, replaced, |_| Place::Ended { how: Ending::GivenUp, keep })?;
+        self.change(index, replaced, |delivery| {
+            put_away(delivery);
+            Place::Ended { how: Ending::GivenUp, keep }
+        })?;
         let place = waiting(brought.kept.due, alone);
         let delivery = Delivery { outgoing: before.outgoing.map(anew), ..row.delivery };
         self.kept(index, Row { delivery, place, acknowledged, counted, kept_by, ..row })
@@ -294,7 +299,10 @@ impl State {
     ) -> Result<(), IndexError> {
         let Row { delivery: before, acknowledged, counted, kept_by, .. } = self.expect(index, replay.of)?;
         self.leave_group(index, replay.of, &before.location)?;
-        self.change(index, replay.of, |_| Place::Ended { how: Ending::Replayed(id), keep: replay.keep })?;
+        self.change(index, replay.of, |delivery| {
+            put_away(delivery);
+            Place::Ended { how: Ending::Replayed(id), keep: replay.keep }
+        })?;
         self.join_group(index, id, &before.location)?;
         let delivery = Delivery {
             id,
@@ -363,7 +371,7 @@ impl State {
     }
 
     /// Moves a delivery to another place. Its counters are returned.
-    fn change(
+    pub(super) fn change(
         &mut self,
         index: &dyn Index,
         id: DeliveryId,
@@ -428,8 +436,8 @@ impl State {
             (Place::Aside { .. }, _) => self.remove(keys::delivery(kind::ASIDE, row.delivery.id)),
             (Place::Working { .. } | Place::Queued { .. } | Place::Ended { .. }, _) => {}
         }
-        if let Some(expiry) = row.expiry() {
-            self.remove(expiry);
+        for key in [row.expiry(), row.lying_key()].into_iter().flatten() {
+            self.remove(key);
         }
         if row.is_spared {
             let spared = &mut self.counters(&row.delivery.mailbox).spared;
@@ -456,6 +464,9 @@ impl State {
             (Place::Suspect, _) => self.meta.suspects += 1,
             (Place::Aside { .. }, _) => self.note_aside(&row)?,
             (Place::Working { .. } | Place::Queued { .. } | Place::Ended { .. }, _) => {}
+        }
+        if let Some(lying) = row.lying_key() {
+            self.set(lying);
         }
         // Nothing enters a place spared: its time there is only beginning.
         if let Some(expiry) = row.expiry() {
@@ -514,14 +525,16 @@ pub(super) fn as_kept(id: DeliveryId, wall: Timestamp, accepted: &Acceptance) ->
     }
 }
 
-/// Of what is sent once more MESH has nothing yet.
+/// Of what is sent once more MESH has nothing yet. The pair that still lies in `OUT` is from now on its own.
 fn anew(outgoing: Outgoing) -> Outgoing {
-    Outgoing { progress: Sending::Ready, ..outgoing }
+    let pair = outgoing.pair.filter(|pair| !pair.is_put_away);
+    Outgoing { progress: Sending::Ready, pair, ..outgoing }
 }
 
 /// A person says that MESH has nothing of what it may have had; what it began to take goes on.
 fn unless_it_is_there(outgoing: Outgoing) -> Outgoing {
-    if outgoing.progress == Sending::Begun { anew(outgoing) } else { outgoing }
+    let is_begun = outgoing.progress == Sending::Begun;
+    if is_begun { Outgoing { progress: Sending::Ready, ..outgoing } } else { outgoing }
 }
 
 /// What was held for the sake of an output is tried again.

@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, MailboxId};
 use crate::ports::store::{Job, Location, MailboxOccupancy};
 
 /// The kinds of rows that deliveries have beside their own.
-const OF_DELIVERIES: [u8; 12] = [
+const OF_DELIVERIES: [u8; 14] = [
     kind::QUEUE,
     kind::WORKING,
     kind::SUSPECT,
@@ -26,6 +26,8 @@ const OF_DELIVERIES: [u8; 12] = [
     kind::IN_SENDING,
     kind::SEND,
     kind::SENT,
+    kind::LYING,
+    kind::PAIR,
 ];
 
 impl State {

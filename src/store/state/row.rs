@@ -1,5 +1,7 @@
 //! The rows of the index that hold more than a key. Postcard, so the order of members and variants is the format.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::fault::FaultCode;
@@ -12,6 +14,9 @@ use crate::domain::time::Timestamp;
 use crate::ports::store::{Amount, Delivery, Location, MailboxOccupancy, SetAsideKind};
 use crate::store::index::keys::{self, kind};
 use crate::store::journal::record::Hash;
+
+/// What is known of a pair that still lies in `OUT` is kept longer by this.
+const LONGEST_LYING: Duration = Duration::from_secs(90 * 86_400);
 
 /// One delivery and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,10 +100,14 @@ impl Row {
         }
     }
 
-    /// Its place among what may go by its time, or would if no legal hold kept it.
+    /// Its place among what may go by its time, or would if no legal hold kept it. What is known of a pair in `OUT` stays
+    /// longer: without it the pair would be sent again.
     pub(crate) fn expiry(&self) -> Option<Vec<u8>> {
         let id = self.delivery.id;
-        let expiry = |keep| if self.is_spared { keys::delivery(kind::SPARED, id) } else { keys::purge(keep, id.0) };
+        let longer = if self.is_lying() { LONGEST_LYING } else { Duration::ZERO };
+        let expiry = |keep: Timestamp| {
+            if self.is_spared { keys::delivery(kind::SPARED, id) } else { keys::purge(keep.plus(longer), id.0) }
+        };
         self.keep().map(expiry)
     }
 
@@ -122,8 +131,34 @@ impl Row {
         let staged = self.is_staged().then(|| keys::delivery(kind::STAGED, *id));
         let waiting = self.is_waiting().then(|| keys::of_mailbox(kind::WAITING, mailbox, *id));
         let send = outgoing.as_ref().map(|_| keys::of_mailbox(kind::SEND, mailbox, *id));
-        let lead = [self.place_key(), aside, self.expiry(), staged, waiting, send, self.sent_key()];
+        let lead = [
+            self.place_key(),
+            aside,
+            self.expiry(),
+            staged,
+            waiting,
+            send,
+            self.sent_key(),
+            self.lying_key(),
+            self.pair_key(),
+        ];
         lead.into_iter().flatten().collect()
+    }
+
+    /// The pair that it was picked up as still lies in `OUT`.
+    fn is_lying(&self) -> bool {
+        self.delivery.outgoing.as_ref().is_some_and(|outgoing| outgoing.lying().is_some())
+    }
+
+    /// Its place among what was picked up and still lies in `OUT`, if it does.
+    pub(crate) fn lying_key(&self) -> Option<Vec<u8>> {
+        self.is_lying().then(|| keys::of_mailbox(kind::LYING, &self.delivery.mailbox, self.delivery.id))
+    }
+
+    /// Where the name that it was picked up under leads to it.
+    pub(crate) fn pair_key(&self) -> Option<Vec<u8>> {
+        let pair = self.delivery.outgoing.as_ref()?.pair.as_ref()?;
+        Some(keys::pair(&self.delivery.mailbox, &pair.name, self.delivery.id))
     }
 
     /// Where MESH's id of it leads to it, once it went out.

@@ -2,7 +2,8 @@
 
 use super::apply::as_kept;
 use super::row::Row;
-use super::{Index, IndexError, State, keys, kind};
+use super::{Index, IndexError, Order, State, keys, kind};
+use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::sending::Sending;
 use crate::domain::time::Timestamp;
@@ -38,6 +39,30 @@ impl State {
         self.put(keys::delivery(kind::DELIVERY, id), &row)
     }
 
+    /// Its pair of files lies in `OUT` no more.
+    pub(super) fn pair_put_away(&mut self, index: &dyn Index, id: DeliveryId) -> Result<(), IndexError> {
+        let row = self.expect(index, id)?;
+        let place = row.place.clone();
+        let is_spared = row.is_spared;
+        self.change(index, id, |delivery| {
+            put_away(delivery);
+            place
+        })?;
+        if is_spared { self.spared(index, id) } else { Ok(()) }
+    }
+
+    /// The last that was picked up in a mailbox under a name.
+    pub(crate) fn picked_up_as(
+        &self,
+        index: &dyn Index,
+        mailbox: &MailboxId,
+        name: &ContentDigest,
+    ) -> Result<Option<DeliveryId>, IndexError> {
+        let prefix = keys::pairs(mailbox, name);
+        let last = self.scan(index, &prefix, &keys::after(&prefix), Order::Descending, 1)?;
+        Ok(last.first().and_then(|(key, _)| keys::number_of(key)).map(DeliveryId))
+    }
+
     /// What went out of a mailbox under MESH's id.
     pub(crate) fn sent_as(
         &self,
@@ -53,6 +78,9 @@ impl State {
         if row.delivery.outgoing.is_some() {
             self.set(keys::of_mailbox(kind::SEND, &row.delivery.mailbox, row.delivery.id));
         }
+        if let Some(pair) = row.pair_key() {
+            self.set(pair);
+        }
         row.sent_key().map_or(Ok(()), |sent| self.put(sent, &row.delivery.id))
     }
 
@@ -60,8 +88,15 @@ impl State {
         if row.delivery.outgoing.is_some() {
             self.remove(keys::of_mailbox(kind::SEND, &row.delivery.mailbox, row.delivery.id));
         }
-        if let Some(sent) = row.sent_key() {
-            self.remove(sent);
+        for key in [row.sent_key(), row.pair_key()].into_iter().flatten() {
+            self.remove(key);
         }
+    }
+}
+
+/// Its pair lies in `OUT` no more, or is another delivery's now.
+pub(super) fn put_away(delivery: &mut Delivery) {
+    if let Some(pair) = delivery.outgoing.as_mut().and_then(|outgoing| outgoing.pair.as_mut()) {
+        pair.is_put_away = true;
     }
 }

@@ -11,8 +11,13 @@ use crate::store::command::SendCommand;
 use crate::store::disk::Side;
 
 fn order(id: &str, bytes: &'static str) -> Command {
-    let outgoing =
-        Outgoing { to: MailboxId::new("X26ABC2").ok(), chunk: 1_000, compress: false, progress: Sending::Ready };
+    let outgoing = Outgoing {
+        to: MailboxId::new("X26ABC2").ok(),
+        chunk: 1_000,
+        compress: false,
+        progress: Sending::Ready,
+        pair: None,
+    };
     let body = IncomingBody::Small(Bytes::from_static(bytes.as_bytes()));
     Command::Send(SendCommand::Queue(Box::new(SendOrder {
         envelope: envelope(id),
@@ -52,7 +57,7 @@ impl Committer {
     }
 
     fn ledger(&mut self) -> Vec<Sent> {
-        let page = SendPage { mailbox: Some(mailbox()), after: None, count: 100 };
+        let page = SendPage { mailbox: Some(mailbox()), lying: false, after: None, count: 100 };
         let Answer::Sends(sends) = self.one(Command::Send(SendCommand::List(page))) else { panic!() };
         sends
     }

@@ -55,7 +55,7 @@ impl Event {
                 is_beginning: true,
                 ..at(&queued.kept.mailbox)
             },
-            Self::Sending { id, .. } => of(id),
+            Self::Sending { id, .. } | Self::PairPutAway { id } => of(id),
             Self::SendResolved { id, by, .. } => About { by: Some(*by), ..of(id) },
             Self::Repeated { id, mailbox, message } => {
                 About { mailbox: Some(mailbox), message: Some(message), ..of(id) }

@@ -1,0 +1,93 @@
+//! Those who pick up what applications put into `OUT`, built from the configuration.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::bringing::Entrance;
+use crate::adapters::changes::Changes;
+use crate::config::{Config, Mailbox, PickupReport, PickupSettings};
+use crate::domain::ids::{MailboxId, Name};
+use crate::domain::operator::Operator;
+use crate::domain::output::{Layout, OutputPlan};
+use crate::ports::clock::Clock;
+use crate::ports::obstacles::Obstacles;
+use crate::ports::store::{Sends, Store};
+use crate::publish::{PairFolders, Publisher};
+use crate::send::pickup::{Pickup, PickupParts, PickupRules};
+
+/// A mailbox's pickup, and what tells it of changes.
+pub(super) struct PickupTask {
+    pub(super) mailbox: MailboxId,
+    pub(super) pickup: Pickup,
+    pub(super) changes: Option<Changes>,
+}
+
+/// The root that a mailbox's pairs lie in, as an output: it is set up, looked at and swept like any other.
+pub fn pickup_plans(config: &Config) -> Vec<(MailboxId, OutputPlan)> {
+    let with_pickup = config.mailboxes.iter().filter(|mailbox| mailbox.pickup.is_some());
+    with_pickup.map(|mailbox| (mailbox.id.clone(), plan(mailbox))).collect()
+}
+
+fn plan(mailbox: &Mailbox) -> OutputPlan {
+    OutputPlan {
+        name: Name::new("pickup").expect("a name"),
+        layout: Layout::MeshFolder,
+        folder: mailbox.output.join("IN"),
+        group: mailbox.group.clone(),
+        mode: mailbox.mode.0,
+        payload: Vec::new(),
+    }
+}
+
+/// What all of them share.
+pub(super) struct Shared<'a> {
+    pub(super) publisher: &'a Publisher,
+    pub(super) entrance: &'a Entrance,
+    pub(super) store: &'a Arc<dyn Store>,
+    pub(super) sends: &'a Arc<dyn Sends>,
+    pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) obstacles: &'a Obstacles,
+}
+
+impl Shared<'_> {
+    /// The pickups of all mailboxes that have one.
+    pub(super) fn pickups(&self, config: &Config) -> Vec<PickupTask> {
+        let with_pickup = config.mailboxes.iter().filter_map(|mailbox| Some((mailbox, mailbox.pickup.as_ref()?)));
+        with_pickup.map(|(mailbox, settings)| self.pickup(mailbox, settings)).collect()
+    }
+
+    fn pickup(&self, mailbox: &Mailbox, settings: &PickupSettings) -> PickupTask {
+        let hint = Arc::new(Notify::new());
+        let out = mailbox.output.join("OUT");
+        let changes = Changes::of(&out, Arc::clone(&hint));
+        let changes = changes.map_err(|error| {
+            tracing::info!(mailbox = %mailbox.id, %error, "changes in OUT are not told: it is looked at every `scan`");
+        });
+        let parts = PickupParts {
+            pairs: Arc::new(PairFolders::new(self.publisher.clone(), mailbox.id.clone(), plan(mailbox))),
+            post: Arc::new(self.entrance.apart()),
+            store: Arc::clone(self.store),
+            sends: Arc::clone(self.sends),
+            clock: Arc::clone(self.clock),
+            key: self.entrance.key.clone(),
+            obstacles: self.obstacles.clone(),
+            hint,
+        };
+        let reports = |report| settings.reports.contains(&report);
+        let rules = PickupRules {
+            settle: settings.settle.0,
+            orphan_after: settings.orphan_after.0,
+            scan: settings.scan.0,
+            save_sent: settings.save_sent,
+            file_name: settings.file_name,
+            report_collect: reports(PickupReport::Collect),
+            report_transfer: reports(PickupReport::Transfer),
+            report_delay: reports(PickupReport::Delay),
+            chunk: mailbox.send.chunk.0,
+            by: Operator(rustix::process::geteuid().as_raw()),
+        };
+        let pickup = Pickup::new(mailbox.id.clone(), parts, rules);
+        PickupTask { mailbox: mailbox.id.clone(), pickup, changes: changes.ok() }
+    }
+}

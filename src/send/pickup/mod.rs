@@ -1,0 +1,502 @@
+//! Pairs of files that applications put into `OUT` (mesh-client-files 3 to 8), one mailbox.
+//!
+//! `OUT` is the queue, and the store says what was taken of it: a pair stays there until what became of it is known, and
+//! then goes to `SENT` or `FAILED`. Whatever a crash interrupts is found by the next look, which compares the two:
+//!
+//! | In `OUT` | In the store | What is done |
+//! |---|---|---|
+//! | a pair | nothing of that name | once it rested it is taken: kept, and queued |
+//! | a pair | on its way, or held | nothing |
+//! | a pair | sent, dead or given up | it is put away |
+//! | another pair of that name | on its way, or held | it waits |
+//! | another pair of that name | sent, dead or given up | the first is forgotten, and it is taken |
+//! | half a pair | nothing of that name | once it rested for long it is put away, with a report |
+//! | nothing | sent, dead or given up | it is forgotten |
+//!
+//! A pair is recognised by keyed digests of its name, its control file and its data, and by the time of the latter.
+//! What MESH refuses is refused here before the first byte goes out, all faults of a pair together.
+
+mod settle;
+mod take;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::settle::{Rests, Ripe, Settling};
+use self::take::Taken;
+use super::control;
+use crate::domain::control::{Control, Told};
+use crate::domain::digest::{ContentDigest, DigestKey, Hasher};
+use crate::domain::fault::Fault;
+use crate::domain::ids::{DeliveryId, MailboxId};
+use crate::domain::operator::Operator;
+use crate::domain::pair::{BaseName, Pair};
+use crate::ports::clock::Clock;
+use crate::ports::obstacles::{At, Obstacles};
+use crate::ports::operations::Post;
+use crate::ports::pairs::{Away, Lying, PairSeen, Pairs, Report, Shelf};
+use crate::ports::store::{Class, Halt, MailboxOccupancy, Occupancy, QueuePlace, SendPage, Sends, Sent, Store};
+
+/// Between two looks, whatever changes.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Sends of the store that are asked for at a time.
+const PAGE: usize = 256;
+/// Pairs that are put away together.
+const MOST_AWAY: usize = 64;
+
+/// What it works with.
+pub struct PickupParts {
+    /// The folders.
+    pub pairs: Arc<dyn Pairs>,
+    /// Takes in what goes out.
+    pub post: Arc<dyn Post>,
+    /// Says how full we are.
+    pub store: Arc<dyn Store>,
+    /// What goes out.
+    pub sends: Arc<dyn Sends>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Of the digests by which pairs are recognised.
+    pub key: DigestKey,
+    /// What stands in the way is told there.
+    pub obstacles: Obstacles,
+    /// Something changed in `OUT`. Only a hint: shares tell of nothing.
+    pub hint: Arc<Notify>,
+}
+
+/// How a mailbox's pairs are picked up.
+#[derive(Debug, Clone)]
+pub struct PickupRules {
+    /// A pair rests for so long before it is taken.
+    pub settle: Duration,
+    /// Half a pair is given up after so long.
+    pub orphan_after: Duration,
+    /// `OUT` is looked at so often.
+    pub scan: Duration,
+    /// What was sent goes to `SENT`, or is removed.
+    pub save_sent: bool,
+    /// The name of the data file is sent along.
+    pub file_name: bool,
+    /// A pair that was taken is reported.
+    pub report_collect: bool,
+    /// One that MESH has is.
+    pub report_transfer: bool,
+    /// One that has to wait is.
+    pub report_delay: bool,
+    /// Bytes of a request.
+    pub chunk: u64,
+    /// The user that the daemon runs as: whoever writes into `OUT` is not known.
+    pub by: Operator,
+}
+
+/// Whoever picks up the pairs of one mailbox.
+pub struct Pickup {
+    mailbox: MailboxId,
+    parts: PickupParts,
+    rules: PickupRules,
+    settling: Settling,
+    /// Told to have to wait, by this run.
+    delayed: BTreeSet<DeliveryId>,
+    /// Files in `OUT` that are no halves of pairs, as last told.
+    strangers: u64,
+}
+
+/// What one look at `OUT` found to do.
+#[derive(Default)]
+struct Work {
+    take: Vec<(PairSeen, Ripe)>,
+    stale: Vec<PairSeen>,
+    /// What ended and lies there.
+    ended: Vec<(PairSeen, Sent)>,
+    /// What ended and does not.
+    gone: Vec<DeliveryId>,
+    /// What has to wait, and was not told so.
+    delayed: Vec<(PairSeen, Sent)>,
+    /// When there is more, by the monotonic clock.
+    next: Option<Duration>,
+}
+
+/// A pair that is to be put away.
+#[derive(Clone)]
+struct Finished {
+    pair: PairSeen,
+    control: Option<Control>,
+    told: Told,
+    to: Shelf,
+    report: bool,
+    /// What it went out as.
+    delivery: Option<DeliveryId>,
+}
+
+impl Pickup {
+    /// Nothing is looked at yet.
+    pub fn new(mailbox: MailboxId, parts: PickupParts, rules: PickupRules) -> Self {
+        Self { mailbox, parts, rules, settling: Settling::default(), delayed: BTreeSet::new(), strangers: 0 }
+    }
+
+    /// Picks up until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
+        let mut watch = self.parts.store.watch();
+        loop {
+            let stood = of_sends(&watch.borrow_and_update(), &self.mailbox);
+            let next = self.turn(&stop).await?;
+            let now = self.parts.clock.monotonic();
+            let wait = next.map_or(self.rules.scan, |next| next.saturating_sub(now).min(self.rules.scan));
+            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.parts.hint.notified() => {}
+                () = moved_on(&mut watch, &self.mailbox, stood) => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One look, and what it finds to do. When there is more is the answer.
+    async fn turn(&mut self, stop: &CancellationToken) -> Result<Option<Duration>, Halt> {
+        let known = self.known().await?;
+        let pairs = Arc::clone(&self.parts.pairs);
+        let at = At::Pickup(self.mailbox.clone());
+        let next = match unblocked(move || pairs.look()).await? {
+            Ok(lying) => {
+                let work = self.compare(&lying, known);
+                self.carry_out(work, stop).await?
+            }
+            Err(fault) => Err(fault),
+        };
+        match next {
+            Ok(next) => {
+                self.parts.obstacles.clear(&at);
+                Ok(next)
+            }
+            Err(fault) => {
+                if !self.parts.obstacles.has(&at) {
+                    let Fault { code, detail, .. } = &fault;
+                    tracing::error!(mailbox = %self.mailbox, %code, detail, "nothing is picked up: tried again");
+                }
+                self.parts.obstacles.put(at, fault.code.as_str(), fault.detail, self.parts.clock.wall());
+                Ok(None)
+            }
+        }
+    }
+
+    /// All that was taken and lies in `OUT`, as far as the store knows, by name.
+    async fn known(&self) -> Result<BTreeMap<String, Sent>, Halt> {
+        let mut known = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = SendPage { mailbox: Some(self.mailbox.clone()), lying: true, after, count: PAGE };
+            let page = self.parts.sends.sends(page).await?;
+            let is_last = page.len() < PAGE;
+            let last = page.last().map(|sent| sent.delivery.id);
+            known.extend(page.into_iter().filter_map(|sent| {
+                let name = sent.delivery.outgoing.as_ref()?.pair.as_ref()?.name.0.clone();
+                Some((name, sent))
+            }));
+            match last {
+                Some(delivery) if !is_last => after = Some(QueuePlace { mailbox: self.mailbox.clone(), delivery }),
+                Some(_) | None => return Ok(known),
+            }
+        }
+    }
+
+    /// What is to be done, by what lies there and what is known.
+    fn compare(&mut self, lying: &Lying, mut known: BTreeMap<String, Sent>) -> Work {
+        let now = self.parts.clock.monotonic();
+        self.settling.see(&lying.pairs, now);
+        self.tell_strangers(lying.strangers);
+        let rests = Rests { pair: self.rules.settle, half: self.rules.orphan_after };
+        let mut work = Work::default();
+        for pair in &lying.pairs {
+            let sent = self.names(&pair.base).iter().find_map(|name| known.remove(&name.0));
+            match sent {
+                Some(sent) if has_ended(&sent) => work.ended.push((pair.clone(), sent)),
+                Some(sent) => {
+                    let waits = self.rules.report_delay && sent.class == Class::Waiting && sent.reason.is_some();
+                    if waits && self.delayed.insert(sent.delivery.id) {
+                        work.delayed.push((pair.clone(), sent));
+                    }
+                }
+                None => match self.settling.ripe(pair, rests, now) {
+                    Ripe::NotBefore(then) => work.next = work.next.into_iter().chain([then]).min(),
+                    ripe @ (Ripe::Whole | Ripe::Stale) if pair.data.is_some() && pair.control.is_some() => {
+                        work.take.push((pair.clone(), ripe));
+                    }
+                    Ripe::Whole | Ripe::Stale => work.stale.push(pair.clone()),
+                },
+            }
+        }
+        work.gone = known.into_values().filter(has_ended).map(|sent| sent.delivery.id).collect();
+        // In the order of their times, then of their names (mesh-client-files 4.3).
+        work.take.sort_by_key(|(pair, _)| pair.control.as_ref().map(|control| control.modified));
+        work
+    }
+
+    async fn carry_out(
+        &mut self,
+        work: Work,
+        stop: &CancellationToken,
+    ) -> Result<Result<Option<Duration>, Fault>, Halt> {
+        for delivery in work.gone {
+            self.parts.sends.put_away(delivery).await?;
+        }
+        let mut finished = Vec::new();
+        for (pair, sent) in work.ended {
+            finished.extend(self.end(pair, &sent).await?);
+        }
+        for half in work.stale {
+            finished.push(self.orphan(half).await?);
+        }
+        if let Err(fault) = self.put_away(finished).await? {
+            return Ok(Err(fault));
+        }
+        if let Err(fault) = self.tell_delays(work.delayed).await? {
+            return Ok(Err(fault));
+        }
+        if stop.is_cancelled() || self.rests() {
+            return Ok(Ok(None));
+        }
+        Ok(self.take_all(work.take, stop).await?.map(|()| work.next))
+    }
+
+    async fn take_all(
+        &mut self,
+        pairs: Vec<(PairSeen, Ripe)>,
+        stop: &CancellationToken,
+    ) -> Result<Result<(), Fault>, Halt> {
+        let mut refused = Vec::new();
+        for (pair, ripe) in pairs {
+            if stop.is_cancelled() {
+                break;
+            }
+            match self.take(&pair).await? {
+                Taken::Queued(delivery, control) => {
+                    tracing::info!(mailbox = %self.mailbox, %delivery, "picked up");
+                    if self.rules.report_collect {
+                        let told = told::collected(self.parts.clock.wall());
+                        if let Err(fault) = self.report(pair, control, told).await? {
+                            return Ok(Err(fault));
+                        }
+                    }
+                }
+                Taken::Before(sent, control) => {
+                    let delivery = sent.delivery.id;
+                    let what = "a pair that was picked up before lies in OUT again and is not sent twice: change the \
+                                time of its data file if it is to be";
+                    tracing::warn!(mailbox = %self.mailbox, %delivery, "{what}");
+                    refused.extend(self.finished(pair, Some(control), &sent));
+                }
+                Taken::Refused(told, control) => refused.push(self.failed(pair, control, told)),
+                Taken::Unfinished(told) if ripe == Ripe::Stale => refused.push(self.failed(pair, None, told)),
+                Taken::Unfinished(_) => {}
+                Taken::NotNow(why) => {
+                    tracing::debug!(mailbox = %self.mailbox, %why, "the rest of OUT waits");
+                    break;
+                }
+            }
+        }
+        self.put_away(refused).await
+    }
+
+    /// How what ended is put away; none if another pair lies there by now, for which the name is free then.
+    async fn end(&self, pair: PairSeen, sent: &Sent) -> Result<Option<Finished>, Halt> {
+        let bytes = match &pair.control {
+            Some(file) => match self.control_bytes(file).await? {
+                Some(bytes) => Some(bytes),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        let of = sent.delivery.outgoing.as_ref().and_then(|outgoing| outgoing.pair.as_ref());
+        let is_its_control = bytes.as_ref().zip(of).is_none_or(|(bytes, of)| self.is_of(&of.control, bytes));
+        let is_it = match of {
+            Some(of) if is_its_control => self.is_its_data(&pair, sent, of).await?,
+            Some(_) | None => Some(false),
+        };
+        match is_it {
+            Some(true) => {
+                let control = bytes.and_then(|bytes| control::read(&bytes).ok());
+                Ok(self.finished(pair, control, sent))
+            }
+            Some(false) => {
+                let delivery = sent.delivery.id;
+                tracing::warn!(mailbox = %self.mailbox, %delivery, "another pair of its name lies in OUT: it is taken next");
+                self.parts.sends.put_away(delivery).await?;
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the data that lies there is what was sent; none if it cannot be told for now.
+    async fn is_its_data(&self, pair: &PairSeen, sent: &Sent, of: &Pair) -> Result<Option<bool>, Halt> {
+        let Some(data) = &pair.data else { return Ok(Some(true)) };
+        if data.length != sent.delivery.length {
+            return Ok(Some(false));
+        }
+        if data.modified == of.modified {
+            return Ok(Some(true));
+        }
+        // Somebody may have touched it.
+        let (pairs, data, keys) = (Arc::clone(&self.parts.pairs), data.clone(), self.parts.key.clone());
+        let digests = unblocked(move || {
+            let (mut reader, mut hasher, mut slice) = (pairs.read(&data)?, Hasher::new(), vec![0; 128 * 1024]);
+            loop {
+                match reader.read(&mut slice)? {
+                    0 => return Ok::<_, std::io::Error>(keys.sign_each(hasher)),
+                    count => hasher.update(&slice[..count]),
+                }
+            }
+        });
+        Ok(digests.await?.map(|digests| digests.contains(&of.data)).ok())
+    }
+
+    fn finished(&self, pair: PairSeen, control: Option<Control>, sent: &Sent) -> Option<Finished> {
+        let (told, shelf) = told::outcome(sent, self.parts.clock.wall())?;
+        let to = if shelf == Shelf::Sent && !self.rules.save_sent { Shelf::Removed } else { shelf };
+        let report = shelf == Shelf::Failed || self.rules.report_transfer;
+        Some(Finished { pair, control, told, to, report, delivery: Some(sent.delivery.id) })
+    }
+
+    /// How half a pair is put away. Whatever its control file says is told again, for whoever looks for its report.
+    async fn orphan(&self, half: PairSeen) -> Result<Finished, Halt> {
+        let now = self.parts.clock.wall();
+        let Some(file) = &half.control else { return Ok(self.failed(half, None, told::no_control(now))) };
+        let bytes = self.control_bytes(file).await?.unwrap_or_default();
+        // The pair may have been refused before its data was put away, and a crash came between.
+        let (told, control) = match control::read(&bytes) {
+            Err(faults) => (told::faults(&faults, now), None),
+            Ok(control) => match self.faults(&control, 0) {
+                faults if faults.is_empty() => (told::no_data(now), Some(control)),
+                faults => (told::faults(&faults, now), Some(control)),
+            },
+        };
+        Ok(self.failed(half, control, told))
+    }
+
+    fn failed(&self, pair: PairSeen, control: Option<Control>, told: Told) -> Finished {
+        let Told { event, code, .. } = &told;
+        tracing::warn!(mailbox = %self.mailbox, event = event.as_str(), code, "a pair in OUT cannot be sent: see FAILED");
+        Finished { pair, control, told, to: Shelf::Failed, report: true, delivery: None }
+    }
+
+    /// Puts away, and notes it. What changed meanwhile is looked at again. One that resists keeps no other back.
+    async fn put_away(&self, finished: Vec<Finished>) -> Result<Result<(), Fault>, Halt> {
+        let mut result = Ok(());
+        for batch in finished.chunks(MOST_AWAY) {
+            if self.put_batch(batch).await?.is_ok() {
+                continue;
+            }
+            for one in batch {
+                if let Err(fault) = self.put_batch(std::slice::from_ref(one)).await? {
+                    result = Err(fault);
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    async fn put_batch(&self, batch: &[Finished]) -> Result<Result<(), Fault>, Halt> {
+        let (pairs, of_batch) = (Arc::clone(&self.parts.pairs), batch.to_vec());
+        let put = move || {
+            let away: Vec<Away<'_>> = of_batch.iter().map(Finished::away).collect();
+            pairs.put_away(&away)
+        };
+        let put = match unblocked(put).await? {
+            Ok(put) => put,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let away = batch.iter().zip(put).filter(|(_, was_put)| *was_put);
+        for delivery in away.filter_map(|(one, _)| one.delivery) {
+            self.parts.sends.put_away(delivery).await?;
+        }
+        Ok(Ok(()))
+    }
+
+    async fn tell_delays(&self, delayed: Vec<(PairSeen, Sent)>) -> Result<Result<(), Fault>, Halt> {
+        for (pair, sent) in delayed {
+            let Some(file) = &pair.control else { continue };
+            let Some(bytes) = self.control_bytes(file).await? else { continue };
+            let Ok(control) = control::read(&bytes) else { continue };
+            let why = sent.reason.as_ref().map_or("", |reason| reason.detail.as_str());
+            let told = told::delayed(why, self.parts.clock.wall());
+            if let Err(fault) = self.report(pair, control, told).await? {
+                return Ok(Err(fault));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn report(&self, pair: PairSeen, control: Control, told: Told) -> Result<Result<(), Fault>, Halt> {
+        let pairs = Arc::clone(&self.parts.pairs);
+        unblocked(move || pairs.report(&[Report { pair: &pair, control: &control, told: &told }])).await
+    }
+
+    /// An operator has the mailbox rest.
+    fn rests(&self) -> bool {
+        let occupancy = self.parts.store.occupancy();
+        occupancy.mailboxes.get(&self.mailbox).is_some_and(|of| of.suspended.is_some())
+    }
+
+    /// The keyed digests of a name, under each key.
+    fn names(&self, base: &BaseName) -> Vec<ContentDigest> {
+        self.parts.key.each().map(|key| key.identify(base.reveal())).collect()
+    }
+
+    fn tell_strangers(&mut self, count: u64) {
+        if count > self.strangers {
+            let what = "files in OUT are neither <name>.dat nor <name>.ctl, or have a name that is not allowed";
+            tracing::warn!(mailbox = %self.mailbox, count, "{what}: they are left there");
+        }
+        self.strangers = count;
+    }
+}
+
+impl Finished {
+    fn away(&self) -> Away<'_> {
+        let Self { pair, control, told, to, report, .. } = self;
+        Away { pair, control: control.as_ref(), told, to: *to, report: *report }
+    }
+}
+
+/// Nothing more becomes of it by itself, nor by a person.
+fn has_ended(sent: &Sent) -> bool {
+    match sent.class {
+        Class::Dead | Class::Delivered | Class::Discarded => true,
+        Class::Waiting | Class::Held | Class::Replayed => false,
+    }
+}
+
+/// What of a mailbox changes when a send comes to its end, or room is made.
+type OfSends = (u64, u64, u64, u64, u64, bool);
+
+fn of_sends(occupancy: &Occupancy, mailbox: &MailboxId) -> OfSends {
+    let of = |of: &MailboxOccupancy| {
+        let rests = of.suspended.is_some();
+        (of.sending.messages, of.sent_total, of.dead.messages, of.held.messages, of.retained.messages, rests)
+    };
+    occupancy.mailboxes.get(mailbox).map(of).unwrap_or_default()
+}
+
+/// Resolves when a send of the mailbox ended since it stood so; never, once the store is closed.
+async fn moved_on(watch: &mut watch::Receiver<Arc<Occupancy>>, mailbox: &MailboxId, stood: OfSends) {
+    if watch.wait_for(|now| of_sends(now, mailbox) != stood).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Off the threads that serve.
+async fn unblocked<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Halt> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Halt(format!("pick up: {error}")))
+}
+
+#[cfg(test)]
+mod tests;

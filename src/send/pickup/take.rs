@@ -1,0 +1,175 @@
+//! Taking one pair: its control file is read, its data is kept, and from then on it goes out.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::{Pickup, told, unblocked};
+use crate::domain::control::{Control, Told};
+use crate::domain::digest::ContentDigest;
+use crate::domain::ids::{DeliveryId, Sensitive};
+use crate::domain::sending::Sending;
+use crate::ports::operations::{Letter, PickedUp, Posting, Upload};
+use crate::ports::pairs::{FileSeen, PairSeen, Pairs};
+use crate::ports::store::{Halt, NotBroughtIn, Sent};
+use crate::send::control::{LONGEST, is_closed, read};
+use crate::send::rules::Broken;
+
+/// Read and handed on at a time.
+const SLICE: usize = 128 * 1024;
+
+/// What came of a pair that was to be taken.
+pub(super) enum Taken {
+    /// It goes out.
+    Queued(DeliveryId, Control),
+    /// It went out before, as this: nobody sends it again.
+    Before(Sent, Control),
+    /// It cannot be sent; with what its control file says, if that could be read.
+    Refused(Told, Option<Control>),
+    /// It may still be on its way into `OUT`, or changed meanwhile; if it never will be whole, that is told.
+    Unfinished(Told),
+    /// Nothing more is taken for now.
+    NotNow(NotBroughtIn),
+}
+
+impl Pickup {
+    pub(super) async fn take(&self, pair: &PairSeen) -> Result<Taken, Halt> {
+        let now = self.parts.clock.wall();
+        let (Some(data), Some(file)) = (&pair.data, &pair.control) else {
+            return Ok(Taken::Unfinished(told::no_data(now)));
+        };
+        let bytes = self.control_bytes(file).await?;
+        let Some(bytes) = bytes.filter(|bytes| is_closed(bytes)) else {
+            return Ok(Taken::Unfinished(told::no_control(now)));
+        };
+        let control = match read(&bytes) {
+            Ok(control) => control,
+            Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), None)),
+        };
+        let faults = self.faults(&control, data.length);
+        if !faults.is_empty() {
+            return Ok(Taken::Refused(told::faults(&faults, now), Some(control)));
+        }
+        if data.length == 0 {
+            return Ok(Taken::Refused(told::no_data(now), Some(control)));
+        }
+        if let Some(before) = self.before(pair, data, &bytes).await? {
+            return Ok(Taken::Before(before, control));
+        }
+        self.keep(pair, data, &bytes, control).await
+    }
+
+    /// The bytes of a control file; none if it cannot be read.
+    pub(super) async fn control_bytes(&self, file: &FileSeen) -> Result<Option<Vec<u8>>, Halt> {
+        let (pairs, file) = (Arc::clone(&self.parts.pairs), file.clone());
+        let read = move || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            // One more than it may have, which says that it has more.
+            pairs.read(&file)?.take(LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let read = unblocked(read).await?;
+        Ok(read.map_err(|error| self.unreadable("control", &error)).ok())
+    }
+
+    /// What a control file says that its mailbox does not allow.
+    pub(super) fn faults(&self, control: &Control, length: u64) -> Vec<Broken> {
+        let mut faults = Vec::new();
+        if control.from != self.mailbox {
+            let problem = format!("this is the OUT folder of {}", self.mailbox);
+            faults.push(Broken { header: "From_DTS", problem, code: Some("07") });
+        }
+        if !control.allow_chunking && length > self.rules.chunk {
+            let problem = format!("N, and more than the {} bytes of one request", self.rules.chunk);
+            faults.push(Broken { header: "AllowChunking", problem, code: None });
+        }
+        faults
+    }
+
+    /// What the same pair went out as, if MESH has anything of that: the same name, control file and data file, whose
+    /// time did not change either. A sender who means it again writes it again.
+    async fn before(&self, pair: &PairSeen, data: &FileSeen, control: &[u8]) -> Result<Option<Sent>, Halt> {
+        let last = self.parts.sends.picked_up_as(&self.mailbox, self.names(&pair.base)).await?;
+        Ok(last.filter(|sent| {
+            let Some(outgoing) = &sent.delivery.outgoing else { return false };
+            let is_same = |of: &crate::domain::pair::Pair| {
+                of.modified == data.modified && sent.delivery.length == data.length && self.is_of(&of.control, control)
+            };
+            outgoing.progress != Sending::Ready && outgoing.pair.as_ref().is_some_and(is_same)
+        }))
+    }
+
+    /// Whether a keyed digest is that of these bytes, under any of the keys.
+    pub(super) fn is_of(&self, digest: &ContentDigest, bytes: &[u8]) -> bool {
+        self.parts.key.each().any(|key| key.of(bytes) == *digest)
+    }
+
+    async fn keep(&self, pair: &PairSeen, data: &FileSeen, bytes: &[u8], control: Control) -> Result<Taken, Halt> {
+        let now = self.parts.clock.wall();
+        let key = &self.parts.key;
+        let picked_up =
+            PickedUp { name: key.identify(pair.base.reveal()), control: key.of(bytes), modified: data.modified };
+        let file_name =
+            self.rules.file_name.then(|| Sensitive::new(format!("{}.{}", pair.base.reveal(), data.extension)));
+        let letter = Letter { file_name, ..Letter::of(control.clone()) };
+        let posting = Posting { letter, length: data.length, pair: Some(picked_up), by: self.rules.by };
+        let upload = match self.parts.post.post(posting).await? {
+            Ok(upload) => upload,
+            Err(NotBroughtIn::Unsendable(faults)) => {
+                return Ok(Taken::Refused(told::unsendable(&faults, now), Some(control)));
+            }
+            Err(why) => return Ok(Taken::NotNow(why)),
+        };
+        let (pairs, seen) = (Arc::clone(&self.parts.pairs), pair.clone());
+        let upload = match unblocked(move || fill(&*pairs, &seen, upload)).await? {
+            Ok(Ok(upload)) => upload,
+            Ok(Err(why)) => return Ok(Taken::NotNow(why)),
+            Err(Unfilled::Halted(halt)) => return Err(halt),
+            Err(Unfilled::Changed) => return Ok(Taken::Unfinished(told::no_data(now))),
+            Err(Unfilled::Unread(error)) => {
+                self.unreadable("data", &error);
+                return Ok(Taken::Unfinished(told::no_data(now)));
+            }
+        };
+        Ok(match upload.keep().await? {
+            Ok(id) => Taken::Queued(id, control),
+            Err(why) => Taken::NotNow(why),
+        })
+    }
+
+    /// It is tried again until it is stale. Its name is told to nobody.
+    fn unreadable(&self, half: &str, error: &io::Error) {
+        tracing::warn!(mailbox = %self.mailbox, half, %error, "a file in OUT does not read: tried again");
+    }
+}
+
+/// Why a payload was not taken whole.
+enum Unfilled {
+    /// It changed while it was read.
+    Changed,
+    Unread(io::Error),
+    Halted(Halt),
+}
+
+/// Hands all bytes of a data file on, if both files are then still as they were seen.
+fn fill(
+    pairs: &dyn Pairs,
+    pair: &PairSeen,
+    mut upload: Box<dyn Upload>,
+) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Unfilled> {
+    let Some(data) = &pair.data else { return Err(Unfilled::Changed) };
+    let mut reader = pairs.read(data).map_err(Unfilled::Unread)?;
+    let mut slice = vec![0; SLICE];
+    let mut left = data.length;
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(SLICE).min(SLICE);
+        let count = reader.read(&mut slice[..most]).map_err(Unfilled::Unread)?;
+        if count == 0 {
+            return Err(Unfilled::Changed);
+        }
+        left -= count as u64;
+        if let Err(why) = upload.write(&slice[..count]).map_err(Unfilled::Halted)? {
+            return Ok(Err(why));
+        }
+    }
+    if pairs.is_as_seen(pair).map_err(Unfilled::Unread)? { Ok(Ok(upload)) } else { Err(Unfilled::Changed) }
+}
