@@ -1,7 +1,9 @@
 //! What goes out: one at a time, and never forgotten how far it came.
 
 use super::*;
+use crate::domain::digest::ContentDigest;
 use crate::domain::operator::{Operator, Remark};
+use crate::domain::pair::Pair;
 use crate::domain::sending::{Outgoing, Sending};
 use crate::domain::step::Step;
 use crate::ports::store::{
@@ -11,13 +13,12 @@ use crate::store::command::SendCommand;
 use crate::store::disk::Side;
 
 fn order(id: &str, bytes: &'static str) -> Command {
-    let outgoing = Outgoing {
-        to: MailboxId::new("X26ABC2").ok(),
-        chunk: 1_000,
-        compress: false,
-        progress: Sending::Ready,
-        pair: None,
-    };
+    order_of(id, bytes, None)
+}
+
+fn order_of(id: &str, bytes: &'static str, pair: Option<Pair>) -> Command {
+    let to = MailboxId::new("X26ABC2").ok();
+    let outgoing = Outgoing { to, chunk: 1_000, compress: false, progress: Sending::Ready, pair };
     let body = IncomingBody::Small(Bytes::from_static(bytes.as_bytes()));
     Command::Send(SendCommand::Queue(Box::new(SendOrder {
         envelope: envelope(id),
@@ -313,4 +314,96 @@ fn what_became_of_a_send_that_is_known_no_more_is_of_no_account() {
     let came_in = store.new_delivery("IN", "bytes");
     let answer = store.one(Command::Send(SendCommand::Progress(came_in, Sending::Begun)));
     assert!(matches!(answer, Answer::Declined(_)), "{answer:?}");
+}
+
+fn pair(name: &str) -> Pair {
+    let digest = |text: &str| ContentDigest(text.to_owned());
+    Pair { name: digest(name), control: digest("c"), data: digest("d"), modified: Timestamp(5), is_put_away: false }
+}
+
+impl Committer {
+    fn pick_up(&mut self, id: &str, name: &str) -> DeliveryId {
+        let Answer::SendQueued(queued) = self.one(order_of(id, "bytes", Some(pair(name)))) else { panic!() };
+        queued.unwrap()
+    }
+
+    fn lying(&mut self) -> Vec<DeliveryId> {
+        let page = SendPage { mailbox: Some(mailbox()), lying: true, after: None, count: 100 };
+        let Answer::Sends(sends) = self.one(Command::Send(SendCommand::List(page))) else { panic!() };
+        sends.into_iter().map(|sent| sent.delivery.id).collect()
+    }
+
+    fn put_away(&mut self, id: DeliveryId) {
+        assert!(matches!(self.one(Command::Send(SendCommand::PutAway(id))), Answer::Done));
+    }
+
+    fn last_of(&mut self, name: &str) -> Option<DeliveryId> {
+        let names = ["OTHER-KEY", name].map(|name| ContentDigest(name.to_owned())).to_vec();
+        let Answer::Sends(sends) = self.one(Command::Send(SendCommand::PickedUpAs(mailbox(), names))) else { panic!() };
+        sends.first().map(|sent| sent.delivery.id)
+    }
+}
+
+#[test]
+fn a_pair_is_known_by_its_name_until_it_is_put_away_and_for_as_long_as_its_send_is() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let (first, other) = (store.pick_up("OURS-1", "a"), store.pick_up("OURS-2", "b"));
+    store.queue_one("BY-HAND");
+    assert_eq!(store.lying(), [first, other]);
+    assert_eq!((store.last_of("a"), store.last_of("c")), (Some(first), None));
+    let lease = store.lease_send();
+    store.came(first, accepted());
+    store.settle(lease, delivered());
+    drop(store);
+    machine.index.burn();
+    let mut store = machine.open();
+    assert_eq!(store.lying(), [first, other], "a crash, and the loss of the index, forget nothing");
+    store.put_away(first);
+    store.put_away(first);
+    assert_eq!(store.lying(), [other]);
+    assert_eq!(store.last_of("a"), Some(first), "put back, it is recognised");
+    let second = store.pick_up("OURS-3", "a");
+    assert_eq!(store.last_of("a"), Some(second), "the last of its name");
+    store.state.audit(store.index.as_ref()).unwrap();
+    machine.clock.pass(40 * DAY);
+    (0..3).for_each(|_| settle_down(&machine, &mut store));
+    assert_eq!(store.last_of("a"), Some(second));
+    store.state.audit(store.index.as_ref()).unwrap();
+}
+
+#[test]
+fn what_is_known_of_a_pair_outlives_its_time_while_it_lies_in_out() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.pick_up("OURS", "a");
+    let lease = store.lease_send();
+    store.came(id, accepted());
+    store.settle(lease, delivered());
+    machine.clock.pass(40 * DAY);
+    (0..3).for_each(|_| settle_down(&machine, &mut store));
+    assert_eq!(store.lying(), [id], "forgotten, it would be sent again");
+    store.put_away(id);
+    (0..3).for_each(|_| settle_down(&machine, &mut store));
+    assert_eq!((store.ledger(), store.last_of("a")), (Vec::new(), None));
+    store.state.audit(store.index.as_ref()).unwrap();
+}
+
+#[test]
+fn a_pair_goes_over_to_the_send_that_replays_its_own_while_it_lies_in_out() {
+    let machine = Machine::new();
+    let mut store = machine.open();
+    let id = store.pick_up("OURS", "a");
+    let lease = store.lease_send();
+    store.settle(lease, dead());
+    let Ok(Acted::ReplayedAs(next)) = store.order(id, Act::Replay { force: false, again: false }) else { panic!() };
+    assert_eq!((store.lying(), store.last_of("a")), (vec![next], Some(next)));
+    store.state.audit(store.index.as_ref()).unwrap();
+    let lease = store.lease_send();
+    store.settle(lease, dead());
+    store.put_away(next);
+    let Ok(Acted::ReplayedAs(last)) = store.order(next, Act::Replay { force: false, again: false }) else { panic!() };
+    assert_eq!(store.lying(), [], "it lies in FAILED");
+    assert_eq!(store.lease_send().delivery.id, last);
+    store.state.audit(store.index.as_ref()).unwrap();
 }
