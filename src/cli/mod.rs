@@ -13,6 +13,7 @@ mod deadletter;
 mod demo;
 mod exit;
 mod hold;
+mod import_meshclient;
 mod index_probe;
 mod journal;
 mod keys;
@@ -79,6 +80,8 @@ enum Command {
     /// Set up output folders
     #[command(subcommand)]
     Output(output::Output),
+    /// Make a configuration of that of the Java client, with its keys and secrets
+    ImportMeshclient(import_meshclient::ImportMeshclient),
     /// Look into the spool of sealed payloads
     #[command(subcommand)]
     Spool(spool::Spool),
@@ -185,6 +188,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Top(top) => top.run(context),
         Command::Keys(keys) => keys.run(context),
         Command::Output(output) => output.run(context),
+        Command::ImportMeshclient(import) => import.run(context),
         Command::Spool(spool) => spool.run(context),
         Command::Backup(backup) => backup.run(context),
         Command::Journal(journal) => journal.run(context),

@@ -16,6 +16,7 @@ mod legal_hold;
 mod manager;
 mod mistakes;
 mod monitors;
+mod moving;
 mod online;
 mod pickup;
 mod place;
