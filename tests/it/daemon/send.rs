@@ -122,3 +122,47 @@ async fn a_send_without_an_answer_is_found_at_nhs_sandbox() {
         scene.end(daemon);
     }
 }
+
+/// As an application of twenty years does it, through `OUT`; and what MESH refuses comes back with MESH's own code.
+#[tokio::test]
+async fn nhs_client_collects_what_applications_put_into_out() {
+    let pickup = "pickup = { settle = \"1s\", scan = \"1s\", file_name = true }\n";
+    let scene = Scene::with(Kind::Strict, Plan { mailbox: pickup, ..Plan::default() }).await;
+    let daemon = scene.place.start();
+    let (out, sent) = (scene.place.output().join("OUT"), scene.place.output().join("SENT"));
+    let put = |base: &str, to: &str, bytes: &[u8]| {
+        fs::write(out.join(format!("{base}.dat")), bytes).expect("the folder is ours");
+        let control = format!(
+            "\u{feff}<?xml version=\"1.0\"?>\r\n<DTSControl Version=\"1.0\">\r\n<From_DTS> {from} </From_DTS><LocalId>{base}\
+             </LocalId>\r\n<Version>1.0</Version><AddressType>dts</AddressType><To_DTS>{to}</To_DTS>\r\n\
+             <MessageType>DATA</MessageType><Subject>a &lt;b&gt; &amp; &#x63;</Subject>\r\n\
+             <WorkflowId>TEST_WORKFLOW</WorkflowId><Unheard>of</Unheard></DTSControl>\r\n",
+            from = MAILBOX.to_lowercase(),
+        );
+        fs::write(out.join(format!("{base}.ctl")), control).expect("the folder is ours");
+    };
+    put("list.csv", SENDER, b"a,b\n");
+    put("one", SENDER, b"1");
+    put("nobody", "NOSUCH", b"1");
+    let count = |folder: &str| fs::read_dir(scene.place.output().join(folder)).expect("it is there").count();
+    daemon.wait_for("all to be put away", PATIENCE, || count("OUT") == 0);
+    assert_eq!((count("SENT"), count("FAILED")), (4, 2));
+    let collected: Vec<Value> = scene.sandbox.collect(SENDER);
+    assert_eq!(collected.len(), 2);
+    for (base, length) in [("list.csv", 4), ("one", 1)] {
+        let found = collected.iter().find(|one| one["headers"]["localid"] == base);
+        let headers = &found.unwrap_or_else(|| panic!("{base} did not arrive"))["headers"];
+        let data = sent.join(format!("{base}.dat"));
+        assert_eq!(found.map(|found| &found["sha256"]), Some(&json!(sha256(&data).expect("it is there"))));
+        assert_eq!(found.map(|found| &found["length"]), Some(&json!(length)));
+        assert_eq!(headers["subject"], "a <b> & c");
+        assert_eq!(headers["filename"], format!("{base}.dat"));
+        let rewritten = fs::read_to_string(data.with_extension("ctl")).expect("it is there");
+        let id = found.and_then(|found| found["id"].as_str()).expect("an id");
+        assert!(rewritten.contains(&format!("<DTSId>{id}</DTSId>")), "{rewritten}");
+    }
+    let refused = fs::read_to_string(scene.place.output().join("FAILED/nobody.ctl")).expect("it is there");
+    assert!(refused.contains("<Event>SEND</Event>") && refused.contains("<StatusCode>12</StatusCode>"), "{refused}");
+    scene.place.meshd(&["deadletter", "discard", "--state", "dead", "--reason", "it went to nobody", "--yes"]).expect_done();
+    scene.end(daemon);
+}
