@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use super::bringing::Entrance;
 use crate::adapters::changes::Changes;
 use crate::config::{Config, Mailbox, PickupReport, PickupSettings};
+use crate::domain::digest::DigestKey;
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::operator::Operator;
 use crate::domain::output::{Layout, OutputPlan};
@@ -42,6 +43,7 @@ fn plan(mailbox: &Mailbox) -> OutputPlan {
 
 /// What all of them share.
 pub(super) struct Shared<'a> {
+    pub(super) key: &'a DigestKey,
     pub(super) publisher: &'a Publisher,
     pub(super) entrance: &'a Entrance,
     pub(super) store: &'a Arc<dyn Store>,
@@ -70,7 +72,7 @@ impl Shared<'_> {
             store: Arc::clone(self.store),
             sends: Arc::clone(self.sends),
             clock: Arc::clone(self.clock),
-            key: self.entrance.key.clone(),
+            key: self.key.clone(),
             obstacles: self.obstacles.clone(),
             hint,
         };

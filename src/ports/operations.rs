@@ -30,6 +30,7 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name, Sensitive, Workflow
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Purpose, Remark};
+use crate::domain::pair::Pair;
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 
@@ -163,21 +164,8 @@ pub struct Posting {
     pub letter: Letter,
     /// How long its payload is, bytes.
     pub length: u64,
-    /// The pair of files that it is picked up as, if it is.
-    pub pair: Option<PickedUp>,
     /// Who.
     pub by: Operator,
-}
-
-/// A pair of files whose data is about to be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PickedUp {
-    /// Keyed digest of its base name.
-    pub name: ContentDigest,
-    /// Keyed digest of its control file.
-    pub control: ContentDigest,
-    /// When its data file last changed.
-    pub modified: Timestamp,
 }
 
 /// What a message that is to go out says of itself.
@@ -238,8 +226,8 @@ pub trait Post: Send + Sync {
 pub trait Upload: Send {
     /// Takes the next bytes. Blocks.
     fn write(&mut self, bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt>;
-    /// Keeps it, if all have come. Durable on reply.
-    fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>>;
+    /// Keeps it, if all have come; what goes out, with the pair of files that it was picked up as. Durable on reply.
+    fn keep(self: Box<Self>, pair: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>>;
 }
 
 /// Whose mail someone wants to know of.

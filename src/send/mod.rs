@@ -7,6 +7,7 @@
 //! | `pieces`, `gzip` | a payload, cut into the requests of one message, each compressed by all cores |
 //! | [`sender`] | one message: what is done next by how far it came |
 //! | [`tracking`] | whether what MESH has was collected, asked sparingly |
+//! | [`encrypt`] | what is encrypted for its recipient before it leaves |
 //! | [`pickup`] | pairs of files that applications put into `OUT`, and what became of them |
 //! | [`turns`] | all mailboxes: one message of each at a time, a few in all |
 //!
@@ -16,6 +17,7 @@
 //! for.
 
 pub mod control;
+pub mod encrypt;
 mod gzip;
 pub mod pickup;
 mod pieces;

@@ -318,7 +318,7 @@ impl Pickup {
         let of = sent.delivery.outgoing.as_ref().and_then(|outgoing| outgoing.pair.as_ref());
         let is_its_control = bytes.as_ref().zip(of).is_none_or(|(bytes, of)| self.is_of(&of.control, bytes));
         let is_it = match of {
-            Some(of) if is_its_control => self.is_its_data(&pair, sent, of).await?,
+            Some(of) if is_its_control => self.is_its_data(&pair, of).await?,
             Some(_) | None => Some(false),
         };
         match is_it {
@@ -337,9 +337,9 @@ impl Pickup {
     }
 
     /// Whether the data that lies there is what was sent; none if it cannot be told for now.
-    async fn is_its_data(&self, pair: &PairSeen, sent: &Sent, of: &Pair) -> Result<Option<bool>, Halt> {
+    async fn is_its_data(&self, pair: &PairSeen, of: &Pair) -> Result<Option<bool>, Halt> {
         let Some(data) = &pair.data else { return Ok(Some(true)) };
-        if data.length != sent.delivery.length {
+        if data.length != of.length {
             return Ok(Some(false));
         }
         if data.modified == of.modified {
