@@ -25,6 +25,7 @@ use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, Floor};
 use crate::ports::obstacles::Obstacles;
 use crate::ports::outbox::Outbox;
+use crate::ports::pickups::Pickups;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::{Sends, Store};
 use crate::ports::waits::Waits;
@@ -70,6 +71,7 @@ pub(super) struct House {
     pub(super) admission: Arc<Admission>,
     pub(super) obstacles: Obstacles,
     pub(super) waits: Waits,
+    pub(super) picked_up: Pickups,
     pub(super) metrics: Metrics,
     pub(super) publisher: Publisher,
     /// Opens what is sealed, for operators.
@@ -179,7 +181,9 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let publisher =
         Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone())
             .with_backlogs(Arc::clone(&backlogs));
+    let picked_up = Pickups::default();
     let shared = Shared {
+        picked_up: &picked_up,
         key: &key,
         publisher: &publisher,
         entrance: &entrance,
@@ -225,6 +229,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         admission,
         obstacles,
         waits,
+        picked_up,
         metrics,
         publisher,
         reader,

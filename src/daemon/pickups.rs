@@ -13,6 +13,7 @@ use crate::domain::operator::Operator;
 use crate::domain::output::{Layout, OutputPlan};
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::Obstacles;
+use crate::ports::pickups::Pickups;
 use crate::ports::store::{Sends, Store};
 use crate::publish::{PairFolders, Publisher};
 use crate::send::pickup::{Pickup, PickupParts, PickupRules};
@@ -44,6 +45,7 @@ fn plan(mailbox: &Mailbox) -> OutputPlan {
 /// What all of them share.
 pub(super) struct Shared<'a> {
     pub(super) key: &'a DigestKey,
+    pub(super) picked_up: &'a Pickups,
     pub(super) publisher: &'a Publisher,
     pub(super) entrance: &'a Entrance,
     pub(super) store: &'a Arc<dyn Store>,
@@ -74,6 +76,7 @@ impl Shared<'_> {
             clock: Arc::clone(self.clock),
             key: self.key.clone(),
             obstacles: self.obstacles.clone(),
+            told: self.picked_up.clone(),
             hint,
         };
         let reports = |report| settings.reports.contains(&report);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
+use super::pickups::PickupStatus;
 use super::sealed::{Rewrapping, SealedPage};
 use super::spool::Opened;
 use super::store::{
@@ -306,6 +307,8 @@ pub struct MailboxStatus {
     /// Since when mail waits at MESH that could not be taken, as far as this process knows; while MESH does not answer,
     /// since the last list at the latest. MESH keeps mail five days.
     pub waits_since: Option<Timestamp>,
+    /// What lies in its `OUT`, if that is picked up.
+    pub pickup: Option<PickupStatus>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,
 }

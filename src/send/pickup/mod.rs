@@ -41,6 +41,7 @@ use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::operations::Post;
 use crate::ports::pairs::{Away, Lying, PairSeen, Pairs, Report, Shelf};
+use crate::ports::pickups::Pickups;
 use crate::ports::store::{Class, Halt, MailboxOccupancy, Occupancy, QueuePlace, SendPage, Sends, Sent, Store};
 
 /// Between two looks, whatever changes.
@@ -66,6 +67,8 @@ pub struct PickupParts {
     pub key: DigestKey,
     /// What stands in the way is told there.
     pub obstacles: Obstacles,
+    /// And what lies there.
+    pub told: Pickups,
     /// Something changed in `OUT`. Only a hint: shares tell of nothing.
     pub hint: Arc<Notify>,
 }
@@ -212,7 +215,7 @@ impl Pickup {
     fn compare(&mut self, lying: &Lying, mut known: BTreeMap<String, Sent>) -> Work {
         let now = self.parts.clock.monotonic();
         self.settling.see(&lying.pairs, now);
-        self.tell_strangers(lying.strangers);
+        self.tell(lying);
         let rests = Rests { pair: self.rules.settle, half: self.rules.orphan_after };
         let mut work = Work::default();
         for pair in &lying.pairs {
@@ -383,6 +386,7 @@ impl Pickup {
     }
 
     fn failed(&self, pair: PairSeen, control: Option<Control>, told: Told) -> Finished {
+        self.parts.told.failed(&self.mailbox);
         let Told { event, code, .. } = &told;
         tracing::warn!(mailbox = %self.mailbox, event = event.as_str(), code, "a pair in OUT cannot be sent: see FAILED");
         Finished { pair, control, told, to: Shelf::Failed, report: true, delivery: None }
@@ -451,7 +455,10 @@ impl Pickup {
         self.parts.key.each().map(|key| key.identify(base.reveal())).collect()
     }
 
-    fn tell_strangers(&mut self, count: u64) {
+    fn tell(&mut self, lying: &Lying) {
+        let times = lying.pairs.iter().filter_map(|pair| Some(pair.control.as_ref().or(pair.data.as_ref())?.modified));
+        self.parts.told.looked(&self.mailbox, lying.pairs.len() as u64, times.min());
+        let count = lying.strangers;
         if count > self.strangers {
             let what = "files in OUT are neither <name>.dat nor <name>.ctl, or have a name that is not allowed";
             tracing::warn!(mailbox = %self.mailbox, count, "{what}: they are left there");
