@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::document::{Node, Place, Table, Value};
 use super::model::{
-    Audit, Config, Control, EncryptRule, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles,
-    Life, Limits, Log, LogFormat, LogLevel, Mailbox, Mesh, Order, PickupReport, PickupSettings, Pipelines, Queue,
-    Retention, SendSettings, State,
+    Audit, AutoControl, Config, Control, EncryptRule, Engine, Environment, Feature, Features, FileRef, Http, Journal,
+    KeyFiles, Life, Limits, Log, LogFormat, LogLevel, Mailbox, Mesh, Order, PickupReport, PickupSettings, Pipelines,
+    Queue, Retention, SendSettings, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
@@ -264,6 +264,18 @@ impl SendSettings {
     }
 }
 
+impl AutoControl {
+    /// None if something that it needs is missing, of which there is a finding then.
+    fn read(mut keys: Keys<'_>) -> Option<Self> {
+        let begins = keys.required("begins");
+        let to = keys.required("to");
+        let workflow = keys.required("workflow");
+        let subject = keys.optional("subject");
+        keys.end();
+        Some(Self { begins: begins?, to: to?, workflow: workflow?, subject })
+    }
+}
+
 impl EncryptRule {
     fn read(mut keys: Keys<'_>) -> Self {
         let rule = Self {
@@ -286,6 +298,11 @@ impl PickupSettings {
             save_sent: keys.or("save_sent", true),
             file_name: keys.or("file_name", false),
             reports: keys.or("reports", vec![PickupReport::Collect]),
+            auto: keys
+                .tables("auto")
+                .into_iter()
+                .filter_map(|(name, node)| AutoControl::read(Keys::of(&name, Some(node), keys.notes())))
+                .collect(),
         };
         keys.end();
         settings

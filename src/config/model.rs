@@ -338,6 +338,21 @@ pub struct PickupSettings {
     pub file_name: bool,
     /// Reports that are written into `IN` beside those that always are.
     pub reports: Vec<PickupReport>,
+    /// What is sent without a control file; the first that fits counts.
+    pub auto: Vec<AutoControl>,
+}
+
+/// Data files that are sent without a control file, and what it would say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoControl {
+    /// Those whose names begin so.
+    pub begins: String,
+    /// Who is to have them.
+    pub to: MailboxId,
+    /// By which workflow.
+    pub workflow: WorkflowId,
+    /// Their subject.
+    pub subject: Option<String>,
 }
 
 /// A report that a site may want (mesh-client-files 8.1).

@@ -6,9 +6,10 @@ use tokio::sync::Notify;
 
 use super::bringing::Entrance;
 use crate::adapters::changes::Changes;
-use crate::config::{Config, Mailbox, PickupReport, PickupSettings};
+use crate::config::{AutoControl, Config, Mailbox, PickupReport, PickupSettings};
+use crate::domain::control::Control;
 use crate::domain::digest::DigestKey;
-use crate::domain::ids::{MailboxId, Name};
+use crate::domain::ids::{MailboxId, Name, Sensitive};
 use crate::domain::operator::Operator;
 use crate::domain::output::{Layout, OutputPlan};
 use crate::ports::clock::Clock;
@@ -40,6 +41,23 @@ fn plan(mailbox: &Mailbox) -> OutputPlan {
         mode: mailbox.mode.0,
         payload: Vec::new(),
     }
+}
+
+/// The control file that a data file without one has.
+fn rule(mailbox: &MailboxId, auto: &AutoControl) -> (String, Control) {
+    let control = Control {
+        from: mailbox.clone(),
+        to: Sensitive::new(auto.to.as_str()),
+        workflow: auto.workflow.clone(),
+        subject: auto.subject.as_deref().map(Sensitive::new),
+        local_id: None,
+        partner_id: None,
+        checksum: None,
+        compress: true,
+        encrypted: false,
+        allow_chunking: true,
+    };
+    (auto.begins.clone(), control)
 }
 
 /// What all of them share.
@@ -89,6 +107,7 @@ impl Shared<'_> {
             report_collect: reports(PickupReport::Collect),
             report_transfer: reports(PickupReport::Transfer),
             report_delay: reports(PickupReport::Delay),
+            auto: settings.auto.iter().map(|auto| rule(&mailbox.id, auto)).collect(),
             chunk: mailbox.send.chunk.0,
             by: Operator(rustix::process::geteuid().as_raw()),
         };

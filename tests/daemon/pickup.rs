@@ -298,3 +298,22 @@ fn a_root_that_is_away_or_another_s_is_left_alone() {
     assert_eq!((house.names("OUT").len(), house.messages_at_mesh()), (2, 1));
     daemon.stop_in_order();
 }
+
+/// Lone data files, by a rule; and one that no rule names.
+#[test]
+fn a_data_file_without_a_control_file_goes_by_its_rule() {
+    let house = house_with(
+        "[mailbox.pickup]\nsettle = \"1s\"\norphan_after = \"3s\"\nscan = \"1s\"\nreports = [\"transfer\"]\n\
+         [[mailbox.pickup.auto]]\nbegins = \"RXX_\"\nto = \"X26ABC2\"\nworkflow = \"LETTERS\"\nsubject = \"the list\"\n",
+    );
+    let daemon = house.start();
+    house.put("RXX_1.csv.dat", "a,b\n");
+    house.put("other.dat", "bytes");
+    daemon.wait_for("both to be put away", PATIENCE, || house.names("OUT").is_empty());
+    assert_eq!(house.names("SENT"), ["RXX_1.csv.ctl", "RXX_1.csv.dat"]);
+    has(&house.text("SENT", "RXX_1.csv.ctl"), &["<Subject>the list<", "<WorkflowId>LETTERS<", "<To_DTS>X26ABC2<"]);
+    has(&house.report(["RXX_1.csv_", "_TRANSFER-00"]), &["<Subject>the list<"]);
+    assert_eq!(house.names("FAILED"), ["other.dat"]);
+    daemon.wait_for("it to come back in", PATIENCE, || house.published_of(TO).len() == 1);
+    daemon.stop_in_order();
+}

@@ -92,6 +92,8 @@ pub struct PickupRules {
     pub report_transfer: bool,
     /// One that has to wait is.
     pub report_delay: bool,
+    /// Beginnings of the names of data files that have no control file, and what it would say; the first counts.
+    pub auto: Vec<(String, Control)>,
     /// Bytes of a request.
     pub chunk: u64,
     /// The user that the daemon runs as: whoever writes into `OUT` is not known.
@@ -228,9 +230,9 @@ impl Pickup {
                         work.delayed.push((pair.clone(), sent));
                     }
                 }
-                None => match self.settling.ripe(pair, rests, now) {
+                None => match self.settling.ripe(pair, self.is_whole(pair), rests, now) {
                     Ripe::NotBefore(then) => work.next = work.next.into_iter().chain([then]).min(),
-                    ripe @ (Ripe::Whole | Ripe::Stale) if pair.data.is_some() && pair.control.is_some() => {
+                    ripe @ (Ripe::Whole | Ripe::Stale) if self.is_whole(pair) => {
                         work.take.push((pair.clone(), ripe));
                     }
                     Ripe::Whole | Ripe::Stale => work.stale.push(pair.clone()),
@@ -326,7 +328,10 @@ impl Pickup {
         };
         match is_it {
             Some(true) => {
-                let control = bytes.and_then(|bytes| control::read(&bytes).ok());
+                let control = match bytes {
+                    Some(bytes) => control::read(&bytes).ok(),
+                    None => self.auto(&pair).cloned(),
+                };
                 Ok(self.finished(pair, control, sent))
             }
             Some(false) => {
@@ -448,6 +453,18 @@ impl Pickup {
     fn rests(&self) -> bool {
         let occupancy = self.parts.store.occupancy();
         occupancy.mailboxes.get(&self.mailbox).is_some_and(|of| of.suspended.is_some())
+    }
+
+    /// Both files are there, or one that needs no other.
+    fn is_whole(&self, pair: &PairSeen) -> bool {
+        pair.data.is_some() && (pair.control.is_some() || self.auto(pair).is_some())
+    }
+
+    /// What the control file of a data file without one would say.
+    fn auto(&self, pair: &PairSeen) -> Option<&Control> {
+        let is_lone = pair.data.is_some() && pair.control.is_none();
+        let fits = |(begins, _): &&(String, Control)| pair.base.reveal().starts_with(begins.as_str());
+        self.rules.auto.iter().filter(|_| is_lone).find(fits).map(|(_, control)| control)
     }
 
     /// The keyed digests of a name, under each key.

@@ -35,16 +35,20 @@ pub(super) enum Taken {
 impl Pickup {
     pub(super) async fn take(&self, pair: &PairSeen) -> Result<Taken, Halt> {
         let now = self.parts.clock.wall();
-        let (Some(data), Some(file)) = (&pair.data, &pair.control) else {
-            return Ok(Taken::Unfinished(told::no_data(now)));
-        };
-        let bytes = self.control_bytes(file).await?;
-        let Some(bytes) = bytes.filter(|bytes| is_closed(bytes)) else {
-            return Ok(Taken::Unfinished(told::no_control(now)));
-        };
-        let control = match read(&bytes) {
-            Ok(control) => control,
-            Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), None)),
+        let Some(data) = &pair.data else { return Ok(Taken::Unfinished(told::no_data(now))) };
+        let (bytes, control) = match (&pair.control, self.auto(pair)) {
+            (Some(file), _) => {
+                let bytes = self.control_bytes(file).await?;
+                let Some(bytes) = bytes.filter(|bytes| is_closed(bytes)) else {
+                    return Ok(Taken::Unfinished(told::no_control(now)));
+                };
+                match read(&bytes) {
+                    Ok(control) => (bytes, control),
+                    Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), None)),
+                }
+            }
+            (None, Some(control)) => (Vec::new(), control.clone()),
+            (None, None) => return Ok(Taken::Unfinished(told::no_control(now))),
         };
         let faults = self.faults(&control, data.length);
         if !faults.is_empty() {
