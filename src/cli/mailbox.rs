@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::{Context, Failure};
 use crate::daemon::{Answer, Ask, ask};
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{MailboxId, WorkflowId};
 use crate::domain::operator::Remark;
+use crate::ports::directory::{Endpoint, Endpoints, Wanted};
 use crate::ports::operations::MailboxStatus;
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +21,8 @@ pub(super) enum Mailbox {
     Suspend(Suspend),
     /// Let a suspended mailbox go on
     Resume(Resume),
+    /// Find the mailboxes that an organisation has for a workflow
+    Find(Find),
 }
 
 #[derive(Debug, Args)]
@@ -68,12 +71,32 @@ pub(super) struct Resume {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+MESH is asked, and its answer remembered for an hour. A trust may have several mailboxes for a
+workflow: ask it which.
+
+Examples:
+  meshd mailbox find --ods X26 --workflow TOC_FHIR_IP_DISCH")]
+pub(super) struct Find {
+    /// The ODS code of the organisation
+    #[arg(long, value_name = "CODE")]
+    ods: String,
+    /// What is to be sent
+    #[arg(long, value_name = "WORKFLOW-ID", value_parser = |text: &str| WorkflowId::new(text))]
+    workflow: WorkflowId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl Mailbox {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context),
             Self::Suspend(suspend) => suspend.run(context),
             Self::Resume(resume) => resume.run(context),
+            Self::Find(find) => find.run(context),
         }
     }
 }
@@ -99,6 +122,33 @@ impl List {
         }
         Ok(())
     }
+}
+
+impl Find {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let socket = context.load()?.config.control.socket;
+        let Endpoints { found, age_seconds } = find(&socket, self.ods.clone(), self.workflow.clone())?;
+        if self.json {
+            return context.out.json(&json!({ "mailboxes": found, "age_seconds": age_seconds }));
+        }
+        if found.is_empty() {
+            return Err(anyhow!("{} has no mailbox for {}, says MESH", self.ods, self.workflow).into());
+        }
+        for Endpoint { mailbox, name } in &found {
+            context.out.line(format_args!("{mailbox:<20} {name}"))?;
+        }
+        if age_seconds > 0 {
+            context.out.note(format!("MESH said so {} min ago", age_seconds / 60));
+        }
+        Ok(())
+    }
+}
+
+/// The mailboxes of an organisation, as the daemon knows or finds out.
+pub(super) fn find(socket: &Path, organisation: String, workflow: WorkflowId) -> Result<Endpoints, Failure> {
+    let question = Ask::Endpoints(Wanted { organisation: organisation.to_ascii_uppercase(), workflow });
+    let Answer::Endpoints(found) = ask(socket, question)? else { return Err(other_answer()) };
+    Ok(found.map_err(anyhow::Error::new)?)
 }
 
 impl Suspend {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::json;
 
+use super::mailbox::find;
 use super::message::{mailbox, workflow};
 use super::{Context, Failure};
 use crate::config::Config;
@@ -29,6 +30,7 @@ client: so may a recipient be named that routes to a patient's practice.
 
 Examples:
   meshd send results.xml --to X26ABC2 --workflow PATH_LAB_RESULTS
+  meshd send results.xml --to-ods Y00001 --workflow PATH_LAB_RESULTS
   meshd send discharge.xml --control discharge.ctl
   meshd send list.csv --mailbox X26ABC1 --to X26ABC2 --workflow DEMO --local-id batch-17 --json")]
 pub(super) struct Send {
@@ -38,8 +40,11 @@ pub(super) struct Send {
     #[arg(long, value_parser = mailbox)]
     mailbox: Option<MailboxId>,
     /// The mailbox that is to have it
-    #[arg(long, value_name = "MAILBOX", value_parser = mailbox, required_unless_present = "control")]
+    #[arg(long, value_name = "MAILBOX", value_parser = mailbox, required_unless_present_any = ["control", "to_ods"])]
     to: Option<MailboxId>,
+    /// The organisation that is to have it, if it has one mailbox for the workflow: its ODS code
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["to", "control"])]
+    to_ods: Option<String>,
     /// Its workflow
     #[arg(long, value_name = "WORKFLOW-ID", value_parser = workflow, required_unless_present = "control")]
     workflow: Option<WorkflowId>,
@@ -106,10 +111,8 @@ impl Send {
             let letter = Letter::of(said);
             return Ok(Letter { file_name, content_type, compress: compress.or(letter.compress), ..letter });
         }
-        let (Some(to), Some(workflow)) = (&self.to, &self.workflow) else {
-            return Err(anyhow!("who is to have it, and by which workflow? --to and --workflow, or --control").into());
-        };
-        let to = Sensitive::new(to.as_str());
+        let Some(workflow) = &self.workflow else { return Err(anyhow!("by which workflow? --workflow").into()) };
+        let to = Sensitive::new(self.recipient(config, workflow)?.as_str());
         if recipient(&to).is_none() {
             return Err(
                 anyhow!("what routes to a patient's practice names the patient: only in a --control file").into()
@@ -132,6 +135,27 @@ impl Send {
             encrypted: self.encrypted,
             compress,
         })
+    }
+}
+
+impl Send {
+    /// Who is to have it, by name or by organisation.
+    fn recipient(&self, config: &Config, workflow: &WorkflowId) -> Result<MailboxId, Failure> {
+        let organisation = match (&self.to, &self.to_ods) {
+            (Some(to), _) => return Ok(to.clone()),
+            (None, Some(organisation)) => organisation,
+            (None, None) => return Err(anyhow!("who is to have it? --to, --to-ods or --control").into()),
+        };
+        let found = find(&config.control.socket, organisation.clone(), workflow.clone())?.found;
+        match &found[..] {
+            [one] => Ok(one.mailbox.clone()),
+            [] => Err(anyhow!("{organisation} has no mailbox for {workflow}, says MESH").into()),
+            several => {
+                let names: Vec<&str> = several.iter().map(|one| one.mailbox.as_str()).collect();
+                Err(anyhow!("{organisation} has several mailboxes for {workflow}: --to with {}", names.join(" or "))
+                    .into())
+            }
+        }
     }
 }
 

@@ -114,8 +114,8 @@ fn service(mesh: &Mesh, features: &Features, notes: &mut Notes) {
 fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool, notes: &mut Notes) {
     let key = |key: &str| format!("{name}.{key}");
     let ods = &mailbox.organisation;
-    if !(3..=10).contains(&ods.len()) || !ods.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
-        notes.find(&key("organisation"), "this is not an ODS code", "3 to 10 capital letters and digits");
+    if !is_ods(ods) {
+        notes.find(&key("organisation"), "this is not an ODS code", ODS);
     }
     match mailbox.poll.gaps(schedule_start()) {
         None => notes.find(&key("poll"), "this schedule never comes round", "a schedule that repeats"),
@@ -141,9 +141,24 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
     if let Some(pickup) = &mailbox.pickup {
         pickup_times(&key("pickup"), pickup, notes);
     }
+    for (number, auto) in (1..).zip(mailbox.pickup.iter().flat_map(|pickup| &pickup.auto)) {
+        let name = key(&format!("pickup.auto[{number}]"));
+        if auto.to.is_some() == auto.to_ods.is_some() {
+            notes.find(&name, "who is to have them is not said, or twice", "either `to` or `to_ods`");
+        }
+        if auto.to_ods.as_ref().is_some_and(|code| !is_ods(code)) {
+            notes.find(&format!("{name}.to_ods"), "this is not an ODS code", ODS);
+        }
+    }
     if overlaps(&mailbox.output, &config.state.directory) {
         notes.find(&key("output"), "this overlaps the state directory", "a folder of its own");
     }
+}
+
+const ODS: &str = "3 to 10 capital letters and digits";
+
+fn is_ods(text: &str) -> bool {
+    (3..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 fn recipients(key: &str, recipients: &[String], if_none: &str, config: &Config, notes: &mut Notes) {

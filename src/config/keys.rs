@@ -268,11 +268,12 @@ impl AutoControl {
     /// None if something that it needs is missing, of which there is a finding then.
     fn read(mut keys: Keys<'_>) -> Option<Self> {
         let begins = keys.required("begins");
-        let to = keys.required("to");
+        let to = keys.optional("to");
+        let to_ods = keys.optional("to_ods");
         let workflow = keys.required("workflow");
         let subject = keys.optional("subject");
         keys.end();
-        Some(Self { begins: begins?, to: to?, workflow: workflow?, subject })
+        Some(Self { begins: begins?, to, to_ods, workflow: workflow?, subject })
     }
 }
 

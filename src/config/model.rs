@@ -347,8 +347,10 @@ pub struct PickupSettings {
 pub struct AutoControl {
     /// Those whose names begin so.
     pub begins: String,
-    /// Who is to have them.
-    pub to: MailboxId,
+    /// Who is to have them: a mailbox,
+    pub to: Option<MailboxId>,
+    /// or the one that the organisation of this ODS code has for the workflow.
+    pub to_ods: Option<String>,
     /// By which workflow.
     pub workflow: WorkflowId,
     /// Their subject.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::bringing::{Entrance, GoesOut};
 use super::clock::{SystemChance, SystemClock};
+use super::directory::Remembered;
 use super::jobs::Bulk;
 use super::lock::LastEnd;
 use super::metrics::Metrics;
@@ -22,6 +23,7 @@ use crate::domain::ids::MailboxId;
 use crate::domain::output::OutputPlan;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
+use crate::ports::directory::Directory;
 use crate::ports::disk::{Disk, Floor};
 use crate::ports::obstacles::Obstacles;
 use crate::ports::outbox::Outbox;
@@ -84,6 +86,7 @@ pub(super) struct House {
     /// Likewise the limits in them.
     pub(super) backlogs: Arc<Backlogs>,
     pub(super) entrance: Entrance,
+    pub(super) directory: Option<Arc<dyn Directory>>,
     pub(super) pickups: Vec<PickupTask>,
     pub(super) turns: Turns,
     pub(super) tracking: Tracking,
@@ -134,11 +137,14 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let admission = Admission::new(admission(config), Arc::clone(&store), Arc::clone(&disk), Arc::clone(&clock));
     let mesh = config.mesh.as_ref().context("there is no service")?;
     let (mut receivers, mut senders, mut outboxes) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let mut directory: Option<Arc<dyn Directory>> = None;
     for mailbox in &config.mailboxes {
         let Some(inbox) = service.inbox(&mailbox.id, &secrets) else { continue };
         let mesh_mailbox = Arc::new(inbox);
         let (outbox, ledger) = (Arc::clone(&mesh_mailbox) as Arc<dyn Outbox>, Arc::clone(&sends));
         outboxes.insert(mailbox.id.clone(), Arc::clone(&outbox));
+        // Any mailbox may ask.
+        directory.get_or_insert_with(|| Arc::new(Remembered::new(Arc::clone(&mesh_mailbox) as _, Arc::clone(&clock))));
         let settings = SenderSettings { ask_after: mesh.ask_after.0 };
         let sender = Sender::new(outbox, ledger, Arc::clone(&spool), Arc::clone(&chance), settings);
         senders.insert(mailbox.id.clone(), sender);
@@ -184,6 +190,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let picked_up = Pickups::default();
     let shared = Shared {
         picked_up: &picked_up,
+        directory: &directory,
         key: &key,
         publisher: &publisher,
         entrance: &entrance,
@@ -221,6 +228,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         store,
         sends,
         entrance,
+        directory,
         pickups,
         turns,
         tracking,

@@ -11,6 +11,7 @@ mod bulletin;
 mod clock;
 mod control;
 mod crew;
+mod directory;
 mod health;
 mod heartbeat;
 mod http;

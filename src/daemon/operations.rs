@@ -25,11 +25,12 @@ use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
+use crate::ports::directory::{Directory, Endpoints, Wanted};
 use crate::ports::monitors::{MonitorAlarm, MonitorStatus};
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
 use crate::ports::operations::{
-    Bringing, FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus,
-    Post, Posting, Reveal, Status, SubjectWish, Suspended, Told, Upload,
+    Bringing, FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotLookedUp, NotRevealed, Operations, Phase,
+    PipelineStatus, Post, Posting, Reveal, Status, SubjectWish, Suspended, Told, Upload,
 };
 use crate::ports::pickups::Pickups;
 use crate::ports::sealed::{Rewrapping, SealedPage};
@@ -64,6 +65,7 @@ pub(super) struct Desk {
     pub(super) monitors: Monitors,
     pub(super) bulk: Bulk,
     pub(super) entrance: Entrance,
+    pub(super) directory: Option<Arc<dyn Directory>>,
     pub(super) archive: Archive,
     pub(super) readings: Readings,
     pub(super) sealing: Sealing,
@@ -252,6 +254,15 @@ impl Operations for Desk {
 
     fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>> {
         self.sends.sends(page)
+    }
+
+    fn endpoints(&self, wanted: Wanted) -> Told<'_, Result<Endpoints, NotLookedUp>> {
+        Box::pin(async move {
+            let Some(directory) = &self.directory else {
+                return Ok(Err(NotLookedUp("there is no mailbox to ask with".into())));
+            };
+            Ok(directory.look_up(&wanted).await.map_err(|fault| NotLookedUp(fault.to_string())))
+        })
     }
 
     fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen> {

@@ -13,11 +13,12 @@ use crate::domain::ids::{MailboxId, Name, Sensitive};
 use crate::domain::operator::Operator;
 use crate::domain::output::{Layout, OutputPlan};
 use crate::ports::clock::Clock;
+use crate::ports::directory::Directory;
 use crate::ports::obstacles::Obstacles;
 use crate::ports::pickups::Pickups;
 use crate::ports::store::{Sends, Store};
 use crate::publish::{PairFolders, Publisher};
-use crate::send::pickup::{Pickup, PickupParts, PickupRules};
+use crate::send::pickup::{AutoRule, Pickup, PickupParts, PickupRules};
 
 /// A mailbox's pickup, and what tells it of changes.
 pub(super) struct PickupTask {
@@ -44,10 +45,10 @@ fn plan(mailbox: &Mailbox) -> OutputPlan {
 }
 
 /// The control file that a data file without one has.
-fn rule(mailbox: &MailboxId, auto: &AutoControl) -> (String, Control) {
+fn rule(mailbox: &MailboxId, auto: &AutoControl) -> AutoRule {
     let control = Control {
         from: mailbox.clone(),
-        to: Sensitive::new(auto.to.as_str()),
+        to: Sensitive::new(auto.to.as_ref().map_or("", MailboxId::as_str)),
         workflow: auto.workflow.clone(),
         subject: auto.subject.as_deref().map(Sensitive::new),
         local_id: None,
@@ -57,13 +58,14 @@ fn rule(mailbox: &MailboxId, auto: &AutoControl) -> (String, Control) {
         encrypted: false,
         allow_chunking: true,
     };
-    (auto.begins.clone(), control)
+    AutoRule { begins: auto.begins.clone(), organisation: auto.to_ods.clone(), control }
 }
 
 /// What all of them share.
 pub(super) struct Shared<'a> {
     pub(super) key: &'a DigestKey,
     pub(super) picked_up: &'a Pickups,
+    pub(super) directory: &'a Option<Arc<dyn Directory>>,
     pub(super) publisher: &'a Publisher,
     pub(super) entrance: &'a Entrance,
     pub(super) store: &'a Arc<dyn Store>,
@@ -95,6 +97,7 @@ impl Shared<'_> {
             key: self.key.clone(),
             obstacles: self.obstacles.clone(),
             told: self.picked_up.clone(),
+            directory: self.directory.clone(),
             hint,
         };
         let reports = |report| settings.reports.contains(&report);

@@ -90,6 +90,7 @@ impl Tellers {
             monitors: monitors.clone(),
             bulk: house.bulk.clone(),
             entrance: house.entrance.clone(),
+            directory: house.directory.clone(),
             archive,
             readings: Readings::default(),
             sealing: sealing.clone(),

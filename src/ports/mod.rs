@@ -1,6 +1,7 @@
 //! Layer 1: what the inside asks of the outside, readable in one sitting.
 
 pub mod clock;
+pub mod directory;
 pub mod disk;
 pub mod inbox;
 pub mod monitors;

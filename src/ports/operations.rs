@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::directory::{Endpoints, Wanted};
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
 use super::pickups::PickupStatus;
@@ -67,6 +68,8 @@ pub trait Operations: Send + Sync {
     fn resolve_send(&self, found: FoundAtMesh) -> Told<'_, Result<(), NotAllowed>>;
     /// What goes out, or went and is still known.
     fn sends(&self, page: SendPage) -> Told<'_, Vec<Sent>>;
+    /// Which mailboxes an organisation has for a workflow, or why MESH did not say.
+    fn endpoints(&self, wanted: Wanted) -> Told<'_, Result<Endpoints, NotLookedUp>>;
     /// What a bulk act would do: a part of it.
     fn foresee(&self, wanted: Foresight) -> Told<'_, Foreseen>;
     /// Begins a bulk act; the journal says who did it, and why.
@@ -109,6 +112,11 @@ pub trait Operations: Send + Sync {
     /// The end of the journal, as `meshd journal verify --against` takes it.
     fn journal_head(&self) -> Told<'_, String>;
 }
+
+/// Why nobody knows which mailboxes an organisation has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("MESH did not say: {0}")]
+pub struct NotLookedUp(pub String);
 
 /// What someone wants to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

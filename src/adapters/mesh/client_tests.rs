@@ -346,7 +346,7 @@ async fn passes_for_whole(mailbox: &Mailbox, call: Call) -> bool {
             let accepted = Accepted::attest(mailbox.mailbox().clone(), message(), DeliveryId(1));
             mailbox.acknowledge(&accepted).await.is_ok()
         }
-        Call::Ping | Call::Send | Call::SendChunk | Call::Track => panic!("no call of one who receives"),
+        Call::Ping | Call::Send | Call::SendChunk | Call::Track | Call::LookUp => panic!("no call of one who receives"),
         Call::Handshake => mailbox.handshake().await.is_ok(),
         Call::Head => mailbox.head(&message()).await.is_ok(),
     }

@@ -1,12 +1,13 @@
 //! MESH, version 2 of its API.
 //!
 //! `wire` turns bytes into values and `status` answers into faults; both are pure. `client` does the calls of
-//! receiving and `outbox` those of sending; they decide nothing but the one fresh-token try of mesh-api 4.4, which a send
+//! receiving, `outbox` those of sending and `directory` the one that finds mailboxes; they decide nothing but the one fresh-token try of mesh-api 4.4, which a send
 //! has not: whether it is made again is for whoever knows what it may cost.
 
 pub mod auth;
 mod body;
 mod client;
+mod directory;
 mod environment;
 pub mod headers;
 mod machine;

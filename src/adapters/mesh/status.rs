@@ -39,6 +39,7 @@ pub(super) enum Call {
     Send,
     SendChunk,
     Track,
+    LookUp,
 }
 
 impl Call {
@@ -54,6 +55,7 @@ impl Call {
             Self::Send => "send",
             Self::SendChunk => "send chunk",
             Self::Track => "track",
+            Self::LookUp => "look up",
         }
     }
 
@@ -67,7 +69,8 @@ impl Call {
             | Self::Acknowledge
             | Self::Send
             | Self::SendChunk
-            | Self::Track => false,
+            | Self::Track
+            | Self::LookUp => false,
         }
     }
 
@@ -76,7 +79,7 @@ impl Call {
         match self {
             // Whatever the answer, it is a sign of life.
             Self::Ping => true,
-            Self::Handshake | Self::List | Self::Head => status == StatusCode::OK,
+            Self::Handshake | Self::List | Self::Head | Self::LookUp => status == StatusCode::OK,
             Self::Fetch => status == StatusCode::OK || status == StatusCode::PARTIAL_CONTENT,
             Self::Send | Self::SendChunk => status == StatusCode::ACCEPTED || status == StatusCode::OK,
             // Nothing, and several, are answers.

@@ -282,6 +282,7 @@ async fn answer(
             let page = SendPage { mailbox, lying: false, after, count: count.min(LARGEST_PAGE) };
             operations.sends(page).await.map(Answer::Sends).map_err(halted)
         }
+        Ask::Endpoints(wanted) => operations.endpoints(wanted).await.map(Answer::Endpoints).map_err(halted),
         Ask::Sealed { after } => operations.sealed(after).await.map(Answer::Sealed).map_err(halted),
         Ask::KeyMade { recipient } => {
             operations.key_made(recipient, operator?).await.map(Answer::KeyNoted).map_err(halted)

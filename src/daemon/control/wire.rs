@@ -17,7 +17,8 @@ use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{FoundSubject, Letter, NotRevealed, Status, Whose};
+use crate::ports::directory::{Endpoints, Wanted};
+use crate::ports::operations::{FoundSubject, Letter, NotLookedUp, NotRevealed, Status, Whose};
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::store::{
     Act, Acted, Expunged, Extent, Foreseen, FoundAside, FoundGroups, FoundRetention, HoldRefused, Job, JobAct, Kept,
@@ -91,6 +92,8 @@ pub enum Ask {
         /// At most so many; never more than [`LARGEST_PAGE`].
         count: usize,
     },
+    /// Which mailboxes has an organisation?
+    Endpoints(Wanted),
     /// For whom are the kept payloads sealed?
     Sealed {
         /// After this delivery.
@@ -324,6 +327,8 @@ pub enum Answer {
     Acted(Vec<Outcome>),
     /// To [`Ask::ResolveSend`]: what came of it.
     SendResolved(Result<(), NotAllowed>),
+    /// To [`Ask::Endpoints`].
+    Endpoints(Result<Endpoints, NotLookedUp>),
     /// To [`Ask::Sends`], by mailbox and age.
     Sends(Vec<Sent>),
     /// To [`Ask::BringIn`] and [`Ask::Post`], at first: the bytes may come.

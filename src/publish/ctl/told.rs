@@ -14,7 +14,7 @@ pub(in crate::publish) enum Kind {
     Report,
 }
 
-/// The file. Without a control file that could be read, sender and recipient are the mailbox, since an empty `To_DTS` is an
+/// The file. Without a known recipient that is the mailbox, since an empty `To_DTS` is an
 /// error to readers.
 pub(in crate::publish) fn told(kind: Kind, mailbox: &MailboxId, control: Option<&Control>, told: &Told) -> String {
     let mut file = File::default();
@@ -30,7 +30,8 @@ pub(in crate::publish) fn told(kind: Kind, mailbox: &MailboxId, control: Option<
         },
     );
     file.element("From_DTS", mailbox.as_str());
-    file.element("To_DTS", control.map_or(mailbox.as_str(), |control| control.to.reveal()));
+    let to = control.map(|control| control.to.reveal()).filter(|to| !to.is_empty());
+    file.element("To_DTS", to.unwrap_or(mailbox.as_str()));
     let of = |value: fn(&Control) -> Option<&Sensitive>| text(control.and_then(value));
     file.element("Subject", of(|control| control.subject.as_ref()));
     file.element("LocalId", of(|control| control.local_id.as_ref()));

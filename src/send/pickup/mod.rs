@@ -34,10 +34,11 @@ use super::control;
 use crate::domain::control::{Control, Told};
 use crate::domain::digest::{ContentDigest, DigestKey, Hasher};
 use crate::domain::fault::Fault;
-use crate::domain::ids::{DeliveryId, MailboxId};
+use crate::domain::ids::{DeliveryId, MailboxId, Sensitive};
 use crate::domain::operator::Operator;
 use crate::domain::pair::{BaseName, Pair};
 use crate::ports::clock::Clock;
+use crate::ports::directory::Directory;
 use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::operations::Post;
 use crate::ports::pairs::{Away, Lying, PairSeen, Pairs, Report, Shelf};
@@ -69,6 +70,8 @@ pub struct PickupParts {
     pub obstacles: Obstacles,
     /// And what lies there.
     pub told: Pickups,
+    /// Knows the mailboxes of organisations, if somebody does.
+    pub directory: Option<Arc<dyn Directory>>,
     /// Something changed in `OUT`. Only a hint: shares tell of nothing.
     pub hint: Arc<Notify>,
 }
@@ -92,12 +95,23 @@ pub struct PickupRules {
     pub report_transfer: bool,
     /// One that has to wait is.
     pub report_delay: bool,
-    /// Beginnings of the names of data files that have no control file, and what it would say; the first counts.
-    pub auto: Vec<(String, Control)>,
+    /// Data files that have no control file; the first that fits counts.
+    pub auto: Vec<AutoRule>,
     /// Bytes of a request.
     pub chunk: u64,
     /// The user that the daemon runs as: whoever writes into `OUT` is not known.
     pub by: Operator,
+}
+
+/// What is sent without a control file.
+#[derive(Debug, Clone)]
+pub struct AutoRule {
+    /// Names of data files begin so.
+    pub begins: String,
+    /// They are for the mailbox that this organisation has for their workflow.
+    pub organisation: Option<String>,
+    /// What their control files would say; without a recipient if that is to be found.
+    pub control: Control,
 }
 
 /// Whoever picks up the pairs of one mailbox.
@@ -330,7 +344,7 @@ impl Pickup {
             Some(true) => {
                 let control = match bytes {
                     Some(bytes) => control::read(&bytes).ok(),
-                    None => self.auto(&pair).cloned(),
+                    None => self.auto(&pair).map(|rule| went_to(sent, &rule.control)),
                 };
                 Ok(self.finished(pair, control, sent))
             }
@@ -460,11 +474,10 @@ impl Pickup {
         pair.data.is_some() && (pair.control.is_some() || self.auto(pair).is_some())
     }
 
-    /// What the control file of a data file without one would say.
-    fn auto(&self, pair: &PairSeen) -> Option<&Control> {
+    /// The rule for a data file without a control file.
+    fn auto(&self, pair: &PairSeen) -> Option<&AutoRule> {
         let is_lone = pair.data.is_some() && pair.control.is_none();
-        let fits = |(begins, _): &&(String, Control)| pair.base.reveal().starts_with(begins.as_str());
-        self.rules.auto.iter().filter(|_| is_lone).find(fits).map(|(_, control)| control)
+        self.rules.auto.iter().filter(|_| is_lone).find(|rule| pair.base.reveal().starts_with(&rule.begins))
     }
 
     /// The keyed digests of a name, under each key.
@@ -489,6 +502,13 @@ impl Finished {
         let Self { pair, control, told, to, report, .. } = self;
         Away { pair, control: control.as_ref(), told, to: *to, report: *report }
     }
+}
+
+/// The control file of what went out without one.
+fn went_to(sent: &Sent, control: &Control) -> Control {
+    let to = sent.delivery.outgoing.as_ref().and_then(|outgoing| outgoing.to.as_ref());
+    let to = to.map_or_else(|| control.to.clone(), |to| Sensitive::new(to.as_str()));
+    Control { to, ..control.clone() }
 }
 
 /// Nothing more becomes of it by itself, nor by a person.

@@ -3,12 +3,13 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::{Pickup, told, unblocked};
+use super::{AutoRule, Pickup, told, unblocked};
 use crate::domain::control::{Control, Told};
 use crate::domain::digest::{ContentDigest, Hasher};
 use crate::domain::ids::{DeliveryId, Sensitive};
 use crate::domain::pair::Pair;
 use crate::domain::sending::Sending;
+use crate::ports::directory::Wanted;
 use crate::ports::operations::{Letter, Posting, Upload};
 use crate::ports::pairs::{FileSeen, PairSeen, Pairs};
 use crate::ports::store::{Halt, NotBroughtIn, Sent};
@@ -47,7 +48,10 @@ impl Pickup {
                     Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), None)),
                 }
             }
-            (None, Some(control)) => (Vec::new(), control.clone()),
+            (None, Some(rule)) => match self.addressed(rule).await {
+                Ok(control) => (Vec::new(), control),
+                Err(taken) => return Ok(*taken),
+            },
             (None, None) => return Ok(Taken::Unfinished(told::no_control(now))),
         };
         let faults = self.faults(&control, data.length);
@@ -61,6 +65,22 @@ impl Pickup {
             return Ok(Taken::Before(Box::new(before), control));
         }
         self.keep(pair, data, &bytes, control).await
+    }
+
+    /// The control file of a rule, with a recipient.
+    async fn addressed(&self, rule: &AutoRule) -> Result<Control, Box<Taken>> {
+        let Some(organisation) = rule.organisation.clone() else { return Ok(rule.control.clone()) };
+        let not_now = |why: String| Box::new(Taken::NotNow(NotBroughtIn::Failed(why)));
+        let Some(directory) = &self.parts.directory else { return Err(not_now("nobody knows mailboxes".into())) };
+        let wanted = Wanted { organisation, workflow: rule.control.workflow.clone() };
+        let found = directory.look_up(&wanted).await.map_err(|fault| not_now(fault.to_string()))?.found;
+        match &found[..] {
+            [one] => Ok(Control { to: Sensitive::new(one.mailbox.as_str()), ..rule.control.clone() }),
+            others => {
+                let told = told::not_one(&wanted.organisation, others.len(), self.parts.clock.wall());
+                Err(Box::new(Taken::Refused(told, Some(rule.control.clone()))))
+            }
+        }
     }
 
     /// The bytes of a control file; none if it cannot be read.

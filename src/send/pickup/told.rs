@@ -56,6 +56,13 @@ pub(super) fn unsendable(faults: &[String], now: Timestamp) -> Told {
     error(StatusEvent::Transfer, "06", &faults.join("; "), now)
 }
 
+/// Its organisation has no mailbox for it, or nobody can say which of several (mesh-api 9.2).
+pub(super) fn not_one(organisation: &str, count: usize, now: Timestamp) -> Told {
+    let code = if count == 0 { "EPL-151" } else { "EPL-150" };
+    let description = format!("{organisation} has {count} mailboxes for this workflow, and one was expected");
+    error(StatusEvent::Send, code, &description, now)
+}
+
 /// It has no readable control file.
 pub(super) fn no_control(now: Timestamp) -> Told {
     error(StatusEvent::Collect, "01", "No readable control file", now)

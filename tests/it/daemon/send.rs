@@ -232,3 +232,43 @@ async fn what_is_encrypted_at_its_source_comes_out_as_it_went_in() {
     assert!(collected[0]["length"].as_u64() > Some(11 + 16 + 100), "an age file: {}", collected[0]);
     scene.end(daemon);
 }
+
+/// The recipient by its organisation: asked of the sandbox, where one mailbox is registered for one workflow, all for
+/// another, and none for a third.
+#[tokio::test]
+async fn a_recipient_is_found_by_its_organisation_and_workflow() {
+    let mailbox = "[mailbox.pickup]\nsettle = \"1s\"\nscan = \"1s\"\nreports = []\n\
+                   [[mailbox.pickup.auto]]\nbegins = \"ONE_\"\nto_ods = \"X26\"\nworkflow = \"TEST_WORKFLOW\"\n\
+                   [[mailbox.pickup.auto]]\nbegins = \"MANY_\"\nto_ods = \"X26\"\nworkflow = \"TEST_WORKFLOW2\"\n\
+                   [[mailbox.pickup.auto]]\nbegins = \"NONE_\"\nto_ods = \"Y99\"\nworkflow = \"TEST_WORKFLOW\"\n";
+    let scene = Scene::with(Kind::Strict, Plan { mailbox, ..Plan::default() }).await;
+    let daemon = scene.place.start();
+    let find = |more: &[&str]| scene.place.meshd(&[&["mailbox", "find", "--ods"][..], more].concat());
+    let found = find(&["x26", "--workflow", "TEST_WORKFLOW", "--json"]).expect_done();
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!(found["mailboxes"], json!([{ "mailbox": SENDER, "name": "TESTMB2" }]));
+    let several = find(&["X26", "--workflow", "TEST_WORKFLOW2"]).expect_done();
+    assert!(several.contains(SENDER) && several.contains(MAILBOX), "{several}");
+    let none = find(&["Y99", "--workflow", "TEST_WORKFLOW"]);
+    assert!(none.code == Some(1) && none.stderr.contains("no mailbox"), "{none:?}");
+
+    let file = scene.place.path("letter");
+    fs::write(&file, "a letter").expect("the folder is ours");
+    let name = file.to_str().expect("a plain name");
+    scene.place.meshd(&["send", name, "--to-ods", "X26", "--workflow", "TEST_WORKFLOW"]).expect_done();
+    let refused = scene.place.meshd(&["send", name, "--to-ods", "X26", "--workflow", "TEST_WORKFLOW2"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("several"), "{refused:?}");
+    let folder = |name: &str| scene.place.output().join(name);
+    for base in ["ONE_1", "MANY_1", "NONE_1"] {
+        fs::write(folder("OUT").join(format!("{base}.dat")), base).expect("the folder is ours");
+    }
+    let count = |name: &str| fs::read_dir(folder(name)).expect("it is there").count();
+    daemon.wait_for("all to be put away", PATIENCE, || count("OUT") == 0);
+    let text = |path: &str| fs::read_to_string(folder(path)).expect("it is there");
+    assert!(text("SENT/ONE_1.ctl").contains(&format!("<To_DTS>{SENDER}</To_DTS>")));
+    assert!(text("FAILED/MANY_1.ctl").contains("<StatusCode>EPL-150</StatusCode>"));
+    assert!(text("FAILED/NONE_1.ctl").contains("<StatusCode>EPL-151</StatusCode>"));
+    scene.wait_until_sent(&daemon, 2);
+    assert_eq!(scene.sandbox.collect(SENDER).len(), 2);
+    scene.end(daemon);
+}

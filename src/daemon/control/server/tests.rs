@@ -12,7 +12,8 @@ use crate::domain::operator::{Purpose, Remark};
 use crate::domain::pair::Pair;
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
-use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told, Whose};
+use crate::ports::directory::{Endpoints, Wanted};
+use crate::ports::operations::{FoundSubject, NotLookedUp, NotRevealed, Phase, Status, Told, Whose};
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, PayloadSource};
 use crate::ports::store::{
@@ -182,6 +183,10 @@ impl Operations for Parrot {
 
     fn resume_mailbox(&self, mailbox: MailboxId, by: Operator, _: Option<Remark>) -> Told<'_, bool> {
         Box::pin(async move { Ok(mailbox.as_str() == format!("OF{}", by.0)) })
+    }
+
+    fn endpoints(&self, _: Wanted) -> Told<'_, Result<Endpoints, NotLookedUp>> {
+        Box::pin(async { Ok(Err(NotLookedUp("a parrot does not know".into()))) })
     }
 
     fn journal_head(&self) -> Told<'_, String> {
