@@ -55,6 +55,8 @@ pub struct Pair {
     pub name: ContentDigest,
     /// Keyed digest of its control file.
     pub control: ContentDigest,
+    /// When that last changed, by the wall clock; none without one.
+    pub control_modified: Option<Timestamp>,
     /// Keyed digest of its data file.
     pub data: ContentDigest,
     /// Its length in bytes: what goes out may be longer.

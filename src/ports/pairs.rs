@@ -29,6 +29,9 @@ pub struct Lying {
     pub pairs: Vec<PairSeen>,
     /// Files that are no half of a pair, or have a name that no pair may have.
     pub strangers: u64,
+    /// When the root was taken from a daemon whose state this was restored from: what lay there then may have been sent by
+    /// that one.
+    pub adopted: Option<Timestamp>,
 }
 
 /// A pair, or a half of one.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! After a restore two members more may stand beside `id`: `"restored":true` until the root is adopted, and `"former"`,
-//! the ids that it carried before.
+//! the ids that it carried before; `"adopted"` is when, in milliseconds since 1970.
 //!
 //! # Restored state
 //!
@@ -42,6 +42,7 @@ use super::root::{self, Place};
 use super::{mesh_client, plain};
 use crate::domain::output::Layout;
 use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, EntryKind};
 
@@ -142,6 +143,9 @@ struct Entry {
     /// What the marker said before the root was adopted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<String>,
+    /// When it was adopted, by the wall clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adopted: Option<Timestamp>,
 }
 
 /// How a root is recorded.
@@ -151,6 +155,8 @@ pub(super) struct Recorded {
     pub(super) id: String,
     /// The ids that it had before.
     pub(super) former: Vec<String>,
+    /// When it was last taken from a daemon of before.
+    pub(super) adopted: Option<Timestamp>,
 }
 
 /// A root to set up.
@@ -193,7 +199,7 @@ pub fn init_root(
             if !new.adopt {
                 return Err(MarkerError::Restored { root: root.to_owned() });
             }
-            let adopted = Entry::adopted(entry, chance.uuid());
+            let adopted = Entry::adopted(entry, chance.uuid(), clock.wall());
             adopt(disk, clock, state_directory, &mut record, (&place, new), adopted)?
         }
         // A crash came between the record and the marker.
@@ -252,14 +258,14 @@ pub fn mark_restored(disk: &dyn Disk, state_directory: &Path) -> Result<(), Mark
 impl Entry {
     /// Of a root that is about to carry this id.
     fn new(id: String) -> Self {
-        Self { id, making: true, restored: false, former: Vec::new() }
+        Self { id, making: true, restored: false, former: Vec::new(), adopted: None }
     }
 
     /// Of one that is about to carry it in the place of the one that it has.
-    fn adopted(before: Self, id: String) -> Self {
+    fn adopted(before: Self, id: String, now: Timestamp) -> Self {
         let mut former = before.former;
         former.push(before.id);
-        Self { former, ..Self::new(id) }
+        Self { former, adopted: Some(now), ..Self::new(id) }
     }
 }
 
@@ -270,7 +276,7 @@ pub(super) fn recorded(disk: &dyn Disk, state_directory: &Path, root: &Path) -> 
     if entry.restored {
         return Err(MarkerError::Restored { root: root.to_owned() });
     }
-    Ok(Some(Recorded { id: entry.id, former: entry.former }))
+    Ok(Some(Recorded { id: entry.id, former: entry.former, adopted: entry.adopted }))
 }
 
 /// The id in the marker of `root`; `None` if there is no marker.

@@ -17,6 +17,7 @@ use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{DeliveryId, MessageId, Name};
 use crate::domain::output::{Layout, OutputPlan};
 use crate::domain::step::Step;
+use crate::domain::time::Timestamp;
 use crate::ports::disk::{Disk, Entry, EntryKind};
 
 /// Where the files of a plan go, by its paths alone.
@@ -84,6 +85,8 @@ pub(super) struct Standing {
     pub(super) marker: String,
     /// The ids that it had before it was adopted.
     pub(super) former: Vec<String>,
+    /// When it was adopted, if it was.
+    pub(super) adopted: Option<Timestamp>,
     /// The files appear here, as the folder is spelled on the disk.
     pub(super) folder: PathBuf,
     /// They are made here, likewise.
@@ -170,6 +173,7 @@ pub(super) fn check(disk: &dyn Disk, state_directory: &Path, place: &Place) -> R
     Ok(Standing {
         marker: recorded.id,
         former: recorded.former,
+        adopted: recorded.adopted,
         folder: folder.path,
         staging: staging.path,
         kind: mount.kind,

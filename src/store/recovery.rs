@@ -74,6 +74,14 @@ impl Committer {
                      keep it in keys.retired_hmac until then"
                 )));
             }
+            if key.named(former).is_none()
+                && state.has_pair_since_before(index.as_ref(), *since).map_err(|error| Halt(error.to_string()))?
+            {
+                return Err(Halt(format!(
+                    "files in OUT that were sent are known by HMAC key {former}, and would be sent again: keep it in \
+                     keys.retired_hmac until `meshd sent list` has nothing of then that waits or is held"
+                )));
+            }
         }
         let open_from = journal.open_from();
         let oldest = time.now().minus(settings.retention.seen);

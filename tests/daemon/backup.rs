@@ -28,7 +28,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a temporary folder has a plain name")
 }
 
-fn back_up(house: &House, to: &Path) -> Value {
+pub(crate) fn back_up(house: &House, to: &Path) -> Value {
     let recipient = recipient(house);
     let made = house.meshd(&["backup", "create", "--to", text(to), "--recipient", &recipient, "--json"]).expect_done();
     serde_json::from_str(&made).expect("JSON")
@@ -165,7 +165,7 @@ fn original() -> Story {
 }
 
 /// Restores into another state directory and has the house use it from here on.
-fn restore(house: &House, more: &[&str]) {
+pub(crate) fn restore(house: &House, more: &[&str]) {
     let (backup, identity, to) = (house.path("backup"), house.path("backup-identity"), house.path("restored"));
     let mut arguments = vec!["backup", "restore", text(&backup), "--to", text(&to), "--identity", text(&identity)];
     arguments.extend(more);
@@ -177,7 +177,7 @@ fn restore(house: &House, more: &[&str]) {
     assert!(again.stderr.contains("not empty"), "{again:?}");
 }
 
-fn adopt(house: &House) {
+pub(crate) fn adopt(house: &House) {
     let refused = house.meshd(&["output", "init"]);
     assert!(refused.code == Some(1) && refused.stderr.contains("--adopt"), "{refused:?}");
     house.meshd(&["output", "init", "--adopt"]).expect_done();

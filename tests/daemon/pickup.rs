@@ -10,6 +10,7 @@ use meshd::simulator::house::Plan;
 use serde_json::Value;
 
 use crate::PATIENCE;
+use crate::backup::{adopt, back_up, restore};
 use crate::house::House;
 use crate::place::sha256;
 
@@ -315,5 +316,31 @@ fn a_data_file_without_a_control_file_goes_by_its_rule() {
     has(&house.report(["RXX_1.csv_", "_TRANSFER-00"]), &["<Subject>the list<"]);
     assert_eq!(house.names("FAILED"), ["other.dat"]);
     daemon.wait_for("it to come back in", PATIENCE, || house.published_of(TO).len() == 1);
+    daemon.stop_in_order();
+}
+
+/// A backup knows nothing of what was sent since: nothing of that is sent again unless somebody says so.
+#[test]
+fn after_a_restore_what_lies_there_waits_for_a_person() {
+    let house = house_with("pickup = { settle = \"1s\", scan = \"1s\", reports = [] }\nsend = { compress = false }\n");
+    let daemon = house.start();
+    // Else one of the two states would know of mail that the other acknowledged.
+    house.meshd(&["mailbox", "suspend", TO, "--reason", "INC0012345"]).expect_done();
+    back_up(&house, &house.path("backup"));
+    house.fault(Rule::once(Call::Send, Fault::LoseReply));
+    house.put_pair("letter", "bytes");
+    daemon.wait_for("it to be held", PATIENCE, || house.meshd(&["sent", "list"]).expect_done().contains("unknown"));
+    daemon.stop_in_order();
+    restore(&house, &[]);
+    adopt(&house);
+    let daemon = house.start();
+    let status = || house.meshd(&["status"]).stdout;
+    daemon.wait_for("it to be told", PATIENCE, || status().contains("before the state was restored"));
+    assert_eq!((house.names("OUT").len(), house.messages_at_mesh()), (2, 1));
+    house.put_pair("another", "bytes");
+    daemon.wait_for("the other to be sent", PATIENCE, || house.names("SENT").len() == 2);
+    house.put("letter.ctl", control("letter", ""));
+    daemon.wait_for("it to be sent", PATIENCE, || house.names("OUT").is_empty());
+    assert_eq!(house.messages_at_mesh(), 3);
     daemon.stop_in_order();
 }

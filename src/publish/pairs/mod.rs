@@ -76,9 +76,9 @@ impl PairFolders {
 
 impl Pairs for PairFolders {
     fn look(&self) -> Result<Lying, Fault> {
-        let out = self.folders()?.out;
+        let Folders { out, standing, .. } = self.folders()?;
         let entries = self.publisher.disk.list(&out).map_err(|error| self.trouble("list OUT", &error))?;
-        Ok(paired(&entries))
+        Ok(Lying { adopted: standing.adopted, ..paired(&entries) })
     }
 
     fn read(&self, file: &FileSeen) -> io::Result<Box<dyn Read + Send>> {
@@ -128,7 +128,7 @@ fn paired(entries: &[Entry]) -> Lying {
         strangers += u64::from(place.is_some());
         place.get_or_insert(file);
     }
-    Lying { pairs: pairs.into_values().collect(), strangers }
+    Lying { pairs: pairs.into_values().collect(), strangers, adopted: None }
 }
 
 /// A half of a pair, if its name is that of one.

@@ -12,6 +12,7 @@
 //! | another pair of that name | sent, dead or given up | the first is forgotten, and it is taken |
 //! | half a pair | nothing of that name | once it rested for long it is put away, with a report |
 //! | nothing | sent, dead or given up | it is forgotten |
+//! | a pair of before the root was adopted | nothing of that name | it waits for a person: it may have been sent |
 //!
 //! A pair is recognised by keyed digests of its name, its control file and its data, and by the time of the latter.
 //! What MESH refuses is refused here before the first byte goes out, all faults of a pair together.
@@ -43,12 +44,18 @@ use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::operations::Post;
 use crate::ports::pairs::{Away, Lying, PairSeen, Pairs, Report, Shelf};
 use crate::ports::pickups::Pickups;
-use crate::ports::store::{Class, Halt, MailboxOccupancy, Occupancy, QueuePlace, SendPage, Sends, Sent, Store};
+use crate::ports::store::{
+    Class, Halt, MailboxOccupancy, NotBroughtIn, Occupancy, QueuePlace, SendPage, Sends, Sent, Store,
+};
 
 /// Between two looks, whatever changes.
 const PAUSE: Duration = Duration::from_millis(200);
+/// And as many times as long as the look before took.
+const REST: u32 = 4;
 /// Sends of the store that are asked for at a time.
 const PAGE: usize = 256;
+/// Pairs that could not be taken at one look: the others wait for the next.
+const MOST_FAILURES: u32 = 16;
 /// Pairs that are put away together.
 const MOST_AWAY: usize = 64;
 
@@ -120,8 +127,14 @@ pub struct Pickup {
     parts: PickupParts,
     rules: PickupRules,
     settling: Settling,
+    /// What could not be read, or had no end, and since when it is so, by the monotonic clock.
+    unfinished: BTreeMap<BaseName, (PairSeen, Duration)>,
+    /// Reports of what was taken that are still to be written.
+    owed: Vec<(PairSeen, Control, Told)>,
     /// Told to have to wait, by this run.
     delayed: BTreeSet<DeliveryId>,
+    /// How long the last look took.
+    look_took: Duration,
     /// Files in `OUT` that are no halves of pairs, as last told.
     strangers: u64,
 }
@@ -129,7 +142,7 @@ pub struct Pickup {
 /// What one look at `OUT` found to do.
 #[derive(Default)]
 struct Work {
-    take: Vec<(PairSeen, Ripe)>,
+    take: Vec<PairSeen>,
     stale: Vec<PairSeen>,
     /// What ended and lies there.
     ended: Vec<(PairSeen, Sent)>,
@@ -139,7 +152,15 @@ struct Work {
     delayed: Vec<(PairSeen, Sent)>,
     /// When there is more, by the monotonic clock.
     next: Option<Duration>,
+    /// What keeps some from being taken.
+    waits: Option<Waits>,
 }
+
+/// Why something waits: a code, and words.
+type Waits = (&'static str, String);
+
+/// What came of a look: when there is more to do, and what waits.
+type Came = (Option<Duration>, Option<Waits>);
 
 /// A pair that is to be put away.
 #[derive(Clone)]
@@ -156,7 +177,17 @@ struct Finished {
 impl Pickup {
     /// Nothing is looked at yet.
     pub fn new(mailbox: MailboxId, parts: PickupParts, rules: PickupRules) -> Self {
-        Self { mailbox, parts, rules, settling: Settling::default(), delayed: BTreeSet::new(), strangers: 0 }
+        Self {
+            mailbox,
+            parts,
+            rules,
+            settling: Settling::default(),
+            unfinished: BTreeMap::new(),
+            owed: Vec::new(),
+            delayed: BTreeSet::new(),
+            look_took: Duration::ZERO,
+            strangers: 0,
+        }
     }
 
     /// Picks up until told to stop.
@@ -166,8 +197,10 @@ impl Pickup {
             let stood = of_sends(&watch.borrow_and_update(), &self.mailbox);
             let next = self.turn(&stop).await?;
             let now = self.parts.clock.monotonic();
+            // A look at many pairs takes its time, and must not be all that is done.
+            let pause = PAUSE.max(REST * self.look_took).min(self.rules.scan);
             let wait = next.map_or(self.rules.scan, |next| next.saturating_sub(now).min(self.rules.scan));
-            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return Ok(());
             }
             tokio::select! {
@@ -181,30 +214,32 @@ impl Pickup {
 
     /// One look, and what it finds to do. When there is more is the answer.
     async fn turn(&mut self, stop: &CancellationToken) -> Result<Option<Duration>, Halt> {
+        let began = self.parts.clock.monotonic();
         let known = self.known().await?;
         let pairs = Arc::clone(&self.parts.pairs);
         let at = At::Pickup(self.mailbox.clone());
-        let next = match unblocked(move || pairs.look()).await? {
+        let came = match unblocked(move || pairs.look()).await? {
             Ok(lying) => {
                 let work = self.compare(&lying, known);
+                self.look_took = self.parts.clock.monotonic().saturating_sub(began);
                 self.carry_out(work, stop).await?
             }
             Err(fault) => Err(fault),
         };
-        match next {
-            Ok(next) => {
-                self.parts.obstacles.clear(&at);
-                Ok(next)
-            }
-            Err(fault) => {
+        let (next, obstacle) = match came {
+            Ok((next, waits)) => (next, waits),
+            Err(Fault { code, detail, .. }) => (None, Some((code.as_str(), detail))),
+        };
+        match obstacle {
+            None => self.parts.obstacles.clear(&at),
+            Some((code, detail)) => {
                 if !self.parts.obstacles.has(&at) {
-                    let Fault { code, detail, .. } = &fault;
-                    tracing::error!(mailbox = %self.mailbox, %code, detail, "nothing is picked up: tried again");
+                    tracing::error!(mailbox = %self.mailbox, code, detail, "pairs in OUT are not picked up: tried again");
                 }
-                self.parts.obstacles.put(at, fault.code.as_str(), fault.detail, self.parts.clock.wall());
-                Ok(None)
+                self.parts.obstacles.put(at, code, detail, self.parts.clock.wall());
             }
         }
+        Ok(next)
     }
 
     /// All that was taken and lies in `OUT`, as far as the store knows, by name.
@@ -231,9 +266,11 @@ impl Pickup {
     fn compare(&mut self, lying: &Lying, mut known: BTreeMap<String, Sent>) -> Work {
         let now = self.parts.clock.monotonic();
         self.settling.see(&lying.pairs, now);
+        let lies = |base: &BaseName| lying.pairs.binary_search_by(|pair| pair.base.cmp(base)).is_ok();
+        self.unfinished.retain(|base, _| lies(base));
         self.tell(lying);
         let rests = Rests { pair: self.rules.settle, half: self.rules.orphan_after };
-        let mut work = Work::default();
+        let (mut work, mut of_before) = (Work::default(), 0);
         for pair in &lying.pairs {
             let sent = self.names(&pair.base).iter().find_map(|name| known.remove(&name.0));
             match sent {
@@ -244,26 +281,29 @@ impl Pickup {
                         work.delayed.push((pair.clone(), sent));
                     }
                 }
+                None if is_of_before(pair, lying) => of_before += 1,
                 None => match self.settling.ripe(pair, self.is_whole(pair), rests, now) {
                     Ripe::NotBefore(then) => work.next = work.next.into_iter().chain([then]).min(),
-                    ripe @ (Ripe::Whole | Ripe::Stale) if self.is_whole(pair) => {
-                        work.take.push((pair.clone(), ripe));
+                    Ripe::Whole | Ripe::Stale if self.is_whole(pair) => {
+                        work.take.push(pair.clone());
                     }
                     Ripe::Whole | Ripe::Stale => work.stale.push(pair.clone()),
                 },
             }
         }
+        if of_before > 0 {
+            let what = "lie in OUT since before the state was restored, and may have been sent: `touch` the control \
+                        files of those that are to be sent, and take the others away";
+            work.waits = Some(("RESTORED", format!("{of_before} pairs {what}")));
+        }
         work.gone = known.into_values().filter(has_ended).map(|sent| sent.delivery.id).collect();
         // In the order of their times, then of their names (mesh-client-files 4.3).
-        work.take.sort_by_key(|(pair, _)| pair.control.as_ref().map(|control| control.modified));
+        work.take.sort_by_key(|pair| pair.control.as_ref().or(pair.data.as_ref()).map(|file| file.modified));
         work
     }
 
-    async fn carry_out(
-        &mut self,
-        work: Work,
-        stop: &CancellationToken,
-    ) -> Result<Result<Option<Duration>, Fault>, Halt> {
+    /// Does it, and says when there is more, and what keeps some of it waiting.
+    async fn carry_out(&mut self, work: Work, stop: &CancellationToken) -> Result<Result<Came, Fault>, Halt> {
         for delivery in work.gone {
             self.parts.sends.put_away(delivery).await?;
         }
@@ -274,36 +314,35 @@ impl Pickup {
         for half in work.stale {
             finished.push(self.orphan(half).await?);
         }
-        if let Err(fault) = self.put_away(finished).await? {
-            return Ok(Err(fault));
+        let (mut refused, mut waits) = (Vec::new(), work.waits);
+        if !stop.is_cancelled() && !self.rests() {
+            let why = self.take_all(work.take, stop, &mut refused).await?;
+            waits = waits.or(why);
         }
-        if let Err(fault) = self.tell_delays(work.delayed).await? {
-            return Ok(Err(fault));
-        }
-        if stop.is_cancelled() || self.rests() {
-            return Ok(Ok(None));
-        }
-        Ok(self.take_all(work.take, stop).await?.map(|()| work.next))
+        finished.append(&mut refused);
+        let put = self.put_away(finished).await?;
+        let told = self.tell_delays(work.delayed).await?;
+        let owed = self.report_owed().await?;
+        Ok(put.and(told).and(owed).map(|()| (work.next, waits)))
     }
 
+    /// Takes what can be taken; why the first of the others waits is the answer.
     async fn take_all(
         &mut self,
-        pairs: Vec<(PairSeen, Ripe)>,
+        pairs: Vec<PairSeen>,
         stop: &CancellationToken,
-    ) -> Result<Result<(), Fault>, Halt> {
-        let mut refused = Vec::new();
-        for (pair, ripe) in pairs {
-            if stop.is_cancelled() {
+        refused: &mut Vec<Finished>,
+    ) -> Result<Option<Waits>, Halt> {
+        let (mut waits, mut failures) = (None, 0);
+        for pair in pairs {
+            if stop.is_cancelled() || failures >= MOST_FAILURES {
                 break;
             }
             match self.take(&pair).await? {
                 Taken::Queued(delivery, control) => {
                     tracing::info!(mailbox = %self.mailbox, %delivery, "picked up");
                     if self.rules.report_collect {
-                        let told = told::collected(self.parts.clock.wall());
-                        if let Err(fault) = self.report(pair, control, told).await? {
-                            return Ok(Err(fault));
-                        }
+                        self.owed.push((pair, control, told::collected(self.parts.clock.wall())));
                     }
                 }
                 Taken::Before(sent, control) => {
@@ -314,23 +353,62 @@ impl Pickup {
                     refused.extend(self.finished(pair, Some(control), &sent));
                 }
                 Taken::Refused(told, control) => refused.push(self.failed(pair, control, told)),
-                Taken::Unfinished(told) if ripe == Ripe::Stale => refused.push(self.failed(pair, None, told)),
-                Taken::Unfinished(_) => {}
+                Taken::Unfinished(told) => {
+                    if self.is_given_up(&pair) {
+                        refused.push(self.failed(pair, None, told));
+                    }
+                }
+                // As much waits as may: it goes on by itself.
+                Taken::NotNow(NotBroughtIn::TooMuchWaits(_) | NotBroughtIn::Busy) => break,
+                // Of one alone, such as one that is too large for the room there is.
                 Taken::NotNow(why) => {
-                    tracing::debug!(mailbox = %self.mailbox, %why, "the rest of OUT waits");
-                    break;
+                    failures += 1;
+                    let code = if why == NotBroughtIn::NoRoom { "NO-ROOM" } else { "NOT-TAKEN" };
+                    waits.get_or_insert((code, why.to_string()));
                 }
             }
         }
-        self.put_away(refused).await
+        Ok(waits)
+    }
+
+    /// Whether a pair could not be read, or had no end, for as long as half a pair may wait.
+    fn is_given_up(&mut self, pair: &PairSeen) -> bool {
+        let now = self.parts.clock.monotonic();
+        let (seen, since) = self.unfinished.entry(pair.base.clone()).or_insert_with(|| (pair.clone(), now));
+        if seen != pair {
+            (*seen, *since) = (pair.clone(), now);
+        }
+        now.saturating_sub(*since) >= self.rules.orphan_after
+    }
+
+    /// Writes the reports of what was taken. What cannot be written is tried again.
+    async fn report_owed(&mut self) -> Result<Result<(), Fault>, Halt> {
+        if self.owed.is_empty() {
+            return Ok(Ok(()));
+        }
+        let (pairs, owed) = (Arc::clone(&self.parts.pairs), std::mem::take(&mut self.owed));
+        let (written, owed) = unblocked(move || {
+            let reports: Vec<Report<'_>> =
+                owed.iter().map(|(pair, control, told)| Report { pair, control, told }).collect();
+            let written = pairs.report(&reports);
+            (written, owed)
+        })
+        .await?;
+        if written.is_err() {
+            self.owed = owed;
+        }
+        Ok(written)
     }
 
     /// How what ended is put away; none if another pair lies there by now, for which the name is free then.
-    async fn end(&self, pair: PairSeen, sent: &Sent) -> Result<Option<Finished>, Halt> {
+    async fn end(&mut self, pair: PairSeen, sent: &Sent) -> Result<Option<Finished>, Halt> {
         let bytes = match &pair.control {
             Some(file) => match self.control_bytes(file).await? {
                 Some(bytes) => Some(bytes),
-                None => return Ok(None),
+                None => {
+                    self.is_given_up(&pair);
+                    return Ok(None);
+                }
             },
             None => None,
         };
@@ -360,7 +438,10 @@ impl Pickup {
 
     /// Whether the data that lies there is what was sent; none if it cannot be told for now.
     async fn is_its_data(&self, pair: &PairSeen, of: &Pair) -> Result<Option<bool>, Halt> {
-        let Some(data) = &pair.data else { return Ok(Some(true)) };
+        let Some(data) = &pair.data else {
+            // It was put away, and a crash came: unless another control file came first.
+            return Ok(Some(pair.control.as_ref().map(|control| control.modified) == of.control_modified));
+        };
         if data.length != of.length {
             return Ok(Some(false));
         }
@@ -502,6 +583,12 @@ impl Finished {
         let Self { pair, control, told, to, report, .. } = self;
         Away { pair, control: control.as_ref(), told, to: *to, report: *report }
     }
+}
+
+/// It lay there when the root was adopted, and nothing is known of it: the daemon of before may have sent it.
+fn is_of_before(pair: &PairSeen, lying: &Lying) -> bool {
+    let signal = pair.control.as_ref().or(pair.data.as_ref()).map(|file| file.modified);
+    lying.adopted.zip(signal).is_some_and(|(adopted, signal)| signal <= adopted)
 }
 
 /// The control file of what went out without one.

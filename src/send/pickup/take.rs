@@ -7,7 +7,7 @@ use super::{AutoRule, Pickup, told, unblocked};
 use crate::domain::control::{Control, Told};
 use crate::domain::digest::{ContentDigest, Hasher};
 use crate::domain::ids::{DeliveryId, Sensitive};
-use crate::domain::pair::Pair;
+use crate::domain::pair::{BaseName, Pair};
 use crate::domain::sending::Sending;
 use crate::ports::directory::Wanted;
 use crate::ports::operations::{Letter, Posting, Upload};
@@ -85,7 +85,7 @@ impl Pickup {
 
     /// The bytes of a control file; none if it cannot be read.
     pub(super) async fn control_bytes(&self, file: &FileSeen) -> Result<Option<Vec<u8>>, Halt> {
-        let (pairs, file) = (Arc::clone(&self.parts.pairs), file.clone());
+        let (pairs, file, of) = (Arc::clone(&self.parts.pairs), file.clone(), file.base.clone());
         let read = move || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
             // One more than it may have, which says that it has more.
@@ -93,7 +93,7 @@ impl Pickup {
             Ok(bytes)
         };
         let read = unblocked(read).await?;
-        Ok(read.map_err(|error| self.unreadable("control", &error)).ok())
+        Ok(read.map_err(|error| self.unreadable("control", &of, &error)).ok())
     }
 
     /// What a control file says that its mailbox does not allow.
@@ -148,7 +148,7 @@ impl Pickup {
             Err(Unfilled::Halted(halt)) => return Err(halt),
             Err(Unfilled::Changed) => return Ok(Taken::Unfinished(told::no_data(now))),
             Err(Unfilled::Unread(error)) => {
-                self.unreadable("data", &error);
+                self.unreadable("data", &data.base, &error);
                 return Ok(Taken::Unfinished(told::no_data(now)));
             }
         };
@@ -156,6 +156,7 @@ impl Pickup {
         let pair = Pair {
             name: key.identify(pair.base.reveal()),
             control: key.of(bytes),
+            control_modified: pair.control.as_ref().map(|control| control.modified),
             data: key.sign(read),
             length: data.length,
             modified: data.modified,
@@ -167,8 +168,11 @@ impl Pickup {
         })
     }
 
-    /// It is tried again until it is stale. Its name is told to nobody.
-    fn unreadable(&self, half: &str, error: &io::Error) {
+    /// It is tried again. Told once of each, and its name to nobody.
+    fn unreadable(&self, half: &str, of: &BaseName, error: &io::Error) {
+        if self.unfinished.contains_key(of) {
+            return;
+        }
         tracing::warn!(mailbox = %self.mailbox, half, %error, "a file in OUT does not read: tried again");
     }
 }

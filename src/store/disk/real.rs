@@ -83,7 +83,8 @@ impl Disk for Real {
         } else {
             (EntryKind::Other, 0)
         };
-        let modified = Timestamp(metadata.mtime().saturating_mul(1_000));
+        let modified =
+            Timestamp(metadata.mtime().saturating_mul(1_000).saturating_add(metadata.mtime_nsec() / 1_000_000));
         Ok(Some(Entry { path: path.to_owned(), kind, length, device: metadata.dev(), modified }))
     }
 

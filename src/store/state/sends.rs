@@ -2,7 +2,7 @@
 
 use super::apply::as_kept;
 use super::row::Row;
-use super::{Index, IndexError, Order, State, keys, kind};
+use super::{Index, IndexError, Order, State, for_each, keys, kind};
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::sending::Sending;
@@ -49,6 +49,18 @@ impl State {
             place
         })?;
         if is_spared { self.spared(index, id) } else { Ok(()) }
+    }
+
+    /// Whether a pair that lies in `OUT` may be known by digests of before that time: its own, or its predecessor's.
+    pub(crate) fn has_pair_since_before(&self, index: &dyn Index, time: Timestamp) -> Result<bool, IndexError> {
+        let mut is_there = false;
+        for_each(index, kind::LYING, |key, _| {
+            let id = keys::number_of(key).map(DeliveryId);
+            let row = id.map(|id| self.row(index, id)).transpose()?.flatten();
+            is_there |= row.is_some_and(|row| row.since < time || row.delivery.continues.is_some());
+            Ok(())
+        })?;
+        Ok(is_there)
     }
 
     /// The last that was picked up in a mailbox under a name.

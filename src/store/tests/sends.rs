@@ -321,6 +321,7 @@ fn pair(name: &str) -> Pair {
     Pair {
         name: digest(name),
         control: digest("c"),
+        control_modified: None,
         data: digest("d"),
         length: 5,
         modified: Timestamp(5),
