@@ -52,8 +52,9 @@
 //!
 //! Edges go down only; within layer 2 only [`work`] names its siblings. `tests/architecture.rs` fails on any other.
 //!
-//! What cannot happen is as important: no acknowledge without `Accepted`, or [`ports::trial::Own`] for what a trial made up; no path made from anything a sender wrote;
-//! no wall clock in a wait; no code outside [`store`] and [`publish`] that syncs or renames.
+//! What cannot happen is as important: no acknowledge without `Accepted`, but of what a trial made up itself
+//! ([`ports::trial`]); no path made from anything a sender wrote; no wall clock in a wait; no code outside [`store`] and
+//! [`publish`] that syncs or renames.
 //!
 //! # Departures from the plan of the house, and why
 //!
