@@ -30,7 +30,7 @@
 //!             │                  ▲ settle        │ lease
 //!             ▼                  │               ▼
 //!            work ── pipelines ──┼── publish ──▶ output folders (staged, then renamed; .ctl last)
-//!                                └── send ─────▶ MESH (from a command)
+//!                                └── send ─────▶ MESH (from a command, or from OUT)
 //! ```
 //!
 //! | Layer | Module | What it is |
@@ -39,12 +39,12 @@
 //! | 1 | [`ports`] | what the inside asks of the outside, readable in one sitting |
 //! | 2 | [`receive`] | poller, admission, receiver |
 //! | 2 | [`pipeline`] | TOML to compiled rules: match, then decompress, decrypt, discard, expect, route |
-//! | 2 | [`publish`] | staging, naming, the two layouts, markers |
+//! | 2 | [`publish`] | staging, naming, the two layouts, markers; pairs out of `OUT` |
 //! | 2 | [`send`] | what goes out to MESH, once: its rules, its pieces, one message of each mailbox at a time |
 //! | 2 | [`deadletter`] | the reasons, and what an operator does about each |
 //! | 2 | [`work`] | lanes, batches, the table of faults, suspects |
 //! | 3 | [`store`] | **the only code that owns stable state**: disk, journal, spool, index, committer, recovery |
-//! | 3 | [`adapters`] | one folder per outside thing: `mesh`, `http` |
+//! | 3 | [`adapters`] | one folder or file per outside thing: `mesh`, `http`, `changes` in folders |
 //! | 3 | `simulator` | the far side of MESH on loopback; feature `simulator`, never in a release build |
 //! | 4 | [`config`] | the file, checked: every mistake in one run |
 //! | 4 | [`daemon`] | builds the parts, runs them, listens to signals, and tells how it is: control socket, HTTP, status files |
@@ -74,6 +74,11 @@
 //!   aside, replayed, held for a court and purged by the same code, and of its own has a queue and a record of how far it
 //!   came ([`domain::sending`]). Whatever is proven of deliveries after a crash, a restore or the loss of the index is
 //!   so of sends.
+//! - **A pair in `OUT` is kept as a send too**, sealed, before its first request: what goes out can change no more, and is
+//!   replayed, held and proven like all else. The pair itself stays until the outcome is known, and is the queue after a loss
+//!   of the state.
+//! - **No try to send is the last one**: what only MESH fails at waits without an end and raises an alarm, where a MESH
+//!   client gives up after a few (I5).
 //! - **A send without an answer is asked for by its local id**, which MESH calls deprecated, and only if that id is ours
 //!   alone: where its sender chose one, a person decides.
 //! - **A payload that a lying drive lost is held** (`SPOOL-LOST`), and the daemon starts: one lost payload must not

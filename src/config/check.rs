@@ -130,18 +130,10 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
         }
         Some(_) => {}
     }
-    if mailbox.recipients.is_empty() {
-        notes.find(&key("recipients"), "the mail would be sealed for nobody", "at least one age recipient");
-    }
-    for (place, recipient) in (1..).zip(&mailbox.recipients) {
-        if recipient.parse::<x25519::Recipient>().is_err() {
-            let expected = "recipients such as `meshd keys generate` prints, beginning with `age1`";
-            notes.find(&key("recipients"), format!("number {place} is not an age recipient"), expected);
-        } else if PRINTED.contains(&recipient.as_str()) && !config.may_use(Feature::TestRecipients) {
-            let problem = format!("number {place} is printed in meshd's documents: its identity may be anyone's");
-            let expected = "a recipient of your own, or \"test-recipients\" in `features.allow`";
-            notes.find(&key("recipients"), problem, expected);
-        }
+    recipients(&key("recipients"), &mailbox.recipients, "the mail would be sealed for nobody", config, notes);
+    for (number, rule) in (1..).zip(&mailbox.encrypt) {
+        let key = key(&format!("encrypt[{number}].recipients"));
+        recipients(&key, &rule.recipients, "what goes out would be encrypted for nobody", config, notes);
     }
     if mailbox.waiting.and_then(|waiting| waiting.files).is_some_and(|files| files < 2) {
         notes.find(&key("waiting.files"), "a message has two files", "a whole number from 2");
@@ -151,6 +143,23 @@ fn one_mailbox(name: &str, mailbox: &Mailbox, config: &Config, is_national: bool
     }
     if overlaps(&mailbox.output, &config.state.directory) {
         notes.find(&key("output"), "this overlaps the state directory", "a folder of its own");
+    }
+}
+
+fn recipients(key: &str, recipients: &[String], if_none: &str, config: &Config, notes: &mut Notes) {
+    // One that is missing has its own finding.
+    if recipients.is_empty() && notes.places.contains_key(key) {
+        notes.find(key, if_none, "at least one age recipient");
+    }
+    for (place, recipient) in (1..).zip(recipients) {
+        if recipient.parse::<x25519::Recipient>().is_err() {
+            let expected = "recipients such as `meshd keys generate` prints, beginning with `age1`";
+            notes.find(key, format!("number {place} is not an age recipient"), expected);
+        } else if PRINTED.contains(&recipient.as_str()) && !config.may_use(Feature::TestRecipients) {
+            let problem = format!("number {place} is printed in meshd's documents: its identity may be anyone's");
+            let expected = "a recipient of your own, or \"test-recipients\" in `features.allow`";
+            notes.find(key, problem, expected);
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::document::{Node, Place, Table, Value};
 use super::model::{
-    Audit, Config, Control, Engine, Environment, Feature, Features, FileRef, Http, Journal, KeyFiles, Life, Limits,
-    Log, LogFormat, LogLevel, Mailbox, Mesh, Order, PickupReport, PickupSettings, Pipelines, Queue, Retention,
-    SendSettings, State,
+    Audit, AutoControl, Config, Control, EncryptRule, Engine, Environment, Feature, Features, FileRef, Http, Journal,
+    KeyFiles, Life, Limits, Log, LogFormat, LogLevel, Mailbox, Mesh, Order, PickupReport, PickupSettings, Pipelines,
+    Queue, Retention, SendSettings, State,
 };
 use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
@@ -229,6 +229,9 @@ impl Mailbox {
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
         let set_aside = Limits::read(keys.table("set_aside"), 5_000, 10_000_000_000);
         let send = SendSettings::read(keys.table("send"));
+        let encrypt = keys.tables("encrypt").into_iter();
+        let encrypt =
+            encrypt.map(|(name, node)| EncryptRule::read(Keys::of(&name, Some(node), keys.notes()))).collect();
         let pickup = keys.optional_table("pickup").map(PickupSettings::read);
         keys.end();
         Self {
@@ -246,6 +249,7 @@ impl Mailbox {
             limits,
             set_aside,
             send,
+            encrypt,
             pickup,
         }
     }
@@ -260,6 +264,30 @@ impl SendSettings {
     }
 }
 
+impl AutoControl {
+    /// None if something that it needs is missing, of which there is a finding then.
+    fn read(mut keys: Keys<'_>) -> Option<Self> {
+        let begins = keys.required("begins");
+        let to = keys.required("to");
+        let workflow = keys.required("workflow");
+        let subject = keys.optional("subject");
+        keys.end();
+        Some(Self { begins: begins?, to: to?, workflow: workflow?, subject })
+    }
+}
+
+impl EncryptRule {
+    fn read(mut keys: Keys<'_>) -> Self {
+        let rule = Self {
+            to: keys.optional("to"),
+            workflow: keys.optional("workflow"),
+            recipients: keys.required("recipients").unwrap_or_default(),
+        };
+        keys.end();
+        rule
+    }
+}
+
 impl PickupSettings {
     /// The reports are those of the shipped sample of a MESH client (mesh-client-files 9.2).
     fn read(mut keys: Keys<'_>) -> Self {
@@ -270,6 +298,11 @@ impl PickupSettings {
             save_sent: keys.or("save_sent", true),
             file_name: keys.or("file_name", false),
             reports: keys.or("reports", vec![PickupReport::Collect]),
+            auto: keys
+                .tables("auto")
+                .into_iter()
+                .filter_map(|(name, node)| AutoControl::read(Keys::of(&name, Some(node), keys.notes())))
+                .collect(),
         };
         keys.end();
         settings

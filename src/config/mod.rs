@@ -28,8 +28,8 @@ use aws_lc_rs::digest;
 
 pub use document::Source;
 pub use model::{
-    Config, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh, Order, PickupReport,
-    PickupSettings, SendSettings,
+    AutoControl, Config, EncryptRule, Engine, Environment, Feature, Limits, LogFormat, LogLevel, Mailbox, Mesh, Order,
+    PickupReport, PickupSettings, SendSettings,
 };
 pub use resolve::{Secrets, credentials, identities_at};
 pub use schema::schema;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::secret::SecretRef;
 use super::values::{ByteSize, ChunkSize, Cron, InFlight, Listen, Mode, Percent, Period, Proxy, Workers};
 use crate::adapters::mesh;
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{MailboxId, WorkflowId};
 use crate::domain::output::Unconsumed;
 
 /// The whole configuration, each value checked by itself.
@@ -297,6 +297,8 @@ pub struct Mailbox {
     pub set_aside: Limits,
     /// How its mail goes out.
     pub send: SendSettings,
+    /// Whom some of what goes out is encrypted for; the first that fits counts.
+    pub encrypt: Vec<EncryptRule>,
     /// How applications send by putting files into its `OUT`, if they may.
     pub pickup: Option<PickupSettings>,
 }
@@ -308,6 +310,17 @@ pub struct SendSettings {
     pub chunk: ChunkSize,
     /// Each is compressed in transit, unless its sender says otherwise.
     pub compress: bool,
+}
+
+/// Whom some of what goes out is encrypted for before it leaves, with age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncryptRule {
+    /// What is for this mailbox; without it, what is for any.
+    pub to: Option<MailboxId>,
+    /// What has this workflow; without it, any.
+    pub workflow: Option<WorkflowId>,
+    /// Public age keys of those who can open it.
+    pub recipients: Vec<String>,
 }
 
 /// How what applications put into `OUT` is picked up (mesh-client-files 3 to 8).
@@ -325,6 +338,21 @@ pub struct PickupSettings {
     pub file_name: bool,
     /// Reports that are written into `IN` beside those that always are.
     pub reports: Vec<PickupReport>,
+    /// What is sent without a control file; the first that fits counts.
+    pub auto: Vec<AutoControl>,
+}
+
+/// Data files that are sent without a control file, and what it would say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoControl {
+    /// Those whose names begin so.
+    pub begins: String,
+    /// Who is to have them.
+    pub to: MailboxId,
+    /// By which workflow.
+    pub workflow: WorkflowId,
+    /// Their subject.
+    pub subject: Option<String>,
 }
 
 /// A report that a site may want (mesh-client-files 8.1).

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::document::{Node, Value};
 use super::read::{Notes, Setting, read_text, read_whole};
 use crate::adapters::mesh::BaseUrl;
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{MailboxId, WorkflowId};
 use crate::domain::quantity;
 
 /// A length of time, such as `30s`, `5m`, `7d` or `8y` (a year has 365 days).
@@ -208,6 +208,7 @@ written_as_text! {
     Proxy, "a URL such as \"http://proxy.example:3128\"", str::parse;
     BaseUrl, "a URL such as \"https://localhost:8743\"", BaseUrl::parse;
     String, "a string", |text| Ok::<_, String>(text.to_owned());
+    WorkflowId, "1 to 300 printable ASCII characters", |text| WorkflowId::new(text).map_err(|_| "this is not a workflow id");
     MailboxId, "1 to 100 letters, digits, `_` or `-`, such as \"X26ABC1\"",
         |text| MailboxId::new(text).map_err(|_| "this is not a mailbox id");
 }

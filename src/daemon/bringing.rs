@@ -9,7 +9,6 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::config::{Limits, SendSettings};
-use crate::domain::digest::{ContentDigest, DigestKey, Hasher};
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Sensitive};
 use crate::domain::operator::{Operator, Remark};
@@ -17,12 +16,13 @@ use crate::domain::pair::Pair;
 use crate::domain::sending::{Outgoing, Sending, recipient};
 use crate::ports::clock::Chance;
 use crate::ports::disk::{Disk, Floor, Mark};
-use crate::ports::operations::{Bringing, Letter, PickedUp, Post, Posting, Told, Upload, Whose};
+use crate::ports::operations::{Bringing, Letter, Post, Posting, Told, Upload, Whose};
 use crate::ports::spool::{Intake, MOST_CHUNKS, Opened, SMALL, SpoolError};
 use crate::ports::store::{
     BringIn, Class, Halt, IncomingBody, Kept, LookUp, NotAllowed, NotBroughtIn, NotQueued, Replaces, SendOrder, Sends,
     Store,
 };
+use crate::send::encrypt::{Encrypting, Encryption};
 use crate::send::rules;
 use crate::store::spool::{Beside, Spool};
 
@@ -37,14 +37,19 @@ pub(super) struct Entrance {
     pub(super) sends: Arc<dyn Sends>,
     pub(super) chance: Arc<dyn Chance>,
     pub(super) spool: Spool,
-    pub(super) key: DigestKey,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) floor: Floor,
     pub(super) directory: PathBuf,
-    /// How the mail of each goes out, and how much of it may wait.
-    pub(super) mailboxes: BTreeMap<MailboxId, (SendSettings, Limits)>,
+    pub(super) mailboxes: Arc<BTreeMap<MailboxId, GoesOut>>,
     /// Held while one is on its way.
     pub(super) turn: Arc<Mutex<()>>,
+}
+
+/// How the mail of a mailbox goes out, and how much of it may wait.
+pub(super) struct GoesOut {
+    pub(super) settings: SendSettings,
+    pub(super) limits: Limits,
+    pub(super) encryption: Encryption,
 }
 
 impl Entrance {
@@ -72,8 +77,8 @@ impl Entrance {
 
     /// Begins to take in a message that is to go out. Everything that MESH would refuse is told at once.
     async fn begin_post(&self, posting: Posting) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
-        let Posting { letter, length, pair, by } = posting;
-        let Some((settings, limits)) = self.mailboxes.get(&letter.mailbox) else {
+        let Posting { letter, length, by } = posting;
+        let Some(GoesOut { settings, limits, encryption }) = self.mailboxes.get(&letter.mailbox) else {
             return Ok(Err(NotBroughtIn::NoMailbox(letter.mailbox)));
         };
         let waits = self.store.occupancy().mailboxes.get(&letter.mailbox).map(|of| of.sending).unwrap_or_default();
@@ -93,13 +98,27 @@ impl Entrance {
             Ok(envelope) => envelope,
             Err(why) => return Ok(Err(why)),
         };
-        let broken: Vec<String> = rules::broken(&envelope, length).iter().map(ToString::to_string).collect();
+        let rule = encryption.rule(outgoing.to.as_ref(), &envelope.workflow).filter(|_| !envelope.content_encrypted);
+        // What is empty stays so, and is refused.
+        let encrypting = match rule.filter(|_| length > 0).map(|rule| rule.begin(length)).transpose() {
+            Ok(encrypting) => encrypting,
+            Err(error) => return Ok(Err(NotBroughtIn::Failed(format!("encrypt it: {error}")))),
+        };
+        let envelope = Envelope { content_encrypted: envelope.content_encrypted || encrypting.is_some(), ..envelope };
+        let sealed = encrypting.as_ref().map_or(length, Encrypting::length);
+        let broken: Vec<String> = rules::broken(&envelope, sealed).iter().map(ToString::to_string).collect();
         if !broken.is_empty() {
             return Ok(Err(NotBroughtIn::Unsendable(broken)));
         }
         let Ok(turn) = Arc::clone(&self.turn).try_lock_owned() else { return Ok(Err(NotBroughtIn::Busy)) };
-        let pair = pair.map(|pair| (pair, Hasher::new()));
-        self.take(turn, envelope, length, Purpose::Send { outgoing, pair, by }).await
+        let upload = match self.take(turn, envelope, sealed, Purpose::Send { outgoing, by }).await? {
+            Ok(upload) => upload,
+            Err(why) => return Ok(Err(why)),
+        };
+        Ok(Ok(match encrypting {
+            Some(encrypting) => Box::new(Encrypted { upload, encrypting, left: length }),
+            None => upload,
+        }))
     }
 
     /// With an id of ours, by which MESH can be asked for it if it has no local id of its own.
@@ -159,11 +178,10 @@ impl Entrance {
             }
         };
         let (store, sends) = (Arc::clone(&self.store), Arc::clone(&self.sends));
-        let (left, key) = (length, self.key.clone());
+        let left = length;
         Ok(Ok(Box::new(Arriving {
             store,
             sends,
-            key,
             envelope,
             purpose,
             body,
@@ -211,7 +229,6 @@ impl Post for Entrance {
 struct Arriving {
     store: Arc<dyn Store>,
     sends: Arc<dyn Sends>,
-    key: DigestKey,
     envelope: Envelope,
     purpose: Purpose,
     body: Body,
@@ -227,7 +244,7 @@ struct Arriving {
 /// What a payload is taken in for.
 enum Purpose {
     BringIn { replaces: Option<Replaces>, by: Operator, why: Remark },
-    Send { outgoing: Outgoing, pair: Option<(PickedUp, Hasher)>, by: Operator },
+    Send { outgoing: Outgoing, by: Operator },
 }
 
 enum Body {
@@ -242,10 +259,7 @@ enum Body {
 impl Upload for Arriving {
     fn write(&mut self, mut bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt> {
         if bytes.len() as u64 > self.left {
-            return Ok(Err(NotBroughtIn::Failed("more bytes came than were announced".into())));
-        }
-        if let Purpose::Send { pair: Some((_, hasher)), .. } = &mut self.purpose {
-            hasher.update(bytes);
+            return Ok(Err(NotBroughtIn::Failed(MORE.into())));
         }
         while !bytes.is_empty() {
             let count = match self.write_some(bytes) {
@@ -258,11 +272,11 @@ impl Upload for Arriving {
         Ok(Ok(()))
     }
 
-    fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
+    fn keep(self: Box<Self>, pair: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
         async move {
-            let Self { store, sends, key, envelope, purpose, body, left, _leftover, _turn, .. } = *self;
+            let Self { store, sends, envelope, purpose, body, left, _leftover, _turn, .. } = *self;
             if left > 0 {
-                return Ok(Err(NotBroughtIn::Failed(format!("the last {left} bytes did not come"))));
+                return Ok(Err(missing(left)));
             }
             let body = match body {
                 Body::Small(bytes) => IncomingBody::Small(bytes.into()),
@@ -275,8 +289,7 @@ impl Upload for Arriving {
                 Purpose::BringIn { replaces, by, why } => {
                     store.bring_in(BringIn { replaces, envelope, body, by, why }).await
                 }
-                Purpose::Send { outgoing, pair, by } => {
-                    let pair = pair.map(|(pair, data)| whole(pair, key.sign(data)));
+                Purpose::Send { outgoing, by } => {
                     let outgoing = Outgoing { pair, ..outgoing };
                     let queued = sends.queue_send(SendOrder { envelope, body, outgoing, by }).await?;
                     Ok(queued.map_err(|NotQueued(why)| NotBroughtIn::Failed(why)))
@@ -314,10 +327,52 @@ impl Arriving {
     }
 }
 
-/// A pair whose data was read.
-fn whole(pair: PickedUp, data: ContentDigest) -> Pair {
-    let PickedUp { name, control, modified } = pair;
-    Pair { name, control, data, modified, is_put_away: false }
+/// One that is encrypted on its way.
+struct Encrypted {
+    upload: Box<dyn Upload>,
+    encrypting: Encrypting,
+    /// Plain bytes still to come.
+    left: u64,
+}
+
+impl Upload for Encrypted {
+    fn write(&mut self, bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt> {
+        if bytes.len() as u64 > self.left {
+            return Ok(Err(NotBroughtIn::Failed(MORE.into())));
+        }
+        self.left -= bytes.len() as u64;
+        match self.encrypting.write(bytes) {
+            Ok(made) => self.upload.write(&made),
+            Err(error) => Ok(Err(NotBroughtIn::Failed(format!("encrypt it: {error}")))),
+        }
+    }
+
+    fn keep(self: Box<Self>, pair: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
+        let Self { mut upload, encrypting, left } = *self;
+        async move {
+            if left > 0 {
+                return Ok(Err(missing(left)));
+            }
+            let ended = unblocked(move || {
+                let made = encrypting.finish().map_err(|error| NotBroughtIn::Failed(format!("encrypt it: {error}")));
+                match made.map(|made| upload.write(&made)) {
+                    Ok(written) => written.map(|written| written.map(|()| upload)),
+                    Err(why) => Ok(Err(why)),
+                }
+            });
+            match ended.await?? {
+                Ok(upload) => upload.keep(pair).await,
+                Err(why) => Ok(Err(why)),
+            }
+        }
+        .boxed()
+    }
+}
+
+const MORE: &str = "more bytes came than were announced";
+
+fn missing(left: u64) -> NotBroughtIn {
+    NotBroughtIn::Failed(format!("the last {left} bytes did not come"))
 }
 
 /// What is sealed of a large payload, until the store has taken it over.

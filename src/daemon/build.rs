@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
-use super::bringing::Entrance;
+use super::bringing::{Entrance, GoesOut};
 use super::clock::{SystemChance, SystemClock};
 use super::jobs::Bulk;
 use super::lock::LastEnd;
@@ -17,7 +17,7 @@ use super::sealing::Keyholders;
 use super::service::Service;
 use super::{Stop, probe};
 use crate::adapters::http::Client;
-use crate::config::{Config, Engine, Feature, Loaded, Order, Secrets};
+use crate::config::{Config, EncryptRule, Engine, Feature, Loaded, Mailbox, Order, Secrets};
 use crate::domain::ids::MailboxId;
 use crate::domain::output::OutputPlan;
 use crate::pipeline::Pipelines;
@@ -25,6 +25,7 @@ use crate::ports::clock::{Chance, Clock};
 use crate::ports::disk::{Disk, Floor};
 use crate::ports::obstacles::Obstacles;
 use crate::ports::outbox::Outbox;
+use crate::ports::pickups::Pickups;
 use crate::ports::spool::SpoolError;
 use crate::ports::store::{Sends, Store};
 use crate::ports::waits::Waits;
@@ -32,6 +33,7 @@ use crate::publish::{Backlogs, Patience, Patient, Publisher};
 use crate::receive::admission::{Admission, AdmissionSettings, Budget, Limits};
 use crate::receive::poller::{MailboxSettings, Receive, ReceiveParts};
 use crate::receive::schedule::Polls;
+use crate::send::encrypt::{Encryption, Rule};
 use crate::send::sender::{Sender, SenderSettings};
 use crate::send::tracking::Tracking;
 use crate::send::turns::Turns;
@@ -69,6 +71,7 @@ pub(super) struct House {
     pub(super) admission: Arc<Admission>,
     pub(super) obstacles: Obstacles,
     pub(super) waits: Waits,
+    pub(super) picked_up: Pickups,
     pub(super) metrics: Metrics,
     pub(super) publisher: Publisher,
     /// Opens what is sealed, for operators.
@@ -167,11 +170,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         sends: Arc::clone(&sends),
         chance: Arc::clone(&chance),
         spool: vault.clone(),
-        key: key.clone(),
         disk: Arc::clone(&disk),
         floor: floor(config),
         directory: config.state.directory.clone(),
-        mailboxes: config.mailboxes.iter().map(|of| (of.id.clone(), (of.send, of.limits))).collect(),
+        mailboxes: Arc::new(config.mailboxes.iter().map(|of| (of.id.clone(), goes_out(of))).collect()),
         turn: Arc::default(),
     };
     let backlogs = Backlogs::new(Arc::clone(&clock));
@@ -179,7 +181,10 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let publisher =
         Publisher::new(Arc::clone(&disk), Arc::clone(&chance), secrets.hmac, config.state.directory.clone())
             .with_backlogs(Arc::clone(&backlogs));
+    let picked_up = Pickups::default();
     let shared = Shared {
+        picked_up: &picked_up,
+        key: &key,
         publisher: &publisher,
         entrance: &entrance,
         store: &store,
@@ -224,6 +229,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         admission,
         obstacles,
         waits,
+        picked_up,
         metrics,
         publisher,
         reader,
@@ -280,6 +286,17 @@ fn store_settings(config: &Config) -> StoreSettings {
         },
         boot: store::boot_id(),
     }
+}
+
+/// How a mailbox's mail goes out. Recipients were checked with the configuration.
+fn goes_out(mailbox: &Mailbox) -> GoesOut {
+    let rule = |rule: &EncryptRule| Rule {
+        to: rule.to.clone(),
+        workflow: rule.workflow.clone(),
+        recipients: rule.recipients.iter().filter_map(|recipient| recipient.parse().ok()).collect(),
+    };
+    let encryption = Encryption(mailbox.encrypt.iter().map(rule).collect());
+    GoesOut { settings: mailbox.send, limits: mailbox.limits, encryption }
 }
 
 pub(super) fn floor(config: &Config) -> Floor {

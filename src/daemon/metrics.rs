@@ -80,6 +80,19 @@ const METRICS: &[Metric] = {
             Time,
             Mailbox(|mailbox| mailbox.waits_since.map(seconds)),
         ),
+        Metric("meshd_pairs", "Pairs and halves in OUT", Gauge, Mailbox(|of| count(of.pickup?.lying))),
+        Metric(
+            "meshd_pairs_failed",
+            "Of them, could not be sent",
+            Counter,
+            Mailbox(|of| count(of.pickup?.failed_total)),
+        ),
+        Metric(
+            "meshd_pairs_oldest",
+            "Time of the oldest file in OUT",
+            Time,
+            Mailbox(|of| of.pickup?.oldest.map(seconds)),
+        ),
         Metric("meshd_journal_records", "Records in the journal", Counter, Whole(|status| count(status.sequence))),
         Metric("meshd_suspects", "Deliveries handled alone first", Gauge, Whole(|status| count(status.suspects))),
         Metric("meshd_dropped_leases", "A defect if not 0", Counter, Whole(|status| count(status.dropped_leases))),
@@ -287,6 +300,7 @@ mod tests {
     use super::*;
     use crate::ports::obstacles::{At, Obstacle};
     use crate::ports::operations::Phase;
+    use crate::ports::pickups::PickupStatus;
 
     #[test]
     fn a_status_and_its_durations_are_told_in_the_text_format() {
@@ -319,6 +333,7 @@ mod tests {
                 id: mailbox.clone(),
                 organisation: None,
                 waits_since: Some(Timestamp(2_500)),
+                pickup: Some(PickupStatus { lying: 2, oldest: Some(Timestamp(4_500)), failed_total: 1 }),
                 occupancy,
             }],
         };
@@ -329,6 +344,9 @@ mod tests {
             "meshd_accepted_total{mailbox=\"X26ABC1\"} 3.0",
             "meshd_last_list_timestamp_seconds{mailbox=\"X26ABC1\"} 1.5",
             "meshd_waits_since_timestamp_seconds{mailbox=\"X26ABC1\"} 2.5",
+            "meshd_pairs{mailbox=\"X26ABC1\"} 2.0",
+            "meshd_pairs_failed_total{mailbox=\"X26ABC1\"} 1.0",
+            "meshd_pairs_oldest_timestamp_seconds{mailbox=\"X26ABC1\"} 4.5",
             "meshd_monitor_alarms{pipeline=\"pathology\",monitor=\"lab\"} 0.0",
             "meshd_monitor_last_message_timestamp_seconds{pipeline=\"pathology\",monitor=\"lab\"} 3.5",
             "meshd_journal_records_total 42.0",

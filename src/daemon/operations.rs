@@ -31,6 +31,7 @@ use crate::ports::operations::{
     Bringing, FoundSubject, KeptBy, LegalHoldStatus, MailboxStatus, NotRevealed, Operations, Phase, PipelineStatus,
     Post, Posting, Reveal, Status, SubjectWish, Suspended, Told, Upload,
 };
+use crate::ports::pickups::Pickups;
 use crate::ports::sealed::{Rewrapping, SealedPage};
 use crate::ports::spool::{Opened, SpoolError};
 use crate::ports::store::{
@@ -57,6 +58,7 @@ pub(super) struct Desk {
     pub(super) looked: watch::Receiver<Looked>,
     pub(super) obstacles: Obstacles,
     pub(super) waits: Waits,
+    pub(super) pickups: Pickups,
     pub(super) pipelines: watch::Receiver<Arc<Pipelines>>,
     pub(super) suspensions: Suspensions,
     pub(super) monitors: Monitors,
@@ -141,6 +143,7 @@ impl Operations for Desk {
             .map(|id| MailboxStatus {
                 id: id.clone(),
                 organisation: self.organisations.get(id).cloned(),
+                pickup: self.pickups.of(id),
                 waits_since: self.waits_since(id, occupancy.mailboxes.get(id).and_then(|of| of.listed_at)),
                 occupancy: occupancy.mailboxes.get(id).cloned().unwrap_or_default(),
             })

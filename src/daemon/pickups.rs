@@ -6,12 +6,15 @@ use tokio::sync::Notify;
 
 use super::bringing::Entrance;
 use crate::adapters::changes::Changes;
-use crate::config::{Config, Mailbox, PickupReport, PickupSettings};
-use crate::domain::ids::{MailboxId, Name};
+use crate::config::{AutoControl, Config, Mailbox, PickupReport, PickupSettings};
+use crate::domain::control::Control;
+use crate::domain::digest::DigestKey;
+use crate::domain::ids::{MailboxId, Name, Sensitive};
 use crate::domain::operator::Operator;
 use crate::domain::output::{Layout, OutputPlan};
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::Obstacles;
+use crate::ports::pickups::Pickups;
 use crate::ports::store::{Sends, Store};
 use crate::publish::{PairFolders, Publisher};
 use crate::send::pickup::{Pickup, PickupParts, PickupRules};
@@ -40,8 +43,27 @@ fn plan(mailbox: &Mailbox) -> OutputPlan {
     }
 }
 
+/// The control file that a data file without one has.
+fn rule(mailbox: &MailboxId, auto: &AutoControl) -> (String, Control) {
+    let control = Control {
+        from: mailbox.clone(),
+        to: Sensitive::new(auto.to.as_str()),
+        workflow: auto.workflow.clone(),
+        subject: auto.subject.as_deref().map(Sensitive::new),
+        local_id: None,
+        partner_id: None,
+        checksum: None,
+        compress: true,
+        encrypted: false,
+        allow_chunking: true,
+    };
+    (auto.begins.clone(), control)
+}
+
 /// What all of them share.
 pub(super) struct Shared<'a> {
+    pub(super) key: &'a DigestKey,
+    pub(super) picked_up: &'a Pickups,
     pub(super) publisher: &'a Publisher,
     pub(super) entrance: &'a Entrance,
     pub(super) store: &'a Arc<dyn Store>,
@@ -70,8 +92,9 @@ impl Shared<'_> {
             store: Arc::clone(self.store),
             sends: Arc::clone(self.sends),
             clock: Arc::clone(self.clock),
-            key: self.entrance.key.clone(),
+            key: self.key.clone(),
             obstacles: self.obstacles.clone(),
+            told: self.picked_up.clone(),
             hint,
         };
         let reports = |report| settings.reports.contains(&report);
@@ -84,6 +107,7 @@ impl Shared<'_> {
             report_collect: reports(PickupReport::Collect),
             report_transfer: reports(PickupReport::Transfer),
             report_delay: reports(PickupReport::Delay),
+            auto: settings.auto.iter().map(|auto| rule(&mailbox.id, auto)).collect(),
             chunk: mailbox.send.chunk.0,
             by: Operator(rustix::process::geteuid().as_raw()),
         };

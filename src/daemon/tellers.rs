@@ -84,6 +84,7 @@ impl Tellers {
             looked: looks,
             obstacles: house.obstacles.clone(),
             waits: house.waits.clone(),
+            pickups: house.picked_up.clone(),
             pipelines: house.work.pipelines.clone(),
             suspensions: house.work.suspensions.clone(),
             monitors: monitors.clone(),

@@ -57,6 +57,8 @@ pub struct Pair {
     pub control: ContentDigest,
     /// Keyed digest of its data file.
     pub data: ContentDigest,
+    /// Its length in bytes: what goes out may be longer.
+    pub length: u64,
     /// When that last changed, by the wall clock.
     pub modified: Timestamp,
     /// It lies in `OUT` no more: what became of it was told to its sender.

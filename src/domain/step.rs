@@ -91,7 +91,7 @@ steps! {
     PairWrite = "pair-write",
     /// A report about a pair renamed into `IN`. A crash before the pair is put away finds it there; one that was taken is written again.
     PairReport = "pair-report",
-    /// A file of a pair renamed to `SENT` or `FAILED`. A crash leaves the control file in `OUT`: the rest is done at the next look.
+    /// A file of a pair renamed to `SENT` or `FAILED`. A crash leaves the rest of it in `OUT`, which is put away at the next look.
     PairMove = "pair-move",
     /// A folder of pairs synced.
     PairSync = "pair-sync",

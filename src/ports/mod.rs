@@ -9,6 +9,7 @@ pub mod operations;
 pub mod outbox;
 pub mod outputs;
 pub mod pairs;
+pub mod pickups;
 pub mod sealed;
 pub mod spool;
 pub mod store;

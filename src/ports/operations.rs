@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::monitors::MonitorStatus;
 use super::obstacles::Obstacle;
+use super::pickups::PickupStatus;
 use super::sealed::{Rewrapping, SealedPage};
 use super::spool::Opened;
 use super::store::{
@@ -30,6 +31,7 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name, Sensitive, Workflow
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Operator, Purpose, Remark};
+use crate::domain::pair::Pair;
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 
@@ -163,21 +165,8 @@ pub struct Posting {
     pub letter: Letter,
     /// How long its payload is, bytes.
     pub length: u64,
-    /// The pair of files that it is picked up as, if it is.
-    pub pair: Option<PickedUp>,
     /// Who.
     pub by: Operator,
-}
-
-/// A pair of files whose data is about to be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PickedUp {
-    /// Keyed digest of its base name.
-    pub name: ContentDigest,
-    /// Keyed digest of its control file.
-    pub control: ContentDigest,
-    /// When its data file last changed.
-    pub modified: Timestamp,
 }
 
 /// What a message that is to go out says of itself.
@@ -238,8 +227,8 @@ pub trait Post: Send + Sync {
 pub trait Upload: Send {
     /// Takes the next bytes. Blocks.
     fn write(&mut self, bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt>;
-    /// Keeps it, if all have come. Durable on reply.
-    fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>>;
+    /// Keeps it, if all have come; what goes out, with the pair of files that it was picked up as. Durable on reply.
+    fn keep(self: Box<Self>, pair: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>>;
 }
 
 /// Whose mail someone wants to know of.
@@ -318,6 +307,8 @@ pub struct MailboxStatus {
     /// Since when mail waits at MESH that could not be taken, as far as this process knows; while MESH does not answer,
     /// since the last list at the latest. MESH keeps mail five days.
     pub waits_since: Option<Timestamp>,
+    /// What lies in its `OUT`, if that is picked up.
+    pub pickup: Option<PickupStatus>,
     /// How full it is, and what it did.
     pub occupancy: MailboxOccupancy,
 }

@@ -8,6 +8,7 @@
 //! | `at_once` | a message that needs no store |
 //! | [`sender`] | one message: what is done next by how far it came |
 //! | [`tracking`] | whether what MESH has was collected, asked sparingly |
+//! | [`encrypt`] | what is encrypted for its recipient before it leaves |
 //! | [`pickup`] | pairs of files that applications put into `OUT`, and what became of them |
 //! | [`turns`] | all mailboxes: one message of each at a time, a few in all |
 //!
@@ -18,6 +19,7 @@
 
 mod at_once;
 pub mod control;
+pub mod encrypt;
 mod gzip;
 pub mod pickup;
 mod pieces;

@@ -138,6 +138,7 @@ fn a_pair_is_sent_once_and_whole_however_it_is_written() {
 
 /// Points 3, 4, 6, 7: what cannot be sent is in `FAILED` with a report, and MESH hears nothing of it.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "an operator moves a file back")]
 fn what_cannot_be_sent_fails_with_its_code_before_any_request() {
     let house = house_with(QUICK);
     let daemon = house.start();
@@ -272,6 +273,7 @@ fn another_pair_of_the_same_name_waits_for_the_first() {
 
 /// Points 11 and 13: a root that is away, or another daemon's, is left alone, and said so.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a disk goes away and comes back")]
 fn a_root_that_is_away_or_another_s_is_left_alone() {
     let house = house_with(QUICK);
     let daemon = house.start();
@@ -294,5 +296,24 @@ fn a_root_that_is_away_or_another_s_is_left_alone() {
     house.put_pair("second", "bytes");
     daemon.wait_for("it to be told", PATIENCE, || status().contains("another marker"));
     assert_eq!((house.names("OUT").len(), house.messages_at_mesh()), (2, 1));
+    daemon.stop_in_order();
+}
+
+/// Lone data files, by a rule; and one that no rule names.
+#[test]
+fn a_data_file_without_a_control_file_goes_by_its_rule() {
+    let house = house_with(
+        "[mailbox.pickup]\nsettle = \"1s\"\norphan_after = \"3s\"\nscan = \"1s\"\nreports = [\"transfer\"]\n\
+         [[mailbox.pickup.auto]]\nbegins = \"RXX_\"\nto = \"X26ABC2\"\nworkflow = \"LETTERS\"\nsubject = \"the list\"\n",
+    );
+    let daemon = house.start();
+    house.put("RXX_1.csv.dat", "a,b\n");
+    house.put("other.dat", "bytes");
+    daemon.wait_for("both to be put away", PATIENCE, || house.names("OUT").is_empty());
+    assert_eq!(house.names("SENT"), ["RXX_1.csv.ctl", "RXX_1.csv.dat"]);
+    has(&house.text("SENT", "RXX_1.csv.ctl"), &["<Subject>the list<", "<WorkflowId>LETTERS<", "<To_DTS>X26ABC2<"]);
+    has(&house.report(["RXX_1.csv_", "_TRANSFER-00"]), &["<Subject>the list<"]);
+    assert_eq!(house.names("FAILED"), ["other.dat"]);
+    daemon.wait_for("it to come back in", PATIENCE, || house.published_of(TO).len() == 1);
     daemon.stop_in_order();
 }

@@ -204,7 +204,7 @@ mod tests {
             monitors: Vec::new(),
             legal_holds: Vec::new(),
             obstacles: Vec::new(),
-            mailboxes: vec![MailboxStatus { id, organisation, waits_since: None, occupancy }],
+            mailboxes: vec![MailboxStatus { id, organisation, waits_since: None, pickup: None, occupancy }],
         }
     }
 

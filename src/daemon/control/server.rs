@@ -208,7 +208,7 @@ async fn receive(mut upload: Box<dyn Upload>, length: u64, stream: &mut UnixStre
             return respond(stream, Err(refusal)).await;
         }
     }
-    let kept = told(upload.keep().await);
+    let kept = told(upload.keep(None).await);
     respond(stream, kept.map(Answer::BroughtIn)).await
 }
 
@@ -330,7 +330,7 @@ async fn answer(
             return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
         }
         Ask::Post { letter, length } => {
-            let posting = Posting { letter: *letter, length, pair: None, by: operator? };
+            let posting = Posting { letter: *letter, length, by: operator? };
             let upload = operations.post(posting).await.map_err(halted)??;
             return Ok(Given { answer: Answer::Send, then: Some(Then::Upload(upload, length)) });
         }

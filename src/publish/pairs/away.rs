@@ -213,26 +213,28 @@ impl Work<'_> {
 
     fn carry_out<'m>(&self, moves: impl Iterator<Item = &'m Moves> + Clone) -> Result<(), Fault> {
         self.publish_reports(moves.clone())?;
-        let mut touched = BTreeSet::new();
-        for one in moves.clone() {
-            for (from, to) in &one.renames {
-                self.disk()
-                    .rename_no_replace(Step::PairMove, from, to)
-                    .map_err(self.failed("move a file out of OUT"))?;
-                touched.extend(to.parent());
-            }
-            for draft in one.drafts.iter().filter(|draft| !draft.is_report) {
-                self.reveal(draft, Step::PairMove)?;
-                touched.extend(draft.path.parent());
-            }
+        let written = moves.clone().flat_map(|one| &one.drafts).filter(|draft| !draft.is_report);
+        for draft in written.clone() {
+            self.reveal(draft, Step::PairMove)?;
         }
-        for folder in touched {
-            self.disk().sync_folder(Step::PairSync, folder).map_err(self.failed("sync a folder of pairs"))?;
+        self.sync_folders_of(written.map(|draft| &*draft.path))?;
+        let renames = moves.clone().flat_map(|one| &one.renames);
+        for (from, to) in renames.clone() {
+            let moved = self.disk().rename_no_replace(Step::PairMove, from, to);
+            moved.map_err(self.failed("move a file out of OUT"))?;
         }
+        self.sync_folders_of(renames.map(|(_, to)| &**to))?;
         for path in moves.flat_map(|one| &one.removals) {
             self.disk().remove(Step::PairRemove, path).map_err(self.failed("remove a file from OUT"))?;
         }
         self.disk().sync_folder(Step::PairSync, &self.folders.out).map_err(self.failed("sync OUT"))
+    }
+
+    fn sync_folders_of<'p>(&self, files: impl Iterator<Item = &'p Path>) -> Result<(), Fault> {
+        let folders: BTreeSet<&Path> = files.filter_map(Path::parent).collect();
+        folders.into_iter().try_for_each(|folder| {
+            self.disk().sync_folder(Step::PairSync, folder).map_err(self.failed("sync a folder of pairs"))
+        })
     }
 
     fn publish_reports<'m>(&self, moves: impl Iterator<Item = &'m Moves>) -> Result<(), Fault> {

@@ -3,8 +3,9 @@
 //! A pair leaves `OUT` in this order, each step durable before the next, and each found done if it is done again:
 //!
 //! 1. the report is in `IN`;
-//! 2. the data file is in `SENT` or `FAILED`, and the control file that says why beside it;
-//! 3. the control file is gone from `OUT`, which is the sign that nothing is left to do.
+//! 2. the control file that says why is in `SENT` or `FAILED`;
+//! 3. the data file is beside it;
+//! 4. the control file is gone from `OUT`, which is the sign that nothing is left to do.
 //!
 //! Nobody's file is replaced: where a name is taken, `~2` and so on is added (mesh-client-files 13). A report that was
 //! taken before a crash is written once more under the same name.

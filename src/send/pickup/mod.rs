@@ -41,6 +41,7 @@ use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::operations::Post;
 use crate::ports::pairs::{Away, Lying, PairSeen, Pairs, Report, Shelf};
+use crate::ports::pickups::Pickups;
 use crate::ports::store::{Class, Halt, MailboxOccupancy, Occupancy, QueuePlace, SendPage, Sends, Sent, Store};
 
 /// Between two looks, whatever changes.
@@ -66,6 +67,8 @@ pub struct PickupParts {
     pub key: DigestKey,
     /// What stands in the way is told there.
     pub obstacles: Obstacles,
+    /// And what lies there.
+    pub told: Pickups,
     /// Something changed in `OUT`. Only a hint: shares tell of nothing.
     pub hint: Arc<Notify>,
 }
@@ -89,6 +92,8 @@ pub struct PickupRules {
     pub report_transfer: bool,
     /// One that has to wait is.
     pub report_delay: bool,
+    /// Beginnings of the names of data files that have no control file, and what it would say; the first counts.
+    pub auto: Vec<(String, Control)>,
     /// Bytes of a request.
     pub chunk: u64,
     /// The user that the daemon runs as: whoever writes into `OUT` is not known.
@@ -212,7 +217,7 @@ impl Pickup {
     fn compare(&mut self, lying: &Lying, mut known: BTreeMap<String, Sent>) -> Work {
         let now = self.parts.clock.monotonic();
         self.settling.see(&lying.pairs, now);
-        self.tell_strangers(lying.strangers);
+        self.tell(lying);
         let rests = Rests { pair: self.rules.settle, half: self.rules.orphan_after };
         let mut work = Work::default();
         for pair in &lying.pairs {
@@ -225,9 +230,9 @@ impl Pickup {
                         work.delayed.push((pair.clone(), sent));
                     }
                 }
-                None => match self.settling.ripe(pair, rests, now) {
+                None => match self.settling.ripe(pair, self.is_whole(pair), rests, now) {
                     Ripe::NotBefore(then) => work.next = work.next.into_iter().chain([then]).min(),
-                    ripe @ (Ripe::Whole | Ripe::Stale) if pair.data.is_some() && pair.control.is_some() => {
+                    ripe @ (Ripe::Whole | Ripe::Stale) if self.is_whole(pair) => {
                         work.take.push((pair.clone(), ripe));
                     }
                     Ripe::Whole | Ripe::Stale => work.stale.push(pair.clone()),
@@ -318,12 +323,15 @@ impl Pickup {
         let of = sent.delivery.outgoing.as_ref().and_then(|outgoing| outgoing.pair.as_ref());
         let is_its_control = bytes.as_ref().zip(of).is_none_or(|(bytes, of)| self.is_of(&of.control, bytes));
         let is_it = match of {
-            Some(of) if is_its_control => self.is_its_data(&pair, sent, of).await?,
+            Some(of) if is_its_control => self.is_its_data(&pair, of).await?,
             Some(_) | None => Some(false),
         };
         match is_it {
             Some(true) => {
-                let control = bytes.and_then(|bytes| control::read(&bytes).ok());
+                let control = match bytes {
+                    Some(bytes) => control::read(&bytes).ok(),
+                    None => self.auto(&pair).cloned(),
+                };
                 Ok(self.finished(pair, control, sent))
             }
             Some(false) => {
@@ -337,9 +345,9 @@ impl Pickup {
     }
 
     /// Whether the data that lies there is what was sent; none if it cannot be told for now.
-    async fn is_its_data(&self, pair: &PairSeen, sent: &Sent, of: &Pair) -> Result<Option<bool>, Halt> {
+    async fn is_its_data(&self, pair: &PairSeen, of: &Pair) -> Result<Option<bool>, Halt> {
         let Some(data) = &pair.data else { return Ok(Some(true)) };
-        if data.length != sent.delivery.length {
+        if data.length != of.length {
             return Ok(Some(false));
         }
         if data.modified == of.modified {
@@ -383,6 +391,7 @@ impl Pickup {
     }
 
     fn failed(&self, pair: PairSeen, control: Option<Control>, told: Told) -> Finished {
+        self.parts.told.failed(&self.mailbox);
         let Told { event, code, .. } = &told;
         tracing::warn!(mailbox = %self.mailbox, event = event.as_str(), code, "a pair in OUT cannot be sent: see FAILED");
         Finished { pair, control, told, to: Shelf::Failed, report: true, delivery: None }
@@ -446,12 +455,27 @@ impl Pickup {
         occupancy.mailboxes.get(&self.mailbox).is_some_and(|of| of.suspended.is_some())
     }
 
+    /// Both files are there, or one that needs no other.
+    fn is_whole(&self, pair: &PairSeen) -> bool {
+        pair.data.is_some() && (pair.control.is_some() || self.auto(pair).is_some())
+    }
+
+    /// What the control file of a data file without one would say.
+    fn auto(&self, pair: &PairSeen) -> Option<&Control> {
+        let is_lone = pair.data.is_some() && pair.control.is_none();
+        let fits = |(begins, _): &&(String, Control)| pair.base.reveal().starts_with(begins.as_str());
+        self.rules.auto.iter().filter(|_| is_lone).find(fits).map(|(_, control)| control)
+    }
+
     /// The keyed digests of a name, under each key.
     fn names(&self, base: &BaseName) -> Vec<ContentDigest> {
         self.parts.key.each().map(|key| key.identify(base.reveal())).collect()
     }
 
-    fn tell_strangers(&mut self, count: u64) {
+    fn tell(&mut self, lying: &Lying) {
+        let times = lying.pairs.iter().filter_map(|pair| Some(pair.control.as_ref().or(pair.data.as_ref())?.modified));
+        self.parts.told.looked(&self.mailbox, lying.pairs.len() as u64, times.min());
+        let count = lying.strangers;
         if count > self.strangers {
             let what = "files in OUT are neither <name>.dat nor <name>.ctl, or have a name that is not allowed";
             tracing::warn!(mailbox = %self.mailbox, count, "{what}: they are left there");

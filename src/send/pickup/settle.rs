@@ -41,12 +41,11 @@ impl Settling {
         self.0 = seen.collect();
     }
 
-    /// How a pair stands. A pair that rests as long as a half may is stale: whatever was the matter with it stays.
-    pub(super) fn ripe(&self, pair: &PairSeen, rests: Rests, now: Duration) -> Ripe {
+    /// How a pair stands; is it whole with what it has? A pair that rests as long as a half may is stale: whatever was the matter with it stays.
+    pub(super) fn ripe(&self, pair: &PairSeen, is_whole: bool, rests: Rests, now: Duration) -> Ripe {
         let since = self.0.get(&pair.base).map_or(now, |(_, since)| *since);
         let rested = now.saturating_sub(since);
-        let is_pair = pair.data.is_some() && pair.control.is_some();
-        match is_pair {
+        match is_whole {
             _ if rested >= rests.half => Ripe::Stale,
             true if rested >= rests.pair => Ripe::Whole,
             true => Ripe::NotBefore(since + rests.pair),
@@ -82,11 +81,11 @@ mod tests {
         for second in 0..10 {
             let growing = pair(Some(second), Some(1));
             settling.see(std::slice::from_ref(&growing), at(second));
-            assert_eq!(settling.ripe(&growing, RESTS, at(second)), Ripe::NotBefore(at(second + 2)));
+            assert_eq!(settling.ripe(&growing, true, RESTS, at(second)), Ripe::NotBefore(at(second + 2)));
         }
         let whole = pair(Some(9), Some(1));
         settling.see(std::slice::from_ref(&whole), at(11));
-        assert_eq!(settling.ripe(&whole, RESTS, at(11)), Ripe::Whole);
+        assert_eq!(settling.ripe(&whole, true, RESTS, at(11)), Ripe::Whole);
     }
 
     #[test]
@@ -94,13 +93,13 @@ mod tests {
         let mut settling = Settling::default();
         let half = pair(Some(1), None);
         settling.see(std::slice::from_ref(&half), at(0));
-        assert_eq!(settling.ripe(&half, RESTS, at(899)), Ripe::NotBefore(at(900)));
-        assert_eq!(settling.ripe(&half, RESTS, at(900)), Ripe::Stale);
+        assert_eq!(settling.ripe(&half, false, RESTS, at(899)), Ripe::NotBefore(at(900)));
+        assert_eq!(settling.ripe(&half, false, RESTS, at(900)), Ripe::Stale);
         settling.see(&[], at(901));
         settling.see(std::slice::from_ref(&half), at(902));
-        assert_eq!(settling.ripe(&half, RESTS, at(902)), Ripe::NotBefore(at(1_802)));
+        assert_eq!(settling.ripe(&half, false, RESTS, at(902)), Ripe::NotBefore(at(1_802)));
         let whole = pair(Some(1), Some(1));
         settling.see(std::slice::from_ref(&whole), at(903));
-        assert_eq!(settling.ripe(&whole, RESTS, at(904)), Ripe::NotBefore(at(905)), "its other half came");
+        assert_eq!(settling.ripe(&whole, true, RESTS, at(904)), Ripe::NotBefore(at(905)), "its other half came");
     }
 }

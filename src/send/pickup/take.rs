@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::{Pickup, told, unblocked};
 use crate::domain::control::{Control, Told};
-use crate::domain::digest::ContentDigest;
+use crate::domain::digest::{ContentDigest, Hasher};
 use crate::domain::ids::{DeliveryId, Sensitive};
+use crate::domain::pair::Pair;
 use crate::domain::sending::Sending;
-use crate::ports::operations::{Letter, PickedUp, Posting, Upload};
+use crate::ports::operations::{Letter, Posting, Upload};
 use crate::ports::pairs::{FileSeen, PairSeen, Pairs};
 use crate::ports::store::{Halt, NotBroughtIn, Sent};
 use crate::send::control::{LONGEST, is_closed, read};
@@ -22,7 +23,7 @@ pub(super) enum Taken {
     /// It goes out.
     Queued(DeliveryId, Control),
     /// It went out before, as this: nobody sends it again.
-    Before(Sent, Control),
+    Before(Box<Sent>, Control),
     /// It cannot be sent; with what its control file says, if that could be read.
     Refused(Told, Option<Control>),
     /// It may still be on its way into `OUT`, or changed meanwhile; if it never will be whole, that is told.
@@ -34,16 +35,20 @@ pub(super) enum Taken {
 impl Pickup {
     pub(super) async fn take(&self, pair: &PairSeen) -> Result<Taken, Halt> {
         let now = self.parts.clock.wall();
-        let (Some(data), Some(file)) = (&pair.data, &pair.control) else {
-            return Ok(Taken::Unfinished(told::no_data(now)));
-        };
-        let bytes = self.control_bytes(file).await?;
-        let Some(bytes) = bytes.filter(|bytes| is_closed(bytes)) else {
-            return Ok(Taken::Unfinished(told::no_control(now)));
-        };
-        let control = match read(&bytes) {
-            Ok(control) => control,
-            Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), None)),
+        let Some(data) = &pair.data else { return Ok(Taken::Unfinished(told::no_data(now))) };
+        let (bytes, control) = match (&pair.control, self.auto(pair)) {
+            (Some(file), _) => {
+                let bytes = self.control_bytes(file).await?;
+                let Some(bytes) = bytes.filter(|bytes| is_closed(bytes)) else {
+                    return Ok(Taken::Unfinished(told::no_control(now)));
+                };
+                match read(&bytes) {
+                    Ok(control) => (bytes, control),
+                    Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), None)),
+                }
+            }
+            (None, Some(control)) => (Vec::new(), control.clone()),
+            (None, None) => return Ok(Taken::Unfinished(told::no_control(now))),
         };
         let faults = self.faults(&control, data.length);
         if !faults.is_empty() {
@@ -53,7 +58,7 @@ impl Pickup {
             return Ok(Taken::Refused(told::no_data(now), Some(control)));
         }
         if let Some(before) = self.before(pair, data, &bytes).await? {
-            return Ok(Taken::Before(before, control));
+            return Ok(Taken::Before(Box::new(before), control));
         }
         self.keep(pair, data, &bytes, control).await
     }
@@ -91,8 +96,8 @@ impl Pickup {
         let last = self.parts.sends.picked_up_as(&self.mailbox, self.names(&pair.base)).await?;
         Ok(last.filter(|sent| {
             let Some(outgoing) = &sent.delivery.outgoing else { return false };
-            let is_same = |of: &crate::domain::pair::Pair| {
-                of.modified == data.modified && sent.delivery.length == data.length && self.is_of(&of.control, control)
+            let is_same = |of: &Pair| {
+                (of.modified, of.length) == (data.modified, data.length) && self.is_of(&of.control, control)
             };
             outgoing.progress != Sending::Ready && outgoing.pair.as_ref().is_some_and(is_same)
         }))
@@ -105,13 +110,10 @@ impl Pickup {
 
     async fn keep(&self, pair: &PairSeen, data: &FileSeen, bytes: &[u8], control: Control) -> Result<Taken, Halt> {
         let now = self.parts.clock.wall();
-        let key = &self.parts.key;
-        let picked_up =
-            PickedUp { name: key.identify(pair.base.reveal()), control: key.of(bytes), modified: data.modified };
         let file_name =
             self.rules.file_name.then(|| Sensitive::new(format!("{}.{}", pair.base.reveal(), data.extension)));
         let letter = Letter { file_name, ..Letter::of(control.clone()) };
-        let posting = Posting { letter, length: data.length, pair: Some(picked_up), by: self.rules.by };
+        let posting = Posting { letter, length: data.length, by: self.rules.by };
         let upload = match self.parts.post.post(posting).await? {
             Ok(upload) => upload,
             Err(NotBroughtIn::Unsendable(faults)) => {
@@ -120,9 +122,9 @@ impl Pickup {
             Err(why) => return Ok(Taken::NotNow(why)),
         };
         let (pairs, seen) = (Arc::clone(&self.parts.pairs), pair.clone());
-        let upload = match unblocked(move || fill(&*pairs, &seen, upload)).await? {
-            Ok(Ok(upload)) => upload,
-            Ok(Err(why)) => return Ok(Taken::NotNow(why)),
+        let (upload, read) = match unblocked(move || fill(&*pairs, &seen, upload)).await? {
+            Ok(filled) => filled,
+            Err(Unfilled::NotNow(why)) => return Ok(Taken::NotNow(why)),
             Err(Unfilled::Halted(halt)) => return Err(halt),
             Err(Unfilled::Changed) => return Ok(Taken::Unfinished(told::no_data(now))),
             Err(Unfilled::Unread(error)) => {
@@ -130,7 +132,16 @@ impl Pickup {
                 return Ok(Taken::Unfinished(told::no_data(now)));
             }
         };
-        Ok(match upload.keep().await? {
+        let key = &self.parts.key;
+        let pair = Pair {
+            name: key.identify(pair.base.reveal()),
+            control: key.of(bytes),
+            data: key.sign(read),
+            length: data.length,
+            modified: data.modified,
+            is_put_away: false,
+        };
+        Ok(match upload.keep(Some(pair)).await? {
             Ok(id) => Taken::Queued(id, control),
             Err(why) => Taken::NotNow(why),
         })
@@ -147,18 +158,19 @@ enum Unfilled {
     /// It changed while it was read.
     Changed,
     Unread(io::Error),
+    NotNow(NotBroughtIn),
     Halted(Halt),
 }
 
-/// Hands all bytes of a data file on, if both files are then still as they were seen.
+/// Hands all bytes of a data file on, and digests them, if both files are then still as they were seen.
 fn fill(
     pairs: &dyn Pairs,
     pair: &PairSeen,
     mut upload: Box<dyn Upload>,
-) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Unfilled> {
+) -> Result<(Box<dyn Upload>, Hasher), Unfilled> {
     let Some(data) = &pair.data else { return Err(Unfilled::Changed) };
     let mut reader = pairs.read(data).map_err(Unfilled::Unread)?;
-    let mut slice = vec![0; SLICE];
+    let (mut hasher, mut slice) = (Hasher::new(), vec![0; SLICE]);
     let mut left = data.length;
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(SLICE).min(SLICE);
@@ -167,9 +179,10 @@ fn fill(
             return Err(Unfilled::Changed);
         }
         left -= count as u64;
+        hasher.update(&slice[..count]);
         if let Err(why) = upload.write(&slice[..count]).map_err(Unfilled::Halted)? {
-            return Ok(Err(why));
+            return Err(Unfilled::NotNow(why));
         }
     }
-    if pairs.is_as_seen(pair).map_err(Unfilled::Unread)? { Ok(Ok(upload)) } else { Err(Unfilled::Changed) }
+    if pairs.is_as_seen(pair).map_err(Unfilled::Unread)? { Ok((upload, hasher)) } else { Err(Unfilled::Changed) }
 }

@@ -318,7 +318,14 @@ fn what_became_of_a_send_that_is_known_no_more_is_of_no_account() {
 
 fn pair(name: &str) -> Pair {
     let digest = |text: &str| ContentDigest(text.to_owned());
-    Pair { name: digest(name), control: digest("c"), data: digest("d"), modified: Timestamp(5), is_put_away: false }
+    Pair {
+        name: digest(name),
+        control: digest("c"),
+        data: digest("d"),
+        length: 5,
+        modified: Timestamp(5),
+        is_put_away: false,
+    }
 }
 
 impl Committer {

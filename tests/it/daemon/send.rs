@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
+use age::secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::*;
@@ -121,4 +123,112 @@ async fn a_send_without_an_answer_is_found_at_nhs_sandbox() {
         assert_eq!(scene.sandbox.collect(SENDER).len(), count, "{toxin}");
         scene.end(daemon);
     }
+}
+
+/// As an application of twenty years does it, through `OUT`; and what MESH refuses comes back with MESH's own code.
+#[tokio::test]
+async fn nhs_client_collects_what_applications_put_into_out() {
+    let pickup = "pickup = { settle = \"1s\", scan = \"1s\", file_name = true }\n";
+    let scene = Scene::with(Kind::Strict, Plan { mailbox: pickup, ..Plan::default() }).await;
+    let daemon = scene.place.start();
+    let (out, sent) = (scene.place.output().join("OUT"), scene.place.output().join("SENT"));
+    let put = |base: &str, to: &str, bytes: &[u8]| {
+        fs::write(out.join(format!("{base}.dat")), bytes).expect("the folder is ours");
+        let control = format!(
+            "\u{feff}<?xml version=\"1.0\"?>\r\n<DTSControl Version=\"1.0\">\r\n<From_DTS> {from} </From_DTS><LocalId>{base}\
+             </LocalId>\r\n<Version>1.0</Version><AddressType>dts</AddressType><To_DTS>{to}</To_DTS>\r\n\
+             <MessageType>DATA</MessageType><Subject>a &lt;b&gt; &amp; &#x63;</Subject>\r\n\
+             <WorkflowId>TEST_WORKFLOW</WorkflowId><Unheard>of</Unheard></DTSControl>\r\n",
+            from = MAILBOX.to_lowercase(),
+        );
+        fs::write(out.join(format!("{base}.ctl")), control).expect("the folder is ours");
+    };
+    put("list.csv", SENDER, b"a,b\n");
+    put("one", SENDER, b"1");
+    put("nobody", "NOSUCH", b"1");
+    let count = |folder: &str| fs::read_dir(scene.place.output().join(folder)).expect("it is there").count();
+    daemon.wait_for("all to be put away", PATIENCE, || count("OUT") == 0);
+    assert_eq!((count("SENT"), count("FAILED")), (4, 2));
+    let collected: Vec<Value> = scene.sandbox.collect(SENDER);
+    assert_eq!(collected.len(), 2);
+    for (base, length) in [("list.csv", 4), ("one", 1)] {
+        let found = collected.iter().find(|one| one["headers"]["localid"] == base);
+        let headers = &found.unwrap_or_else(|| panic!("{base} did not arrive"))["headers"];
+        let data = sent.join(format!("{base}.dat"));
+        assert_eq!(found.map(|found| &found["sha256"]), Some(&json!(sha256(&data).expect("it is there"))));
+        assert_eq!(found.map(|found| &found["length"]), Some(&json!(length)));
+        assert_eq!(headers["subject"], "a <b> & c");
+        assert_eq!(headers["filename"], format!("{base}.dat"));
+        let rewritten = fs::read_to_string(data.with_extension("ctl")).expect("it is there");
+        let id = found.and_then(|found| found["id"].as_str()).expect("an id");
+        assert!(rewritten.contains(&format!("<DTSId>{id}</DTSId>")), "{rewritten}");
+    }
+    let refused = fs::read_to_string(scene.place.output().join("FAILED/nobody.ctl")).expect("it is there");
+    assert!(refused.contains("<Event>SEND</Event>") && refused.contains("<StatusCode>12</StatusCode>"), "{refused}");
+    scene
+        .place
+        .meshd(&["deadletter", "discard", "--state", "dead", "--reason", "it went to nobody", "--yes"])
+        .expect_done();
+    scene.end(daemon);
+}
+
+/// Encrypted before it leaves, by a rule, and opened by the pipeline at the other end, which is another mailbox's daemon
+/// as far as the sandbox knows.
+#[tokio::test]
+async fn what_is_encrypted_at_its_source_comes_out_as_it_went_in() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, identity) = (folder.path().join("identity"), age::x25519::Identity::generate());
+    fs::write(&file, identity.to_string().expose_secret()).expect("the folder is ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the folder is ours");
+    let pipeline = format!(
+        "name = \"opened\"\n[[stage]]\nuse = \"decrypt\"\nidentity = {{ file = \"{}\" }}\n\
+         [[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{{mailbox.output}}/IN\"\n",
+        file.display()
+    );
+    let mailbox = format!(
+        "send = {{ chunk = \"6MB\" }}\npickup = {{ settle = \"1s\", scan = \"1s\", reports = [] }}\n\
+         [[mailbox.encrypt]]\nto = \"{SENDER}\"\nrecipients = [\"{other}\"]\n\
+         [[mailbox.encrypt]]\nworkflow = \"TEST_WORKFLOW\"\nrecipients = [\"{own}\"]\n",
+        other = age::x25519::Identity::generate().to_public(),
+        own = identity.to_public(),
+    );
+    let plan = Plan {
+        pipelines: vec![("opened.toml", pipeline)],
+        mailbox: Box::leak(mailbox.into_boxed_str()),
+        ..Plan::default()
+    };
+    let scene = Scene::with(Kind::Strict, plan).await;
+    let daemon = scene.place.start();
+    let send = |to: &str, bytes: &[u8]| {
+        let file = scene.place.path("letter");
+        fs::write(&file, bytes).expect("the folder is ours");
+        let name = file.to_str().expect("a plain name");
+        scene.place.meshd(&["send", name, "--to", to, "--workflow", "TEST_WORKFLOW"]).expect_done();
+        sha256(&file)
+    };
+    let large: Vec<u8> = (0..14_000_000_u64).map(|number| (number * number % 253) as u8).collect();
+    let mut expected = vec![send(MAILBOX, b"one letter"), send(MAILBOX, &large)];
+    send(SENDER, b"for another");
+    let out = scene.place.output().join("OUT");
+    fs::write(out.join("pair.dat"), "through OUT").expect("the folder is ours");
+    let control = format!(
+        "<DTSControl><Version>1.0</Version><AddressType>DTS</AddressType><MessageType>Data</MessageType>\
+         <WorkflowId>TEST_WORKFLOW</WorkflowId><To_DTS>{MAILBOX}</To_DTS><From_DTS>{MAILBOX}</From_DTS></DTSControl>"
+    );
+    fs::write(out.join("pair.ctl"), control).expect("the folder is ours");
+    daemon.wait_for("all to come back in", PATIENCE, || scene.place.published().len() == 3);
+    daemon.wait_for("the pair to be put away", PATIENCE, || fs::read_dir(&out).expect("it is there").count() == 0);
+    expected.push(sha256(&scene.place.output().join("SENT/pair.dat")));
+    let mut found: Vec<_> = scene.place.published().into_values().collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    let control = fs::read_dir(scene.place.inbox()).expect("it is there").map(|entry| entry.expect("it lists").path());
+    let control = control.filter(|path| path.extension().is_some_and(|extension| extension == "ctl"));
+    let texts: Vec<String> = control.map(|path| fs::read_to_string(path).expect("it is there")).collect();
+    assert!(texts.iter().all(|text| text.contains("<Encrypted>Y</Encrypted>")), "its sender said so: {texts:?}");
+    let collected: Vec<Value> = scene.sandbox.collect(SENDER);
+    assert_eq!((collected.len(), &collected[0]["headers"]["content-encrypted"]), (1, &json!("Y")));
+    assert!(collected[0]["length"].as_u64() > Some(11 + 16 + 100), "an age file: {}", collected[0]);
+    scene.end(daemon);
 }

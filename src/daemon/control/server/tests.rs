@@ -9,6 +9,7 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, Sensitiv
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
+use crate::domain::pair::Pair;
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::ports::operations::{FoundSubject, NotRevealed, Phase, Status, Told, Whose};
@@ -206,7 +207,7 @@ impl Upload for Nest {
         Ok(if bytes.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(NotBroughtIn::NoRoom) })
     }
 
-    fn keep(self: Box<Self>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
+    fn keep(self: Box<Self>, _: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
         let kept = if self.left == 0 { Ok(DeliveryId(self.by.0.into())) } else { Err(NotBroughtIn::Busy) };
         Box::pin(async move { Ok(kept) })
     }
