@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::watch::Request;
 
-/// Of a long list of requests the text shows so many at either end; the JSON has all.
-const SHOWN: usize = 12;
+/// What comes so often, one after the other, is shown once in the text; the JSON has all.
+const OFTEN: usize = 4;
+/// Downloads and acknowledges take turns: nothing longer repeats.
+const LONGEST_TURN: usize = 2;
 
 /// How a case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -141,7 +143,9 @@ impl Report {
         line(
             "All messages of the run are synthetic. Times are UTC. Ids in paths are masked; messages are counted in the",
         );
-        line("order of their first requests. Names of headers are at the end. report.json has every request.");
+        line(
+            "order of their first requests. Names of headers are at the end. What repeats is shown once; report.json has all.",
+        );
         line("");
         for case in &self.cases {
             let number = case.number;
@@ -193,6 +197,20 @@ impl Outcome {
     }
 }
 
+impl Request {
+    /// What is alike in requests that repeat.
+    fn shape(&self) -> (&str, &str, &str, Option<u16>) {
+        (&self.mailbox, &self.method, &self.path, self.status)
+    }
+
+    fn line(&self) -> String {
+        let Self { at, mailbox, method, path, message, status, .. } = self;
+        let status = status.map_or("no answer".to_owned(), |status| status.to_string());
+        let message = message.map(|number| format!("  (message {number})")).unwrap_or_default();
+        format!("{at} {mailbox} {method} {path} {status}{message}")
+    }
+}
+
 fn optional(is_optional: bool) -> &'static str {
     if is_optional { " (optional)" } else { "" }
 }
@@ -205,19 +223,27 @@ fn section(text: &mut String, title: &str, of: &[Request]) {
 }
 
 fn requests(text: &mut String, all: &[Request]) {
-    let hidden = all.len().saturating_sub(2 * SHOWN);
-    for (place, request) in all.iter().enumerate() {
-        if hidden > 0 && place == SHOWN {
-            put(text, &format!("  … {hidden} more, which report.json has"));
+    let mut rest = all;
+    while !rest.is_empty() {
+        let (turn, times) = repeated(rest);
+        let (these, behind) = rest.split_at(turn * times);
+        these.iter().take(turn).for_each(|request| put(text, &format!("  {}", request.line())));
+        if let (Some(last), true) = (these.last(), times > 1) {
+            put(text, &format!("    … and so {} times more, until {}", times - 1, last.at));
         }
-        if hidden > 0 && (SHOWN..SHOWN + hidden).contains(&place) {
-            continue;
-        }
-        let Request { at, mailbox, method, path, message, status, .. } = request;
-        let status = status.map_or("no answer".to_owned(), |status| status.to_string());
-        let message = message.map(|number| format!("  (message {number})")).unwrap_or_default();
-        put(text, &format!("  {at} {mailbox} {method} {path} {status}{message}"));
+        rest = behind;
     }
+}
+
+/// How many requests at the beginning take turns, and how often they do.
+fn repeated(all: &[Request]) -> (usize, usize) {
+    let times = |turn: usize| {
+        let first = all.get(..turn).unwrap_or_default();
+        let is_like_the_first =
+            |next: &&[Request]| next.iter().map(Request::shape).eq(first.iter().map(Request::shape));
+        all.chunks(turn).take_while(is_like_the_first).count()
+    };
+    (1..=LONGEST_TURN).map(|turn| (turn, times(turn))).find(|(_, times)| *times >= OFTEN).unwrap_or((1, 1))
 }
 
 fn put(text: &mut String, words: &str) {
@@ -304,11 +330,22 @@ mod tests {
     }
 
     #[test]
-    fn of_many_requests_the_text_shows_both_ends() {
-        let text = report(100).text();
-        assert!(text.contains("  … 76 more, which report.json has\n"), "{text}");
-        for (number, is_shown) in [(12, true), (13, false), (88, false), (89, true), (100, true)] {
-            assert_eq!(text.contains(&format!("(message {number})")), is_shown, "{number}");
-        }
+    fn what_repeats_is_shown_once() {
+        let list = Request { path: "/messageexchange/{mailbox}/inbox".into(), message: None, ..request(2) };
+        let taken = |number| [request(number), Request { method: "PUT".into(), ..request(number) }];
+        let all: Vec<Request> = [list.clone()]
+            .into_iter()
+            .chain((2..502).flat_map(taken))
+            .chain([list.clone()])
+            .chain((502..505).flat_map(taken))
+            .chain([list.clone(), list.clone(), list.clone(), list])
+            .collect();
+        let mut text = String::new();
+        requests(&mut text, &all);
+        let more: Vec<&str> = text.lines().filter(|line| line.contains("times more")).collect();
+        assert!(more[0].contains("and so 499 times more, until 2026-01-05T09:30:12.123Z"), "{text}");
+        assert!(more[1].contains("and so 3 times more"), "{text}");
+        assert_eq!((more.len(), text.lines().count()), (2, 1 + 2 + 1 + 1 + 6 + 1 + 1), "{text}");
+        assert!(text.contains("(message 504)") && !text.contains("(message 3)"), "{text}");
     }
 }

@@ -206,9 +206,7 @@ impl Scene {
             let waiting = self.waiting(mailbox).await?;
             if waiting.contains(&posted.id) {
                 let others = waiting.iter().filter(|id| !self.desk.knows(id)).count();
-                self.saw(format!(
-                    "it is listed; {others} messages that are not of this run wait too, and are left alone"
-                ));
+                self.saw(format!("it is listed; messages of others that wait, and are left alone: {others}"));
                 return Ok(());
             }
         }
@@ -230,7 +228,7 @@ impl Scene {
         let collected = self.collect(mailbox, posted).await?;
         let (Posted { length, sha256, .. }, Collected { chunks, as_gzip, .. }) = (posted, &collected);
         self.saw(format!(
-            "{length} bytes came in {chunks} chunks, {as_gzip} of them as gzip, with the SHA-256 of what was sent: {sha256}"
+            "{length} bytes came (chunks: {chunks}, of them as gzip: {as_gzip}) with the SHA-256 of what was sent: {sha256}"
         ));
         self.saw("it was acknowledged directly after its download");
         Ok(collected)

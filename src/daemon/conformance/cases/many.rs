@@ -20,7 +20,7 @@ pub(in crate::daemon::conformance) fn pages(scene: &Scene) -> Ran<'_> {
         let waiting = scene.waiting(&scene.own).await?.len();
         if waiting > 0 {
             return Err(Short::NotRun(format!(
-                "{waiting} messages that are not of this run wait in the mailbox: its pages would be theirs"
+                "messages that are not of this run wait in the mailbox ({waiting}): its pages would be theirs"
             )));
         }
         let mut letters = BTreeMap::new();

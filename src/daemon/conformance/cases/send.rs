@@ -21,7 +21,7 @@ async fn sends(scene: &Scene, letter: Letter) -> Result<(), Short> {
     let posted = scene.post(&scene.own, &scene.partner_id, letter).await?;
     scene.saw(format!("MESH took a message of {} bytes, and gave it an id", posted.length));
     let waiting = scene.waiting(&scene.own).await?.len();
-    scene.saw(format!("the inbox was checked after it: {waiting} messages wait"));
+    scene.saw(format!("the inbox was checked after it; messages that wait: {waiting}"));
     let tracked = scene.own.track(&posted.id).await;
     let tracked = tracked.map_err(|fault| Short::Failed(format!("the tracking: {fault}")))?;
     match tracked.map(|tracked| tracked.state) {
