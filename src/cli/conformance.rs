@@ -30,6 +30,7 @@ refused. The workflow must be one that the mailbox may send and receive. Without
 mailbox sends to itself; a partner that is configured here too also sends to it, and collects
 what it gets; what goes to another stays there. It shakes hands once, which MESH wants no more
 than hourly, and lists more often than MESH wants of a daemon. 501 and 502 move 210 MB each.
+What a run leaves that is interrupted waits in the inbox, and is mail to the next daemon.
 
 Exit code 0 when all cases that ran passed, 1 when one failed or none ran, 75 while the daemon
 runs, 77 when MESH refuses us and 69 when it cannot be reached. Run it as the daemon's user.
