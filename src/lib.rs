@@ -52,8 +52,9 @@
 //!
 //! Edges go down only; within layer 2 only [`work`] names its siblings. `tests/architecture.rs` fails on any other.
 //!
-//! What cannot happen is as important: no acknowledge without `Accepted`; no path made from anything a sender wrote;
-//! no wall clock in a wait; no code outside [`store`] and [`publish`] that syncs or renames.
+//! What cannot happen is as important: no acknowledge without `Accepted`, but of what a trial made up itself
+//! ([`ports::trial`]); no path made from anything a sender wrote; no wall clock in a wait; no code outside [`store`] and
+//! [`publish`] that syncs or renames.
 //!
 //! # Departures from the plan of the house, and why
 //!
@@ -103,6 +104,8 @@
 //! - **People are looked for in the journal with the HMAC key**, by the command itself: no group may search for patients,
 //!   and no number reaches the daemon.
 //! - **A later journal says what a restored state may go on with**, not a head: a head cannot say what was settled.
+//! - **What `meshd conformance` made up itself is acknowledged without the store**: it keeps nothing, runs with the daemon
+//!   stopped, and a type says whose a message is ([`ports::trial`]).
 //! - **A poll's five minutes count from its first list**, so that a long drain does not halve the rate of polls.
 
 pub mod adapters;

@@ -57,6 +57,11 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Calls that only some files may make, outside tests: the text, where it may stand, and why.
 const RESERVED: &[(&str, &[&str], &str)] = &[
     ("Accepted::attest(", &["src/ports/store/", "src/store/"], "only the store proves that a message is kept (I1)"),
+    (
+        ".acknowledge_own(",
+        &["src/daemon/conformance/"],
+        "mail is acknowledged with the store's proof; only what a trial run made up is nobody's (I1)",
+    ),
     ("Lease::attest(", &["src/ports/store/", "src/store/"], "only the store gives leases"),
     ("outbox.send(", &["src/send/"], "only src/send talks to an outbox: a second send is a second message (I2)"),
     (".sync_data(", &["src/store/disk/", "src/simulator/"], "every sync is a named step of store::disk"),

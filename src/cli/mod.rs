@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod check;
 mod completions;
+mod conformance;
 mod deadletter;
 #[cfg(feature = "simulator")]
 mod demo;
@@ -70,6 +71,8 @@ enum Command {
     Run(run::Run),
     /// Check configuration, pipelines, keys, outputs and state, and report every mistake
     Check(check::Check),
+    /// Run NHS's catalogue of compliance tests against MESH, and write the evidence
+    Conformance(conformance::Conformance),
     /// Ask the running daemon how it is
     Status(status::Status),
     /// Show the running daemon live, until Ctrl-C
@@ -184,6 +187,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::Run(run) => run.run(context),
         Command::Check(check) => check.run(context),
+        Command::Conformance(conformance) => conformance.run(context),
         Command::Status(status) => status.run(context),
         Command::Top(top) => top.run(context),
         Command::Keys(keys) => keys.run(context),

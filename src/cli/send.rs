@@ -170,7 +170,8 @@ fn read_control(path: &Path) -> Result<Control, Failure> {
     })
 }
 
-fn only_mailbox(config: &Config) -> Result<MailboxId, Failure> {
+/// The mailbox that need not be named.
+pub(super) fn only_mailbox(config: &Config) -> Result<MailboxId, Failure> {
     match &config.mailboxes[..] {
         [one] => Ok(one.id.clone()),
         others => {

@@ -9,6 +9,7 @@ mod bringing;
 mod build;
 mod bulletin;
 mod clock;
+pub mod conformance;
 mod control;
 mod crew;
 mod directory;

@@ -201,7 +201,12 @@ fn client_certificate(chain: &[Certificate], now: Timestamp) -> Probe {
 }
 
 /// A chain in words, own certificate first.
-fn shown(chain: &[Certificate], now: Timestamp) -> String {
+fn shown(presented: &[Certificate], now: Timestamp) -> String {
+    chain(presented, now).join("; then ")
+}
+
+/// Each certificate of a chain in words.
+pub(super) fn chain(presented: &[Certificate], now: Timestamp) -> Vec<String> {
     let one = |certificate: &Certificate| {
         let names = match certificate.names.as_slice() {
             [] => String::new(),
@@ -210,7 +215,7 @@ fn shown(chain: &[Certificate], now: Timestamp) -> String {
         let (until, days) = (certificate.not_after, certificate.days_left(now));
         format!("{}{names}, by {}, until {until} ({days} days)", certificate.subject, certificate.issuer)
     };
-    chain.iter().map(one).collect::<Vec<_>>().join("; then ")
+    presented.iter().map(one).collect()
 }
 
 fn clock(theirs: Option<Timestamp>, ours: Timestamp) -> Probe {

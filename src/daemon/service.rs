@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::adapters::http::{Certificate, Client, ClientError, FileError, Identity, Network, TlsFiles};
 use crate::adapters::mesh::auth::Credentials;
@@ -38,9 +38,13 @@ impl Service {
 
     /// One mailbox there; nothing without its password.
     pub(super) fn inbox(&self, mailbox: &MailboxId, secrets: &Secrets) -> Option<mesh::Mailbox> {
-        let password = secrets.passwords.get(mailbox)?.clone();
+        Some(self.mailbox(mailbox, secrets.passwords.get(mailbox)?.clone(), secrets))
+    }
+
+    /// One mailbox there, with such a password.
+    pub(super) fn mailbox(&self, mailbox: &MailboxId, password: SecretString, secrets: &Secrets) -> mesh::Mailbox {
         let shared_key = secrets.shared_key.expose_secret().as_bytes();
-        Some(mesh::Mailbox::new(mesh::Parts {
+        mesh::Mailbox::new(mesh::Parts {
             http: self.http.clone(),
             base: self.base.clone(),
             credentials: Credentials::new(mailbox.clone(), password, shared_key),
@@ -48,7 +52,7 @@ impl Service {
             chance: Arc::clone(&self.chance),
             dependency: self.name.clone(),
             limits: self.limits,
-        }))
+        })
     }
 }
 

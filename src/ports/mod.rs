@@ -16,4 +16,5 @@ pub mod spool;
 pub mod store;
 pub mod timings;
 pub mod trace;
+pub mod trial;
 pub mod waits;

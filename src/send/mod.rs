@@ -5,6 +5,7 @@
 //! | [`control`] | the control file of a sender |
 //! | [`rules`] | what MESH will not take, told before the first byte |
 //! | `pieces`, `gzip` | a payload, cut into the requests of one message, each compressed by all cores |
+//! | `at_once` | a message that needs no store |
 //! | [`sender`] | one message: what is done next by how far it came |
 //! | [`tracking`] | whether what MESH has was collected, asked sparingly |
 //! | [`encrypt`] | what is encrypted for its recipient before it leaves |
@@ -16,6 +17,7 @@
 //! it. Later chunks may be repeated until MESH has them all (mesh-api 12), and go on behind the last that it answered
 //! for.
 
+mod at_once;
 pub mod control;
 pub mod encrypt;
 mod gzip;
@@ -25,3 +27,5 @@ pub mod rules;
 pub mod sender;
 pub mod tracking;
 pub mod turns;
+
+pub use at_once::at_once;

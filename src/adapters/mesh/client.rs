@@ -19,13 +19,16 @@ use super::machine::Machine;
 use super::status::{self, Call};
 use super::transport;
 use super::wire::{self, Asked, Problem};
+use super::witness::{Exchange, Witness};
 use crate::adapters::http::Client;
 use crate::domain::envelope::Envelope;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, MessageId, Name};
+use crate::domain::time::Timestamp;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::inbox::{Answer, Chunk, Inbox, Listing, Page};
 use crate::ports::store::Accepted;
+use crate::ports::trial::Own;
 
 /// How long to wait for MESH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,7 @@ pub struct Parts {
 pub struct Mailbox {
     parts: Parts,
     machine: Machine,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// One request, without what differs between attempts.
@@ -80,7 +84,26 @@ pub(super) struct Request {
 impl Mailbox {
     /// No call is made yet.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, machine: Machine::this() }
+        Self { parts, machine: Machine::this(), witness: None }
+    }
+
+    /// The same, and someone sees each request that it makes.
+    pub fn witnessed_by(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness: Some(witness), ..self }
+    }
+
+    /// Acknowledges a message that this run made up and recognised: nobody keeps it, and nothing is lost with it.
+    pub async fn acknowledge_own(&self, own: &Own) -> Result<(), Fault> {
+        self.finish(own.mailbox(), own.message_id()).await
+    }
+
+    async fn finish(&self, mailbox: &MailboxId, id: &MessageId) -> Result<(), Fault> {
+        if mailbox != self.mailbox() {
+            let detail = "acknowledge: the proof is of a message in another mailbox";
+            return Err(Fault::dependency(FaultCode::MeshRequest, self.parts.dependency.clone(), detail));
+        }
+        let path = wire::message_path(self.mailbox(), id, "/status/acknowledged");
+        self.call(&self.request(Call::Acknowledge, Method::PUT, path)).await.map(drop)
     }
 
     /// The answer of a call that did what it is for.
@@ -143,11 +166,33 @@ impl Mailbox {
         let sending = self.build(request).await?;
         // A download's body has limits of its own.
         let sending = if call == Call::Fetch { sending } else { sending.timeout(limits.answer) };
-        match tokio::time::timeout(limits.answer, sending.send()).await {
+        let began = self.parts.clock.wall();
+        let answered = match tokio::time::timeout(limits.answer, sending.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(transport::fault(call, &error, dependency)),
             Err(_) => Err(transport::too_slow(call, dependency, &format!("{} s", limits.answer.as_secs()))),
-        }
+        };
+        self.tell(request, began, answered.as_ref().ok());
+        answered
+    }
+
+    /// Tells the witness, if there is one, of a request that is over.
+    pub(super) fn tell(&self, request: &Request, began: Timestamp, answered: Option<&reqwest::Response>) {
+        let Some(witness) = &self.witness else { return };
+        let always = [ACCEPT, AUTHORIZATION, USER_AGENT];
+        witness.saw(Exchange {
+            began,
+            mailbox: self.mailbox().clone(),
+            method: request.method.clone(),
+            path: request.path.clone(),
+            headers: request.headers.keys().cloned().chain(always).collect(),
+            status: answered.map(reqwest::Response::status),
+        });
+    }
+
+    /// The time, as the calls of this mailbox are told of.
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts.clock.wall()
     }
 
     /// What an error answer says; nothing if its body cannot be had, or not in time.
@@ -243,14 +288,7 @@ impl Inbox for Mailbox {
     }
 
     fn acknowledge<'a>(&'a self, accepted: &'a Accepted) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async move {
-            if accepted.mailbox() != self.mailbox() {
-                let detail = "acknowledge: the proof is of a message in another mailbox";
-                return Err(Fault::dependency(FaultCode::MeshRequest, self.parts.dependency.clone(), detail));
-            }
-            let path = wire::message_path(self.mailbox(), accepted.message_id(), "/status/acknowledged");
-            self.call(&self.request(Call::Acknowledge, Method::PUT, path)).await.map(drop)
-        })
+        Box::pin(self.finish(accepted.mailbox(), accepted.message_id()))
     }
 }
 

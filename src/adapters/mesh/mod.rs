@@ -16,7 +16,9 @@ mod ping;
 mod status;
 mod transport;
 mod wire;
+mod witness;
 
 pub use client::{Limits, Mailbox, Parts};
 pub use environment::{BaseUrl, Environment, InvalidUrl};
 pub use ping::ping;
+pub use witness::{Exchange, Witness};

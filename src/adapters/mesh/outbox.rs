@@ -122,6 +122,7 @@ impl Mailbox {
         let (watch, body) = Watch::over(piece.body);
         let request = Request { call, method: Method::POST, path, headers };
         let built = self.build(&request).await.map_err(Unsent::NotTaken)?;
+        let began = self.now();
         let mut sending = std::pin::pin!(built.body(reqwest::Body::wrap_stream(body)).send());
         let answered = loop {
             tokio::select! {
@@ -130,10 +131,12 @@ impl Mailbox {
             }
             let limit = self.limits().answer;
             if watch.idle() >= limit {
+                self.tell(&request, began, None);
                 let limit = format!("{} s", limit.as_secs());
                 return Err(Unsent::Unknown(transport::too_slow(call, self.dependency(), &limit)));
             }
         };
+        self.tell(&request, began, answered.as_ref().ok());
         answered.map_err(|error| {
             if let Some(why) = watch.broke() {
                 return Unsent::Unreadable(why);

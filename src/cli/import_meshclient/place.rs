@@ -1,17 +1,15 @@
 //! The folder that the import makes: for its owner alone, and whole or not at all.
 
-use std::fs::{DirBuilder, Permissions, canonicalize, read_dir, remove_dir, set_permissions};
+use std::fs::{DirBuilder, canonicalize, remove_dir};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
 use super::super::Failure;
-use super::super::own_file::give_up;
+use super::super::own_file::{FOR_ITS_OWNER, folder, give_up};
 use crate::store::disk::write_secret;
-
-const FOR_ITS_OWNER: u32 = 0o700;
 
 /// A folder of ours, and the files that were made in it.
 pub(super) struct Place {
@@ -23,16 +21,8 @@ pub(super) struct Place {
 impl Place {
     /// Makes the folder, or takes one that is empty. Its parent must be there.
     pub(super) fn make(path: &Path) -> Result<Self, Failure> {
+        folder(path)?;
         let named = || format!("make {}", path.display());
-        match DirBuilder::new().mode(FOR_ITS_OWNER).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if read_dir(path).with_context(named)?.next().is_some() {
-                    return Err(anyhow!("{}: it is there, and not empty; name a new folder", path.display()).into());
-                }
-                set_permissions(path, Permissions::from_mode(FOR_ITS_OWNER)).with_context(named)?;
-            }
-            made => made.with_context(named)?,
-        }
         let root = canonicalize(path).with_context(named)?;
         if root.to_str().is_none() {
             return Err(anyhow!("{}: the configuration could not name it, as it is no UTF-8", path.display()).into());

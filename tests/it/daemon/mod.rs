@@ -5,6 +5,7 @@ mod calls;
 mod conformance;
 mod control;
 mod discreet;
+mod evidence;
 mod handshake;
 mod mail;
 mod send;
