@@ -280,16 +280,21 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Re
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     // Of a mailbox that lacks something, the output may be a stand-in.
     let is_whole = |mailbox: &MailboxId| loaded.config.mailboxes.iter().any(|known| known.id == *mailbox);
-    let plans = pipelines.plans().into_iter().chain(daemon::pickup_plans(&loaded.config));
-    let plans = plans.filter(|(mailbox, _)| is_whole(mailbox));
+    let outputs = pipelines.plans().into_iter().map(|of| (of, false));
+    let pickups = daemon::pickup_plans(&loaded.config).into_iter().map(|of| (of, true));
+    let plans = outputs.chain(pickups).filter(|((mailbox, _), _)| is_whole(mailbox));
     let (mailboxes, roots): (Vec<_>, Vec<_>) =
-        plans.map(|(mailbox, plan)| (mailbox, (plan.root().to_path_buf(), plan))).unzip();
+        plans.map(|((mailbox, plan), is_pickup)| ((mailbox, is_pickup), (plan.root().to_path_buf(), plan))).unzip();
     let reports = probe_roots(&disk, &loaded.config.state.directory, &roots, trial);
     // Several pipelines may name one output: it is told once, whatever there is to tell.
-    for ((mailbox, (_, plan)), found) in mailboxes.into_iter().zip(roots).zip(reports) {
+    for (((mailbox, is_pickup), (root, plan)), found) in mailboxes.into_iter().zip(roots).zip(reports) {
+        let what = match is_pickup {
+            true => format!("pickup in {}", root.display()),
+            false => format!("output {} in {}", plan.name, plan.folder.display()),
+        };
         match found {
             Ok(found) => {
-                let output = format!("{mailbox}, output {} in {}", plan.name, plan.folder.display());
+                let output = format!("{mailbox}, {what}");
                 if !report.roots.iter().any(|(told, _)| *told == output) {
                     report.roots.push((output, found));
                 }
@@ -297,7 +302,7 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Re
             Err(fault) => {
                 let known = loaded.mailboxes().find(|(_, known)| known.id == mailbox);
                 let key = known.map_or("mailbox".into(), |(name, _)| format!("{name}.output"));
-                let problem = format!("output {} in {}: {fault}", plan.name, plan.folder.display());
+                let problem = format!("{what}: {fault}");
                 let expected = "a root that `meshd output init` set up, mounted, and writable for this user";
                 let finding = loaded.finding(&key, problem, expected);
                 if !report.away.contains(&finding) {

@@ -63,8 +63,10 @@ pub struct FileSeen {
 pub struct Away<'a> {
     /// The pair, as it must be found.
     pub pair: &'a PairSeen,
-    /// What its control file said; none if it could not be read, and so stays as it is.
+    /// What its control file said, as far as it could be read.
     pub control: Option<&'a Control>,
+    /// The control file is written anew with what became of it; else it stays as its sender wrote it.
+    pub rewrites: bool,
     /// What became of it.
     pub told: &'a Told,
     /// Where it goes.

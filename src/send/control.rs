@@ -69,6 +69,25 @@ pub fn read(bytes: &[u8]) -> Result<Control, Vec<Broken>> {
     said.control()
 }
 
+/// What a control file says as far as it reads, whatever is wrong with that: for whoever looks for the report.
+pub fn said(bytes: &[u8], mailbox: &MailboxId) -> Option<Control> {
+    let said = elements(&decode(bytes).ok()?).ok()?;
+    let workflow = said.of(Element::WorkflowId).and_then(|text| WorkflowId::new(text).ok());
+    let is_no = |element| said.of(element).is_some_and(|text| text.eq_ignore_ascii_case("n"));
+    Some(Control {
+        from: mailbox.clone(),
+        to: said.text(Element::To).unwrap_or_else(|| Sensitive::new("")),
+        workflow: workflow.or_else(|| WorkflowId::new("").ok())?,
+        subject: said.text(Element::Subject),
+        local_id: said.text(Element::LocalId),
+        partner_id: said.text(Element::PartnerId),
+        checksum: said.text(Element::DataChecksum),
+        compress: !is_no(Element::Compress),
+        encrypted: said.of(Element::Encrypted).is_some_and(|text| text.eq_ignore_ascii_case("y")),
+        allow_chunking: !is_no(Element::AllowChunking),
+    })
+}
+
 fn broken(header: &'static str, problem: &str) -> Broken {
     Broken { header, problem: problem.to_owned(), code: None }
 }
@@ -174,6 +193,10 @@ impl Said {
         found.map(|(_, text)| text.as_str()).filter(|text| !text.is_empty())
     }
 
+    fn text(&self, element: Element) -> Option<Sensitive> {
+        self.of(element).map(Sensitive::new)
+    }
+
     fn control(&self) -> Result<Control, Vec<Broken>> {
         let mut found = Vec::new();
         let mut say = |element, problem, code| found.push(Broken { code, ..broken(element, problem) });
@@ -212,20 +235,19 @@ impl Said {
         if from.is_none() {
             say("From_DTS", "expected the mailbox that sends", Some("07"));
         }
-        let to = self.of(Element::To).map(Sensitive::new);
+        let to = self.text(Element::To);
         if to.is_none() {
             say("To_DTS", "expected who is to have it", Some("08"));
         }
-        let text = |element| self.of(element).map(Sensitive::new);
         match (from, to, workflow, found.is_empty()) {
             (Some(from), Some(to), Some(workflow), true) => Ok(Control {
                 from,
                 to,
                 workflow,
-                subject: text(Element::Subject),
-                local_id: text(Element::LocalId),
-                partner_id: text(Element::PartnerId),
-                checksum: text(Element::DataChecksum),
+                subject: self.text(Element::Subject),
+                local_id: self.text(Element::LocalId),
+                partner_id: self.text(Element::PartnerId),
+                checksum: self.text(Element::DataChecksum),
                 compress,
                 encrypted,
                 allow_chunking,

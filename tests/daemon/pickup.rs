@@ -178,6 +178,8 @@ fn what_cannot_be_sent_fails_with_its_code_before_any_request() {
         has(&report, &["<MessageType>Report<", "<Status>ERROR<", &format!("<StatusCode>{code}<")]);
     }
     has(&house.report(["orphan-control_", "_COLLECT"]), &["<LocalId>orphan-control<"]);
+    has(&house.report(["version_", "_SEND-09"]), &["<LocalId>version<", "<Subject>a letter<"]);
+    has(&house.text("FAILED", "version.ctl"), &["<Version>one</Version>"]);
     has(&house.text("FAILED", "stranger.ctl"), &["<LocalId>stranger<", "<StatusCode>07<"]);
     assert_eq!(house.text("FAILED", "bomb.ctl"), bomb, "what does not read stays as it is");
     assert_eq!(house.messages_at_mesh(), 0);

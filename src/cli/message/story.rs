@@ -72,6 +72,10 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
             one(id, format!("the daemon ended {how}: it is tried alone"))
         }
         Event::Staged { id, outputs } => one(id, format!("staged: {}", outcomes(outputs))),
+        // What goes out has none.
+        Event::Delivered { id, outputs, keep, .. } if outputs.is_empty() => {
+            one(id, format!("delivered; payload kept until {keep}"))
+        }
         Event::Delivered { id, outputs, keep, handling } => one(
             id,
             format!("delivered: {}; payload kept until {keep}{}", outcomes(outputs), course(handling.as_deref())),
@@ -120,7 +124,11 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         Event::SendQueued(queued) => {
             let SendQueued { kept, outgoing, by } = &**queued;
             let to = outgoing.to.as_ref().map_or("whom MESH finds".to_owned(), ToString::to_string);
-            one(&DeliveryId(sequence), format!("{by} gave it to be sent to {to}, {} bytes", kept.length))
+            let how = match outgoing.pair {
+                Some(_) => format!("picked up from OUT, to be sent to {to}"),
+                None => format!("{by} gave it to be sent to {to}"),
+            };
+            one(&DeliveryId(sequence), format!("{how}, {} bytes", kept.length))
         }
         Event::Sending { id, progress } => one(id, progress.to_string()),
         Event::PairPutAway { id } => one(id, "its files were taken out of OUT".to_owned()),

@@ -98,7 +98,8 @@ impl Work<'_> {
                 return Ok(Some(moves));
             }
         };
-        let rewritten = away.control.map(|control| told(Kind::Rewritten, &self.of.mailbox, Some(control), away.told));
+        let sound = away.control.filter(|_| away.rewrites);
+        let rewritten = sound.map(|control| told(Kind::Rewritten, &self.of.mailbox, Some(control), away.told));
         let (stem, is_written) = self.place(folder, away.pair, rewritten.as_deref())?;
         let Moves { drafts, renames, removals } = &mut moves;
         for file in lying {

@@ -66,7 +66,7 @@ fn told(message: &str, at: i64) -> Told {
 fn put_all_away(folders: &PairFolders, to: Shelf, at: i64) -> bool {
     let Ok(lying) = folders.look() else { return false };
     let (control, told) = (control(), told("AT-MESH", at));
-    let away = |pair| Away { pair, control: Some(&control), told: &told, to, report: true };
+    let away = |pair| Away { pair, control: Some(&control), rewrites: true, told: &told, to, report: true };
     let away: Vec<Away<'_>> = lying.pairs.iter().map(away).collect();
     folders.put_away(&away).is_ok_and(|put| put.iter().all(|put| *put))
 }
@@ -124,7 +124,8 @@ fn what_changed_since_it_was_seen_stays_as_it_is() {
     assert!(!folders.is_as_seen(&lying.pairs[0]).expect("it looks"));
     assert!(folders.is_as_seen(&lying.pairs[1]).expect("it looks"));
     let (control, told) = (control(), told("AT-MESH", 0));
-    let away = |pair| Away { pair, control: Some(&control), told: &told, to: Shelf::Sent, report: false };
+    let away =
+        |pair| Away { pair, control: Some(&control), rewrites: true, told: &told, to: Shelf::Sent, report: false };
     let away: Vec<Away<'_>> = lying.pairs.iter().map(away).collect();
     assert_eq!(folders.put_away(&away).expect("it is there"), [false, true]);
     assert_eq!(world.names("mesh/OUT"), ["a.ctl", "a.dat"]);

@@ -166,12 +166,26 @@ type Came = (Option<Duration>, Option<Waits>);
 #[derive(Clone)]
 struct Finished {
     pair: PairSeen,
-    control: Option<Control>,
+    spoken: Option<Spoken>,
     told: Told,
     to: Shelf,
     report: bool,
     /// What it went out as.
     delivery: Option<DeliveryId>,
+}
+
+/// What a control file says.
+#[derive(Clone)]
+struct Spoken {
+    control: Control,
+    /// Nothing is wrong with it; what is wrong is left to its sender as it is.
+    is_sound: bool,
+}
+
+impl Spoken {
+    fn sound(control: Control) -> Self {
+        Self { control, is_sound: true }
+    }
 }
 
 impl Pickup {
@@ -352,7 +366,7 @@ impl Pickup {
                     tracing::warn!(mailbox = %self.mailbox, %delivery, "{what}");
                     refused.extend(self.finished(pair, Some(control), &sent));
                 }
-                Taken::Refused(told, control) => refused.push(self.failed(pair, control, told)),
+                Taken::Refused(told, spoken) => refused.push(self.failed(pair, spoken, told)),
                 Taken::Unfinished(told) => {
                     if self.is_given_up(&pair) {
                         refused.push(self.failed(pair, None, told));
@@ -466,7 +480,8 @@ impl Pickup {
         let (told, shelf) = told::outcome(sent, self.parts.clock.wall())?;
         let to = if shelf == Shelf::Sent && !self.rules.save_sent { Shelf::Removed } else { shelf };
         let report = shelf == Shelf::Failed || self.rules.report_transfer;
-        Some(Finished { pair, control, told, to, report, delivery: Some(sent.delivery.id) })
+        let spoken = control.map(Spoken::sound);
+        Some(Finished { pair, spoken, told, to, report, delivery: Some(sent.delivery.id) })
     }
 
     /// How half a pair is put away. Whatever its control file says is told again, for whoever looks for its report.
@@ -475,21 +490,26 @@ impl Pickup {
         let Some(file) = &half.control else { return Ok(self.failed(half, None, told::no_control(now))) };
         let bytes = self.control_bytes(file).await?.unwrap_or_default();
         // The pair may have been refused before its data was put away, and a crash came between.
-        let (told, control) = match control::read(&bytes) {
-            Err(faults) => (told::faults(&faults, now), None),
+        let (told, spoken) = match control::read(&bytes) {
+            Err(faults) => (told::faults(&faults, now), self.unsound(&bytes)),
             Ok(control) => match self.faults(&control, 0) {
-                faults if faults.is_empty() => (told::no_data(now), Some(control)),
-                faults => (told::faults(&faults, now), Some(control)),
+                faults if faults.is_empty() => (told::no_data(now), Some(Spoken::sound(control))),
+                faults => (told::faults(&faults, now), Some(Spoken::sound(control))),
             },
         };
-        Ok(self.failed(half, control, told))
+        Ok(self.failed(half, spoken, told))
     }
 
-    fn failed(&self, pair: PairSeen, control: Option<Control>, told: Told) -> Finished {
+    /// What a control file that is wrong says all the same.
+    fn unsound(&self, bytes: &[u8]) -> Option<Spoken> {
+        control::said(bytes, &self.mailbox).map(|control| Spoken { control, is_sound: false })
+    }
+
+    fn failed(&self, pair: PairSeen, spoken: Option<Spoken>, told: Told) -> Finished {
         self.parts.told.failed(&self.mailbox);
         let Told { event, code, .. } = &told;
         tracing::warn!(mailbox = %self.mailbox, event = event.as_str(), code, "a pair in OUT cannot be sent: see FAILED");
-        Finished { pair, control, told, to: Shelf::Failed, report: true, delivery: None }
+        Finished { pair, spoken, told, to: Shelf::Failed, report: true, delivery: None }
     }
 
     /// Puts away, and notes it. What changed meanwhile is looked at again. One that resists keeps no other back.
@@ -580,8 +600,9 @@ impl Pickup {
 
 impl Finished {
     fn away(&self) -> Away<'_> {
-        let Self { pair, control, told, to, report, .. } = self;
-        Away { pair, control: control.as_ref(), told, to: *to, report: *report }
+        let Self { pair, spoken, told, to, report, .. } = self;
+        let rewrites = spoken.as_ref().is_some_and(|spoken| spoken.is_sound);
+        Away { pair, control: spoken.as_ref().map(|spoken| &spoken.control), rewrites, told, to: *to, report: *report }
     }
 }
 

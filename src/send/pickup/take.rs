@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::{AutoRule, Pickup, told, unblocked};
+use super::{AutoRule, Pickup, Spoken, told, unblocked};
 use crate::domain::control::{Control, Told};
 use crate::domain::digest::{ContentDigest, Hasher};
 use crate::domain::ids::{DeliveryId, Sensitive};
@@ -25,8 +25,8 @@ pub(super) enum Taken {
     Queued(DeliveryId, Control),
     /// It went out before, as this: nobody sends it again.
     Before(Box<Sent>, Control),
-    /// It cannot be sent; with what its control file says, if that could be read.
-    Refused(Told, Option<Control>),
+    /// It cannot be sent; with what its control file says, as far as that could be read.
+    Refused(Told, Option<Spoken>),
     /// It may still be on its way into `OUT`, or changed meanwhile; if it never will be whole, that is told.
     Unfinished(Told),
     /// Nothing more is taken for now.
@@ -45,7 +45,7 @@ impl Pickup {
                 };
                 match read(&bytes) {
                     Ok(control) => (bytes, control),
-                    Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), None)),
+                    Err(faults) => return Ok(Taken::Refused(told::faults(&faults, now), self.unsound(&bytes))),
                 }
             }
             (None, Some(rule)) => match self.addressed(rule).await {
@@ -56,10 +56,10 @@ impl Pickup {
         };
         let faults = self.faults(&control, data.length);
         if !faults.is_empty() {
-            return Ok(Taken::Refused(told::faults(&faults, now), Some(control)));
+            return Ok(Taken::Refused(told::faults(&faults, now), Some(Spoken::sound(control))));
         }
         if data.length == 0 {
-            return Ok(Taken::Refused(told::no_data(now), Some(control)));
+            return Ok(Taken::Refused(told::no_data(now), Some(Spoken::sound(control))));
         }
         if let Some(before) = self.before(pair, data, &bytes).await? {
             return Ok(Taken::Before(Box::new(before), control));
@@ -78,7 +78,7 @@ impl Pickup {
             [one] => Ok(Control { to: Sensitive::new(one.mailbox.as_str()), ..rule.control.clone() }),
             others => {
                 let told = told::not_one(&wanted.organisation, others.len(), self.parts.clock.wall());
-                Err(Box::new(Taken::Refused(told, Some(rule.control.clone()))))
+                Err(Box::new(Taken::Refused(told, Some(Spoken::sound(rule.control.clone())))))
             }
         }
     }
@@ -137,7 +137,7 @@ impl Pickup {
         let upload = match self.parts.post.post(posting).await? {
             Ok(upload) => upload,
             Err(NotBroughtIn::Unsendable(faults)) => {
-                return Ok(Taken::Refused(told::unsendable(&faults, now), Some(control)));
+                return Ok(Taken::Refused(told::unsendable(&faults, now), Some(Spoken::sound(control))));
             }
             Err(why) => return Ok(Taken::NotNow(why)),
         };
