@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{MailboxId, MessageId, Sensitive};
+use super::nhs_number::NhsNumber;
 use super::pair::Pair;
 
 /// What is known of a message that goes out, beside what is known of any delivery.
@@ -117,12 +119,50 @@ pub fn code(text: &str) -> Option<String> {
     ((1..=20).contains(&text.len()) && text.bytes().all(is_code)).then(|| text.to_owned())
 }
 
+/// What begins an address that names a patient, whose practice is to have the message (mesh-api 13).
+const ROUTED: &str = "GPPROVIDER";
+
 /// The mailbox that `to` names, if it names one and not a patient whose practice is to have it.
 pub fn recipient(to: &Sensitive) -> Option<MailboxId> {
-    const ROUTED: &str = "GPPROVIDER";
     let text = to.reveal().trim();
-    let is_routed = text.get(..ROUTED.len()).is_some_and(|start| start.eq_ignore_ascii_case(ROUTED));
-    if is_routed { None } else { MailboxId::new(text.to_ascii_uppercase()).ok() }
+    if is_routed(text) { None } else { MailboxId::new(text.to_ascii_uppercase()).ok() }
+}
+
+fn is_routed(text: &str) -> bool {
+    text.get(..ROUTED.len()).is_some_and(|start| start.eq_ignore_ascii_case(ROUTED))
+}
+
+/// What is wrong with an address that names a patient (mesh-client-files 6.1), without a word of the patient. None for a
+/// mailbox.
+///
+/// The parts are checked and never put together here. MESH's own page writes the date `yyyyMMdd`, older ones `ddMMyyyy`:
+/// which of the two a workflow wants its sender knows.
+pub fn misrouted(to: &Sensitive) -> Option<&'static str> {
+    let text = to.reveal().trim();
+    if !is_routed(text) {
+        return None;
+    }
+    let mut parts = text.splitn(4, '_');
+    let (word, number, date, surname) = (parts.next(), parts.next(), parts.next(), parts.next());
+    if word != Some(ROUTED) {
+        return Some("automatic routing begins with GPPROVIDER_, in capitals");
+    }
+    let is_number = |text: &str| text.len() == 10 && text.parse::<NhsNumber>().is_ok();
+    if !number.is_some_and(is_number) {
+        return Some("the second part of automatic routing is no NHS number of ten digits whose check digit is right");
+    }
+    let is_date = |text: &str| {
+        let is =
+            |format| NaiveDate::parse_from_str(text, format).is_ok_and(|date| (1850..=2200).contains(&date.year()));
+        text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) && (is("%Y%m%d") || is("%d%m%Y"))
+    };
+    if !date.is_some_and(is_date) {
+        return Some("the third part of automatic routing is no date of birth, such as 19670126");
+    }
+    if surname.is_none_or(|surname| surname.trim().is_empty()) {
+        return Some("the fourth part of automatic routing, the surname, is missing");
+    }
+    None
 }
 
 #[cfg(test)]
@@ -136,6 +176,27 @@ mod tests {
         }
         for other in ["", "999 000 0018", "a patient's name", &"1".repeat(21)] {
             assert_eq!(code(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_routes_to_a_practice_is_made_of_sound_parts() {
+        for (to, part) in [
+            ("X26ABC2", None),
+            ("GPPROVIDER_9990000018_19670126_Synthetic", None),
+            ("GPPROVIDER_9990000018_26011967_O'Synthetic-Smith van", None),
+            ("gpprovider_9990000018_19670126_Synthetic", Some("capitals")),
+            ("GPPROVIDER_9990000019_19670126_Synthetic", Some("NHS number")),
+            ("GPPROVIDER_999 000 0018_19670126_Synthetic", Some("NHS number")),
+            ("GPPROVIDER_9990000018_19671326_Synthetic", Some("date of birth")),
+            ("GPPROVIDER_9990000018_1967_Synthetic", Some("date of birth")),
+            ("GPPROVIDER_9990000018_19670126_", Some("surname")),
+            ("GPPROVIDER_9990000018_19670126", Some("surname")),
+            ("GPPROVIDER", Some("NHS number")),
+        ] {
+            let found = misrouted(&Sensitive::new(to));
+            assert_eq!(found.is_some(), part.is_some(), "{to}: {found:?}");
+            assert!(found.zip(part).is_none_or(|(found, part)| found.contains(part)), "{to}: {found:?}");
         }
     }
 

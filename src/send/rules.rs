@@ -2,6 +2,7 @@
 
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::Sensitive;
+use crate::domain::sending::misrouted;
 
 /// A message is no longer than that (mesh-api 8).
 const LARGEST: u64 = 100_000_000_000;
@@ -33,6 +34,9 @@ pub fn broken(envelope: &Envelope, length: u64) -> Vec<Broken> {
     }
     if envelope.to.as_ref().is_none_or(|to| to.reveal().trim().is_empty()) {
         tell("Mex-To", "it is missing: who is to have it?", None);
+    }
+    if let Some(problem) = envelope.to.as_ref().and_then(misrouted) {
+        tell("Mex-To", problem, Some("08"));
     }
     let texts: [(&'static str, &Option<Sensitive>, usize); 6] = [
         ("Mex-To", &envelope.to, 100),
