@@ -78,29 +78,13 @@ pub fn broken(envelope: &Envelope, length: u64) -> Vec<Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::envelope::{MessageKind, Status};
     use crate::domain::ids::{MailboxId, MessageId, WorkflowId};
 
     fn envelope() -> Envelope {
-        Envelope {
-            mailbox: MailboxId::new("X26ABC1").expect("a mailbox id"),
-            message_id: MessageId::new("OURS").expect("a message id"),
-            kind: MessageKind::Data,
-            workflow: WorkflowId::new("TOC").expect("a workflow id"),
-            from: None,
-            to: Some(Sensitive::new("X26ABC2")),
-            subject: None,
-            local_id: None,
-            file_name: None,
-            partner_id: None,
-            checksum: None,
-            content_type: None,
-            content_encrypted: false,
-            content_compressed: None,
-            status: Status::default(),
-            linked_message_id: None,
-            chunks: 1,
-        }
+        let mailbox = MailboxId::new("X26ABC1").expect("a mailbox id");
+        let message_id = MessageId::new("OURS").expect("a message id");
+        let workflow = WorkflowId::new("TOC").expect("a workflow id");
+        Envelope { to: Some(Sensitive::new("X26ABC2")), ..Envelope::going_out(mailbox, message_id, workflow) }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::command::{Answer, Command};
+use super::command::{Answer, Command, SendCommand};
 use super::committer::{Committer, MOST_BYTES, MOST_COMMANDS};
 use super::kept::Kept;
 use super::{StoreParts, journal::Head};
@@ -229,6 +229,8 @@ fn size(command: &Command) -> usize {
         &reseal.body
     } else if let Command::BringIn(wish) = command {
         &wish.body
+    } else if let Command::Send(SendCommand::Queue(order)) = command {
+        &order.body
     } else {
         return 0;
     };

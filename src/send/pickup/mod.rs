@@ -14,50 +14,52 @@
 //! | nothing | sent, dead or given up | it is forgotten |
 //! | a pair of before the root was adopted | nothing of that name | it waits for a person: it may have been sent |
 //!
+//! | File | What it is |
+//! |---|---|
+//! | `look` | what is to be done, by the table above |
+//! | `settle` | when what lies there is whole |
+//! | `take` | a pair is read, and queued |
+//! | `away` | a pair is put away |
+//! | `reports` | what is told of pairs that stay |
+//! | `told` | the words |
+//!
 //! A pair is recognised by keyed digests of its name, its control file and its data, and by the time of the latter.
 //! What MESH refuses is refused here before the first byte goes out, all faults of a pair together.
 
+mod away;
+mod look;
+mod reports;
 mod settle;
 mod take;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::settle::{Rests, Ripe, Settling};
-use self::take::Taken;
-use super::control;
+use self::look::Work;
+use self::settle::Settling;
 use crate::domain::control::{Control, Told};
-use crate::domain::digest::{ContentDigest, DigestKey, Hasher};
+use crate::domain::digest::{ContentDigest, DigestKey};
 use crate::domain::fault::Fault;
-use crate::domain::ids::{DeliveryId, MailboxId, Sensitive};
+use crate::domain::ids::{DeliveryId, MailboxId};
 use crate::domain::operator::Operator;
-use crate::domain::pair::{BaseName, Pair};
+use crate::domain::pair::BaseName;
 use crate::ports::clock::Clock;
 use crate::ports::directory::Directory;
 use crate::ports::obstacles::{At, Obstacles};
 use crate::ports::operations::Post;
-use crate::ports::pairs::{Away, Lying, PairSeen, Pairs, Report, Shelf};
+use crate::ports::pairs::{PairSeen, Pairs};
 use crate::ports::pickups::Pickups;
-use crate::ports::store::{
-    Class, Halt, MailboxOccupancy, NotBroughtIn, Occupancy, QueuePlace, SendPage, Sends, Sent, Store,
-};
+use crate::ports::store::{Halt, MailboxOccupancy, Occupancy, Sends, Store};
 
 /// Between two looks, whatever changes.
 const PAUSE: Duration = Duration::from_millis(200);
 /// And as many times as long as the look before took.
 const REST: u32 = 4;
-/// Sends of the store that are asked for at a time.
-const PAGE: usize = 256;
-/// Pairs that could not be taken at one look: the others wait for the next.
-const MOST_FAILURES: u32 = 16;
-/// Pairs that are put away together.
-const MOST_AWAY: usize = 64;
 
 /// What it works with.
 pub struct PickupParts {
@@ -139,54 +141,11 @@ pub struct Pickup {
     strangers: u64,
 }
 
-/// What one look at `OUT` found to do.
-#[derive(Default)]
-struct Work {
-    take: Vec<PairSeen>,
-    stale: Vec<PairSeen>,
-    /// What ended and lies there.
-    ended: Vec<(PairSeen, Sent)>,
-    /// What ended and does not.
-    gone: Vec<DeliveryId>,
-    /// What has to wait, and was not told so.
-    delayed: Vec<(PairSeen, Sent)>,
-    /// When there is more, by the monotonic clock.
-    next: Option<Duration>,
-    /// What keeps some from being taken.
-    waits: Option<Waits>,
-}
-
 /// Why something waits: a code, and words.
 type Waits = (&'static str, String);
 
 /// What came of a look: when there is more to do, and what waits.
 type Came = (Option<Duration>, Option<Waits>);
-
-/// A pair that is to be put away.
-#[derive(Clone)]
-struct Finished {
-    pair: PairSeen,
-    spoken: Option<Spoken>,
-    told: Told,
-    to: Shelf,
-    report: bool,
-    /// What it went out as.
-    delivery: Option<DeliveryId>,
-}
-
-/// What a control file says.
-#[derive(Clone)]
-struct Spoken {
-    control: Control,
-    /// Nothing is wrong with it; what is wrong is left to its sender as it is.
-    is_sound: bool,
-}
-
-impl Spoken {
-    fn sound(control: Control) -> Self {
-        Self { control, is_sound: true }
-    }
-}
 
 impl Pickup {
     /// Nothing is looked at yet.
@@ -256,66 +215,6 @@ impl Pickup {
         Ok(next)
     }
 
-    /// All that was taken and lies in `OUT`, as far as the store knows, by name.
-    async fn known(&self) -> Result<BTreeMap<String, Sent>, Halt> {
-        let mut known = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = SendPage { mailbox: Some(self.mailbox.clone()), lying: true, after, count: PAGE };
-            let page = self.parts.sends.sends(page).await?;
-            let is_last = page.len() < PAGE;
-            let last = page.last().map(|sent| sent.delivery.id);
-            known.extend(page.into_iter().filter_map(|sent| {
-                let name = sent.delivery.outgoing.as_ref()?.pair.as_ref()?.name.0.clone();
-                Some((name, sent))
-            }));
-            match last {
-                Some(delivery) if !is_last => after = Some(QueuePlace { mailbox: self.mailbox.clone(), delivery }),
-                Some(_) | None => return Ok(known),
-            }
-        }
-    }
-
-    /// What is to be done, by what lies there and what is known.
-    fn compare(&mut self, lying: &Lying, mut known: BTreeMap<String, Sent>) -> Work {
-        let now = self.parts.clock.monotonic();
-        self.settling.see(&lying.pairs, now);
-        let lies = |base: &BaseName| lying.pairs.binary_search_by(|pair| pair.base.cmp(base)).is_ok();
-        self.unfinished.retain(|base, _| lies(base));
-        self.tell(lying);
-        let rests = Rests { pair: self.rules.settle, half: self.rules.orphan_after };
-        let (mut work, mut of_before) = (Work::default(), 0);
-        for pair in &lying.pairs {
-            let sent = self.names(&pair.base).iter().find_map(|name| known.remove(&name.0));
-            match sent {
-                Some(sent) if has_ended(&sent) => work.ended.push((pair.clone(), sent)),
-                Some(sent) => {
-                    let waits = self.rules.report_delay && sent.class == Class::Waiting && sent.reason.is_some();
-                    if waits && self.delayed.insert(sent.delivery.id) {
-                        work.delayed.push((pair.clone(), sent));
-                    }
-                }
-                None if is_of_before(pair, lying) => of_before += 1,
-                None => match self.settling.ripe(pair, self.is_whole(pair), rests, now) {
-                    Ripe::NotBefore(then) => work.next = work.next.into_iter().chain([then]).min(),
-                    Ripe::Whole | Ripe::Stale if self.is_whole(pair) => {
-                        work.take.push(pair.clone());
-                    }
-                    Ripe::Whole | Ripe::Stale => work.stale.push(pair.clone()),
-                },
-            }
-        }
-        if of_before > 0 {
-            let what = "lie in OUT since before the state was restored, and may have been sent: `touch` the control \
-                        files of those that are to be sent, and take the others away";
-            work.waits = Some(("RESTORED", format!("{of_before} pairs {what}")));
-        }
-        work.gone = known.into_values().filter(has_ended).map(|sent| sent.delivery.id).collect();
-        // In the order of their times, then of their names (mesh-client-files 4.3).
-        work.take.sort_by_key(|pair| pair.control.as_ref().or(pair.data.as_ref()).map(|file| file.modified));
-        work
-    }
-
     /// Does it, and says when there is more, and what keeps some of it waiting.
     async fn carry_out(&mut self, work: Work, stop: &CancellationToken) -> Result<Result<Came, Fault>, Halt> {
         for delivery in work.gone {
@@ -335,233 +234,9 @@ impl Pickup {
         }
         finished.append(&mut refused);
         let put = self.put_away(finished).await?;
-        let told = self.tell_delays(work.delayed).await?;
+        self.owe_delays(work.delayed).await?;
         let owed = self.report_owed().await?;
-        Ok(put.and(told).and(owed).map(|()| (work.next, waits)))
-    }
-
-    /// Takes what can be taken; why the first of the others waits is the answer.
-    async fn take_all(
-        &mut self,
-        pairs: Vec<PairSeen>,
-        stop: &CancellationToken,
-        refused: &mut Vec<Finished>,
-    ) -> Result<Option<Waits>, Halt> {
-        let (mut waits, mut failures) = (None, 0);
-        for pair in pairs {
-            if stop.is_cancelled() || failures >= MOST_FAILURES {
-                break;
-            }
-            match self.take(&pair).await? {
-                Taken::Queued(delivery, control) => {
-                    tracing::info!(mailbox = %self.mailbox, %delivery, "picked up");
-                    if self.rules.report_collect {
-                        self.owed.push((pair, control, told::collected(self.parts.clock.wall())));
-                    }
-                }
-                Taken::Before(sent, control) => {
-                    let delivery = sent.delivery.id;
-                    let what = "a pair that was picked up before lies in OUT again and is not sent twice: change the \
-                                time of its data file if it is to be";
-                    tracing::warn!(mailbox = %self.mailbox, %delivery, "{what}");
-                    refused.extend(self.finished(pair, Some(control), &sent));
-                }
-                Taken::Refused(told, spoken) => refused.push(self.failed(pair, spoken, told)),
-                Taken::Unfinished(told) => {
-                    if self.is_given_up(&pair) {
-                        refused.push(self.failed(pair, None, told));
-                    }
-                }
-                // As much waits as may: it goes on by itself.
-                Taken::NotNow(NotBroughtIn::TooMuchWaits(_) | NotBroughtIn::Busy) => break,
-                // Of one alone, such as one that is too large for the room there is.
-                Taken::NotNow(why) => {
-                    failures += 1;
-                    let code = if why == NotBroughtIn::NoRoom { "NO-ROOM" } else { "NOT-TAKEN" };
-                    waits.get_or_insert((code, why.to_string()));
-                }
-            }
-        }
-        Ok(waits)
-    }
-
-    /// Whether a pair could not be read, or had no end, for as long as half a pair may wait.
-    fn is_given_up(&mut self, pair: &PairSeen) -> bool {
-        let now = self.parts.clock.monotonic();
-        let (seen, since) = self.unfinished.entry(pair.base.clone()).or_insert_with(|| (pair.clone(), now));
-        if seen != pair {
-            (*seen, *since) = (pair.clone(), now);
-        }
-        now.saturating_sub(*since) >= self.rules.orphan_after
-    }
-
-    /// Writes the reports of what was taken. What cannot be written is tried again.
-    async fn report_owed(&mut self) -> Result<Result<(), Fault>, Halt> {
-        if self.owed.is_empty() {
-            return Ok(Ok(()));
-        }
-        let (pairs, owed) = (Arc::clone(&self.parts.pairs), std::mem::take(&mut self.owed));
-        let (written, owed) = unblocked(move || {
-            let reports: Vec<Report<'_>> =
-                owed.iter().map(|(pair, control, told)| Report { pair, control, told }).collect();
-            let written = pairs.report(&reports);
-            (written, owed)
-        })
-        .await?;
-        if written.is_err() {
-            self.owed = owed;
-        }
-        Ok(written)
-    }
-
-    /// How what ended is put away; none if another pair lies there by now, for which the name is free then.
-    async fn end(&mut self, pair: PairSeen, sent: &Sent) -> Result<Option<Finished>, Halt> {
-        let bytes = match &pair.control {
-            Some(file) => match self.control_bytes(file).await? {
-                Some(bytes) => Some(bytes),
-                None => {
-                    self.is_given_up(&pair);
-                    return Ok(None);
-                }
-            },
-            None => None,
-        };
-        let of = sent.delivery.outgoing.as_ref().and_then(|outgoing| outgoing.pair.as_ref());
-        let is_its_control = bytes.as_ref().zip(of).is_none_or(|(bytes, of)| self.is_of(&of.control, bytes));
-        let is_it = match of {
-            Some(of) if is_its_control => self.is_its_data(&pair, of).await?,
-            Some(_) | None => Some(false),
-        };
-        match is_it {
-            Some(true) => {
-                let control = match bytes {
-                    Some(bytes) => control::read(&bytes).ok(),
-                    None => self.auto(&pair).map(|rule| went_to(sent, &rule.control)),
-                };
-                Ok(self.finished(pair, control, sent))
-            }
-            Some(false) => {
-                let delivery = sent.delivery.id;
-                tracing::warn!(mailbox = %self.mailbox, %delivery, "another pair of its name lies in OUT: it is taken next");
-                self.parts.sends.put_away(delivery).await?;
-                Ok(None)
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Whether the data that lies there is what was sent; none if it cannot be told for now.
-    async fn is_its_data(&self, pair: &PairSeen, of: &Pair) -> Result<Option<bool>, Halt> {
-        let Some(data) = &pair.data else {
-            // It was put away, and a crash came: unless another control file came first.
-            return Ok(Some(pair.control.as_ref().map(|control| control.modified) == of.control_modified));
-        };
-        if data.length != of.length {
-            return Ok(Some(false));
-        }
-        if data.modified == of.modified {
-            return Ok(Some(true));
-        }
-        // Somebody may have touched it.
-        let (pairs, data, keys) = (Arc::clone(&self.parts.pairs), data.clone(), self.parts.key.clone());
-        let digests = unblocked(move || {
-            let (mut reader, mut hasher, mut slice) = (pairs.read(&data)?, Hasher::new(), vec![0; 128 * 1024]);
-            loop {
-                match reader.read(&mut slice)? {
-                    0 => return Ok::<_, std::io::Error>(keys.sign_each(hasher)),
-                    count => hasher.update(&slice[..count]),
-                }
-            }
-        });
-        Ok(digests.await?.map(|digests| digests.contains(&of.data)).ok())
-    }
-
-    fn finished(&self, pair: PairSeen, control: Option<Control>, sent: &Sent) -> Option<Finished> {
-        let (told, shelf) = told::outcome(sent, self.parts.clock.wall())?;
-        let to = if shelf == Shelf::Sent && !self.rules.save_sent { Shelf::Removed } else { shelf };
-        let report = shelf == Shelf::Failed || self.rules.report_transfer;
-        let spoken = control.map(Spoken::sound);
-        Some(Finished { pair, spoken, told, to, report, delivery: Some(sent.delivery.id) })
-    }
-
-    /// How half a pair is put away. Whatever its control file says is told again, for whoever looks for its report.
-    async fn orphan(&self, half: PairSeen) -> Result<Finished, Halt> {
-        let now = self.parts.clock.wall();
-        let Some(file) = &half.control else { return Ok(self.failed(half, None, told::no_control(now))) };
-        let bytes = self.control_bytes(file).await?.unwrap_or_default();
-        // The pair may have been refused before its data was put away, and a crash came between.
-        let (told, spoken) = match control::read(&bytes) {
-            Err(faults) => (told::faults(&faults, now), self.unsound(&bytes)),
-            Ok(control) => match self.faults(&control, 0) {
-                faults if faults.is_empty() => (told::no_data(now), Some(Spoken::sound(control))),
-                faults => (told::faults(&faults, now), Some(Spoken::sound(control))),
-            },
-        };
-        Ok(self.failed(half, spoken, told))
-    }
-
-    /// What a control file that is wrong says all the same.
-    fn unsound(&self, bytes: &[u8]) -> Option<Spoken> {
-        control::said(bytes, &self.mailbox).map(|control| Spoken { control, is_sound: false })
-    }
-
-    fn failed(&self, pair: PairSeen, spoken: Option<Spoken>, told: Told) -> Finished {
-        self.parts.told.failed(&self.mailbox);
-        let Told { event, code, .. } = &told;
-        tracing::warn!(mailbox = %self.mailbox, event = event.as_str(), code, "a pair in OUT cannot be sent: see FAILED");
-        Finished { pair, spoken, told, to: Shelf::Failed, report: true, delivery: None }
-    }
-
-    /// Puts away, and notes it. What changed meanwhile is looked at again. One that resists keeps no other back.
-    async fn put_away(&self, finished: Vec<Finished>) -> Result<Result<(), Fault>, Halt> {
-        let mut result = Ok(());
-        for batch in finished.chunks(MOST_AWAY) {
-            if self.put_batch(batch).await?.is_ok() {
-                continue;
-            }
-            for one in batch {
-                if let Err(fault) = self.put_batch(std::slice::from_ref(one)).await? {
-                    result = Err(fault);
-                }
-            }
-        }
-        Ok(result)
-    }
-
-    async fn put_batch(&self, batch: &[Finished]) -> Result<Result<(), Fault>, Halt> {
-        let (pairs, of_batch) = (Arc::clone(&self.parts.pairs), batch.to_vec());
-        let put = move || {
-            let away: Vec<Away<'_>> = of_batch.iter().map(Finished::away).collect();
-            pairs.put_away(&away)
-        };
-        let put = match unblocked(put).await? {
-            Ok(put) => put,
-            Err(fault) => return Ok(Err(fault)),
-        };
-        let away = batch.iter().zip(put).filter(|(_, was_put)| *was_put);
-        for delivery in away.filter_map(|(one, _)| one.delivery) {
-            self.parts.sends.put_away(delivery).await?;
-        }
-        Ok(Ok(()))
-    }
-
-    async fn tell_delays(&self, delayed: Vec<(PairSeen, Sent)>) -> Result<Result<(), Fault>, Halt> {
-        for (pair, sent) in delayed {
-            let Some(file) = &pair.control else { continue };
-            let Some(bytes) = self.control_bytes(file).await? else { continue };
-            let Ok(control) = control::read(&bytes) else { continue };
-            let why = sent.reason.as_ref().map_or("", |reason| reason.detail.as_str());
-            let told = told::delayed(why, self.parts.clock.wall());
-            if let Err(fault) = self.report(pair, control, told).await? {
-                return Ok(Err(fault));
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    async fn report(&self, pair: PairSeen, control: Control, told: Told) -> Result<Result<(), Fault>, Halt> {
-        let pairs = Arc::clone(&self.parts.pairs);
-        unblocked(move || pairs.report(&[Report { pair: &pair, control: &control, told: &told }])).await
+        Ok(put.and(owed).map(|()| (work.next, waits)))
     }
 
     /// An operator has the mailbox rest.
@@ -584,46 +259,6 @@ impl Pickup {
     /// The keyed digests of a name, under each key.
     fn names(&self, base: &BaseName) -> Vec<ContentDigest> {
         self.parts.key.each().map(|key| key.identify(base.reveal())).collect()
-    }
-
-    fn tell(&mut self, lying: &Lying) {
-        let times = lying.pairs.iter().filter_map(|pair| Some(pair.control.as_ref().or(pair.data.as_ref())?.modified));
-        self.parts.told.looked(&self.mailbox, lying.pairs.len() as u64, times.min());
-        let count = lying.strangers;
-        if count > self.strangers {
-            let what = "files in OUT are neither <name>.dat nor <name>.ctl, or have a name that is not allowed";
-            tracing::warn!(mailbox = %self.mailbox, count, "{what}: they are left there");
-        }
-        self.strangers = count;
-    }
-}
-
-impl Finished {
-    fn away(&self) -> Away<'_> {
-        let Self { pair, spoken, told, to, report, .. } = self;
-        let rewrites = spoken.as_ref().is_some_and(|spoken| spoken.is_sound);
-        Away { pair, control: spoken.as_ref().map(|spoken| &spoken.control), rewrites, told, to: *to, report: *report }
-    }
-}
-
-/// It lay there when the root was adopted, and nothing is known of it: the daemon of before may have sent it.
-fn is_of_before(pair: &PairSeen, lying: &Lying) -> bool {
-    let signal = pair.control.as_ref().or(pair.data.as_ref()).map(|file| file.modified);
-    lying.adopted.zip(signal).is_some_and(|(adopted, signal)| signal <= adopted)
-}
-
-/// The control file of what went out without one.
-fn went_to(sent: &Sent, control: &Control) -> Control {
-    let to = sent.delivery.outgoing.as_ref().and_then(|outgoing| outgoing.to.as_ref());
-    let to = to.map_or_else(|| control.to.clone(), |to| Sensitive::new(to.as_str()));
-    Control { to, ..control.clone() }
-}
-
-/// Nothing more becomes of it by itself, nor by a person.
-fn has_ended(sent: &Sent) -> bool {
-    match sent.class {
-        Class::Dead | Class::Delivered | Class::Discarded => true,
-        Class::Waiting | Class::Held | Class::Replayed => false,
     }
 }
 
@@ -649,6 +284,3 @@ async fn moved_on(watch: &mut watch::Receiver<Arc<Occupancy>>, mailbox: &Mailbox
 async fn unblocked<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Halt> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Halt(format!("pick up: {error}")))
 }
-
-#[cfg(test)]
-mod tests;

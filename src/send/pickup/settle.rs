@@ -10,26 +10,6 @@ use crate::ports::pairs::PairSeen;
 #[derive(Debug, Default)]
 pub(super) struct Settling(BTreeMap<BaseName, (PairSeen, Duration)>);
 
-/// How long what is seen rests before it counts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rests {
-    /// Of a pair.
-    pub(super) pair: Duration,
-    /// Of a half of one.
-    pub(super) half: Duration,
-}
-
-/// What may be done with a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ripe {
-    /// It is whole, as far as can be known.
-    Whole,
-    /// It rested for so long that nothing more of it is coming.
-    Stale,
-    /// Nothing before that, by the monotonic clock.
-    NotBefore(Duration),
-}
-
 impl Settling {
     /// Notes what lies there now. What changed begins to rest anew, what is gone is forgotten.
     pub(super) fn see(&mut self, pairs: &[PairSeen], now: Duration) {
@@ -41,16 +21,10 @@ impl Settling {
         self.0 = seen.collect();
     }
 
-    /// How a pair stands; is it whole with what it has? A pair that rests as long as a half may is stale: whatever was the matter with it stays.
-    pub(super) fn ripe(&self, pair: &PairSeen, is_whole: bool, rests: Rests, now: Duration) -> Ripe {
+    /// Until when a pair that has to rest for so long does, by the monotonic clock; none if it has.
+    pub(super) fn rests_until(&self, pair: &PairSeen, rest: Duration, now: Duration) -> Option<Duration> {
         let since = self.0.get(&pair.base).map_or(now, |(_, since)| *since);
-        let rested = now.saturating_sub(since);
-        match is_whole {
-            _ if rested >= rests.half => Ripe::Stale,
-            true if rested >= rests.pair => Ripe::Whole,
-            true => Ripe::NotBefore(since + rests.pair),
-            false => Ripe::NotBefore(since + rests.half),
-        }
+        Some(since + rest).filter(|until| *until > now)
     }
 }
 
@@ -60,7 +34,8 @@ mod tests {
     use crate::domain::time::Timestamp;
     use crate::ports::pairs::FileSeen;
 
-    const RESTS: Rests = Rests { pair: Duration::from_secs(2), half: Duration::from_secs(900) };
+    const PAIR: Duration = Duration::from_secs(2);
+    const HALF: Duration = Duration::from_secs(900);
 
     fn pair(data: Option<u64>, control: Option<u64>) -> PairSeen {
         let base = BaseName::new("a").expect("a name");
@@ -81,11 +56,11 @@ mod tests {
         for second in 0..10 {
             let growing = pair(Some(second), Some(1));
             settling.see(std::slice::from_ref(&growing), at(second));
-            assert_eq!(settling.ripe(&growing, true, RESTS, at(second)), Ripe::NotBefore(at(second + 2)));
+            assert_eq!(settling.rests_until(&growing, PAIR, at(second)), Some(at(second + 2)));
         }
         let whole = pair(Some(9), Some(1));
         settling.see(std::slice::from_ref(&whole), at(11));
-        assert_eq!(settling.ripe(&whole, true, RESTS, at(11)), Ripe::Whole);
+        assert_eq!(settling.rests_until(&whole, PAIR, at(11)), None);
     }
 
     #[test]
@@ -93,13 +68,13 @@ mod tests {
         let mut settling = Settling::default();
         let half = pair(Some(1), None);
         settling.see(std::slice::from_ref(&half), at(0));
-        assert_eq!(settling.ripe(&half, false, RESTS, at(899)), Ripe::NotBefore(at(900)));
-        assert_eq!(settling.ripe(&half, false, RESTS, at(900)), Ripe::Stale);
+        assert_eq!(settling.rests_until(&half, HALF, at(899)), Some(at(900)));
+        assert_eq!(settling.rests_until(&half, HALF, at(900)), None);
         settling.see(&[], at(901));
         settling.see(std::slice::from_ref(&half), at(902));
-        assert_eq!(settling.ripe(&half, false, RESTS, at(902)), Ripe::NotBefore(at(1_802)));
+        assert_eq!(settling.rests_until(&half, HALF, at(902)), Some(at(1_802)));
         let whole = pair(Some(1), Some(1));
         settling.see(std::slice::from_ref(&whole), at(903));
-        assert_eq!(settling.ripe(&whole, true, RESTS, at(904)), Ripe::NotBefore(at(905)), "its other half came");
+        assert_eq!(settling.rests_until(&whole, PAIR, at(904)), Some(at(905)), "its other half came");
     }
 }

@@ -1,9 +1,12 @@
-//! Taking one pair: its control file is read, its data is kept, and from then on it goes out.
+//! Taking pairs: a control file is read, its data is kept, and from then on it goes out.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::{AutoRule, Pickup, Spoken, told, unblocked};
+use tokio_util::sync::CancellationToken;
+
+use super::away::{Finished, Spoken};
+use super::{AutoRule, Pickup, Waits, told, unblocked};
 use crate::domain::control::{Control, Told};
 use crate::domain::digest::{ContentDigest, Hasher};
 use crate::domain::ids::{DeliveryId, Sensitive};
@@ -16,11 +19,13 @@ use crate::ports::store::{Halt, NotBroughtIn, Sent};
 use crate::send::control::{LONGEST, is_closed, read};
 use crate::send::rules::Broken;
 
+/// Pairs that could not be taken at one look: the others wait for the next.
+const MOST_FAILURES: u32 = 16;
 /// Read and handed on at a time.
 const SLICE: usize = 128 * 1024;
 
 /// What came of a pair that was to be taken.
-pub(super) enum Taken {
+enum Taken {
     /// It goes out.
     Queued(DeliveryId, Control),
     /// It went out before, as this: nobody sends it again.
@@ -34,7 +39,62 @@ pub(super) enum Taken {
 }
 
 impl Pickup {
-    pub(super) async fn take(&self, pair: &PairSeen) -> Result<Taken, Halt> {
+    /// Takes what can be taken; why the first of the others waits is the answer.
+    pub(super) async fn take_all(
+        &mut self,
+        pairs: Vec<PairSeen>,
+        stop: &CancellationToken,
+        refused: &mut Vec<Finished>,
+    ) -> Result<Option<Waits>, Halt> {
+        let (mut waits, mut failures) = (None, 0);
+        for pair in pairs {
+            if stop.is_cancelled() || failures >= MOST_FAILURES {
+                break;
+            }
+            match self.take(&pair).await? {
+                Taken::Queued(delivery, control) => {
+                    tracing::info!(mailbox = %self.mailbox, %delivery, "picked up");
+                    if self.rules.report_collect {
+                        self.owed.push((pair, control, told::collected(self.parts.clock.wall())));
+                    }
+                }
+                Taken::Before(sent, control) => {
+                    let delivery = sent.delivery.id;
+                    let what = "a pair that was picked up before lies in OUT again and is not sent twice: change the \
+                                time of its data file if it is to be";
+                    tracing::warn!(mailbox = %self.mailbox, %delivery, "{what}");
+                    refused.extend(self.finished(pair, Some(control), &sent));
+                }
+                Taken::Refused(told, spoken) => refused.push(self.failed(pair, spoken, told)),
+                Taken::Unfinished(told) => {
+                    if self.is_given_up(&pair) {
+                        refused.push(self.failed(pair, None, told));
+                    }
+                }
+                // As much waits as may: it goes on by itself.
+                Taken::NotNow(NotBroughtIn::TooMuchWaits(_) | NotBroughtIn::Busy) => break,
+                // Of one alone, such as one that is too large for the room there is.
+                Taken::NotNow(why) => {
+                    failures += 1;
+                    let code = if why == NotBroughtIn::NoRoom { "NO-ROOM" } else { "NOT-TAKEN" };
+                    waits.get_or_insert((code, why.to_string()));
+                }
+            }
+        }
+        Ok(waits)
+    }
+
+    /// Whether a pair could not be read, or had no end, for as long as half a pair may wait.
+    pub(super) fn is_given_up(&mut self, pair: &PairSeen) -> bool {
+        let now = self.parts.clock.monotonic();
+        let (seen, since) = self.unfinished.entry(pair.base.clone()).or_insert_with(|| (pair.clone(), now));
+        if seen != pair {
+            (*seen, *since) = (pair.clone(), now);
+        }
+        now.saturating_sub(*since) >= self.rules.orphan_after
+    }
+
+    async fn take(&self, pair: &PairSeen) -> Result<Taken, Halt> {
         let now = self.parts.clock.wall();
         let Some(data) = &pair.data else { return Ok(Taken::Unfinished(told::no_data(now))) };
         let (bytes, control) = match (&pair.control, self.auto(pair)) {
