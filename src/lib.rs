@@ -75,8 +75,7 @@
 //!   came ([`domain::sending`]). Whatever is proven of deliveries after a crash, a restore or the loss of the index is
 //!   so of sends.
 //! - **A pair in `OUT` is kept as a send too**, sealed, before its first request: what goes out can change no more, and is
-//!   replayed, held and proven like all else. The pair itself stays until the outcome is known, and is the queue after a loss
-//!   of the state.
+//!   replayed, held and proven like all else. The pair itself stays until the outcome is known.
 //! - **No try to send is the last one**: what only MESH fails at waits without an end and raises an alarm, where a MESH
 //!   client gives up after a few (I5).
 //! - **A send without an answer is asked for by its local id**, which MESH calls deprecated, and only if that id is ours

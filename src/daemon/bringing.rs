@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::config::{Limits, SendSettings};
-use crate::domain::envelope::{Envelope, MessageKind, Status};
+use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Sensitive};
 use crate::domain::operator::{Operator, Remark};
 use crate::domain::pair::Pair;
@@ -127,11 +127,6 @@ impl Entrance {
         let message_id = MessageId::new(ours.clone()).map_err(|error| NotBroughtIn::Failed(error.to_string()))?;
         let Letter { mailbox, to, workflow, subject, local_id, file_name, partner_id, checksum, .. } = letter;
         Ok(Envelope {
-            from: Some(mailbox.clone()),
-            mailbox,
-            message_id,
-            kind: MessageKind::Data,
-            workflow,
             to: Some(to),
             subject,
             local_id: Some(local_id.unwrap_or_else(|| Sensitive::new(ours))),
@@ -140,10 +135,7 @@ impl Entrance {
             checksum,
             content_type: letter.content_type,
             content_encrypted: letter.encrypted,
-            content_compressed: None,
-            status: Status::default(),
-            linked_message_id: None,
-            chunks: 1,
+            ..Envelope::going_out(mailbox, message_id, workflow)
         })
     }
 

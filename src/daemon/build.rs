@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 
 use super::bringing::{Entrance, GoesOut};
@@ -179,7 +179,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         disk: Arc::clone(&disk),
         floor: floor(config),
         directory: config.state.directory.clone(),
-        mailboxes: Arc::new(config.mailboxes.iter().map(|of| (of.id.clone(), goes_out(of))).collect()),
+        mailboxes: Arc::new(goes_out(config)?),
         turn: Arc::default(),
     };
     let backlogs = Backlogs::new(Arc::clone(&clock));
@@ -296,15 +296,18 @@ fn store_settings(config: &Config) -> StoreSettings {
     }
 }
 
-/// How a mailbox's mail goes out. Recipients were checked with the configuration.
-fn goes_out(mailbox: &Mailbox) -> GoesOut {
-    let rule = |rule: &EncryptRule| Rule {
-        to: rule.to.clone(),
-        workflow: rule.workflow.clone(),
-        recipients: rule.recipients.iter().filter_map(|recipient| recipient.parse().ok()).collect(),
+/// How each mailbox's mail goes out. Recipients were checked with the configuration.
+fn goes_out(config: &Config) -> Result<BTreeMap<MailboxId, GoesOut>, anyhow::Error> {
+    let rule = |rule: &EncryptRule| {
+        let recipients: Result<Vec<_>, _> = rule.recipients.iter().map(|recipient| recipient.parse()).collect();
+        let recipients = recipients.map_err(|error: &str| anyhow!("mailbox.encrypt.recipients: {error}"))?;
+        Ok::<_, anyhow::Error>(Rule { to: rule.to.clone(), workflow: rule.workflow.clone(), recipients })
     };
-    let encryption = Encryption(mailbox.encrypt.iter().map(rule).collect());
-    GoesOut { settings: mailbox.send, limits: mailbox.limits, encryption }
+    let of = |mailbox: &Mailbox| {
+        let encryption = Encryption(mailbox.encrypt.iter().map(rule).collect::<Result<_, _>>()?);
+        Ok((mailbox.id.clone(), GoesOut { settings: mailbox.send, limits: mailbox.limits, encryption }))
+    };
+    config.mailboxes.iter().map(of).collect()
 }
 
 pub(super) fn floor(config: &Config) -> Floor {

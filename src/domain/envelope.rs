@@ -45,6 +45,31 @@ pub struct Envelope {
     pub chunks: u32,
 }
 
+impl Envelope {
+    /// Of a message that goes out of a mailbox under an id of ours, and says nothing more of itself yet.
+    pub fn going_out(mailbox: MailboxId, message_id: MessageId, workflow: WorkflowId) -> Self {
+        Self {
+            from: Some(mailbox.clone()),
+            mailbox,
+            message_id,
+            kind: MessageKind::Data,
+            workflow,
+            to: None,
+            subject: None,
+            local_id: None,
+            file_name: None,
+            partner_id: None,
+            checksum: None,
+            content_type: None,
+            content_encrypted: false,
+            content_compressed: None,
+            status: Status::default(),
+            linked_message_id: None,
+            chunks: 1,
+        }
+    }
+}
+
 /// `Mex-MessageType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

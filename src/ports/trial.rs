@@ -56,29 +56,14 @@ impl Own {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::envelope::Status;
     use crate::domain::ids::{Sensitive, WorkflowId};
 
     fn envelope(local_id: Option<String>, kind: MessageKind) -> Envelope {
-        Envelope {
-            mailbox: MailboxId::new("X26ABC1").expect("a mailbox id"),
-            message_id: MessageId::new("M1").expect("a message id"),
-            kind,
-            workflow: WorkflowId::new("TEST_WORKFLOW").expect("a workflow id"),
-            from: None,
-            to: None,
-            subject: None,
-            local_id: local_id.map(Sensitive::new),
-            file_name: None,
-            partner_id: None,
-            checksum: None,
-            content_type: None,
-            content_encrypted: false,
-            content_compressed: None,
-            status: Status::default(),
-            linked_message_id: None,
-            chunks: 1,
-        }
+        let mailbox = MailboxId::new("X26ABC1").expect("a mailbox id");
+        let message_id = MessageId::new("M1").expect("a message id");
+        let workflow = WorkflowId::new("TEST_WORKFLOW").expect("a workflow id");
+        let local_id = local_id.map(Sensitive::new);
+        Envelope { kind, local_id, ..Envelope::going_out(mailbox, message_id, workflow) }
     }
 
     #[test]

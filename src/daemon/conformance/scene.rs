@@ -11,7 +11,7 @@ use super::collect::{Collected, download};
 use super::letter;
 use super::watch::Watch;
 use crate::adapters::mesh;
-use crate::domain::envelope::{Envelope, MessageKind, Status};
+use crate::domain::envelope::Envelope;
 use crate::domain::fault::Fault;
 use crate::domain::ids::{MailboxId, MessageId, Sensitive, WorkflowId};
 use crate::ports::clock::Chance;
@@ -156,24 +156,12 @@ impl Scene {
     }
 
     fn envelope(&self, from: &MailboxId, to: &str, local_id: &str) -> Result<Envelope, Short> {
+        let message_id = MessageId::new(local_id).map_err(broken)?;
         Ok(Envelope {
-            mailbox: from.clone(),
-            message_id: MessageId::new(local_id).map_err(broken)?,
-            kind: MessageKind::Data,
-            workflow: self.workflow.clone(),
-            from: Some(from.clone()),
             to: Some(Sensitive::new(to)),
             subject: Some(Sensitive::new("meshd conformance, synthetic")),
             local_id: Some(Sensitive::new(local_id)),
-            file_name: None,
-            partner_id: None,
-            checksum: None,
-            content_type: None,
-            content_encrypted: false,
-            content_compressed: None,
-            status: Status::default(),
-            linked_message_id: None,
-            chunks: 1,
+            ..Envelope::going_out(from.clone(), message_id, self.workflow.clone())
         })
     }
 

@@ -170,6 +170,7 @@ impl Work<'_> {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
         let filled = self.disk().read(path)?.read_at(&mut bytes, 0)?;
         bytes.truncate(filled);
+        // What is no text is not ours.
         Ok(String::from_utf8(bytes).ok())
     }
 

@@ -15,6 +15,7 @@ mod away;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::root::{self, Place, Standing, Trouble};
 use super::{Publisher, naming};
@@ -30,6 +31,8 @@ pub struct PairFolders {
     publisher: Publisher,
     mailbox: MailboxId,
     plan: OutputPlan,
+    /// `OUT` as the last look found it: whoever reads has looked just before, and a file that is away does not read.
+    out: Mutex<Option<PathBuf>>,
 }
 
 /// The folders as they are spelled, of a root that was found to be the one that was set up.
@@ -43,7 +46,7 @@ struct Folders {
 impl PairFolders {
     /// The folders beside the output folder of `plan`, whose mode and group its files get.
     pub fn new(publisher: Publisher, mailbox: MailboxId, plan: OutputPlan) -> Self {
-        Self { publisher, mailbox, plan }
+        Self { publisher, mailbox, plan, out: Mutex::default() }
     }
 
     fn folders(&self) -> Result<Folders, Fault> {
@@ -52,7 +55,8 @@ impl PairFolders {
         let place = Place::of(&self.plan).map_err(fault)?;
         let standing = root::check(disk, &self.publisher.state_directory, &place).map_err(fault)?;
         let entries = disk.list(&place.root).map_err(|error| self.trouble("list the root", &error))?;
-        let device = disk.entry(&standing.folder).ok().flatten().map(|folder| folder.device);
+        let published = disk.entry(&standing.folder).map_err(|error| self.trouble("look at IN", &error))?;
+        let device = published.map(|folder| folder.device);
         let find = |name: &str| {
             let path = place.root.join(name);
             let found = root::spelling(&entries, &path)
@@ -68,9 +72,9 @@ impl PairFolders {
         Trouble::from_io(doing, error).fault(&self.plan.name)
     }
 
-    /// `OUT` alone, for reading: whoever reads has looked just before.
     fn out(&self) -> io::Result<PathBuf> {
-        self.folders().map(|folders| folders.out).map_err(|fault| io::Error::other(fault.detail))
+        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        out.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nobody looked into OUT yet"))
     }
 }
 
@@ -78,6 +82,7 @@ impl Pairs for PairFolders {
     fn look(&self) -> Result<Lying, Fault> {
         let Folders { out, standing, .. } = self.folders()?;
         let entries = self.publisher.disk.list(&out).map_err(|error| self.trouble("list OUT", &error))?;
+        *self.out.lock().unwrap_or_else(PoisonError::into_inner) = Some(out);
         Ok(Lying { adopted: standing.adopted, ..paired(&entries) })
     }
 
