@@ -280,7 +280,7 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Re
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     // Of a mailbox that lacks something, the output may be a stand-in.
     let is_whole = |mailbox: &MailboxId| loaded.config.mailboxes.iter().any(|known| known.id == *mailbox);
-    let outputs = pipelines.plans().into_iter().map(|of| (of, false));
+    let outputs = pipelines.folders().into_iter().map(|of| (of, false));
     let pickups = daemon::pickup_plans(&loaded.config).into_iter().map(|of| (of, true));
     let plans = outputs.chain(pickups).filter(|((mailbox, _), _)| is_whole(mailbox));
     let (mailboxes, roots): (Vec<_>, Vec<_>) =

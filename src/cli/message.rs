@@ -96,7 +96,12 @@ impl Message {
 }
 
 impl Show {
-    fn run(self, context: &mut Context) -> Result<(), Failure> {
+    /// Of one delivery.
+    pub(super) fn of(delivery: DeliveryId, json: bool) -> Self {
+        Self { of: Of::Delivery(delivery), mailbox: None, json }
+    }
+
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let socket = context.load()?.config.control.socket;
         let (delivery, message) = match &self.of {
             Of::Delivery(delivery) => (Some(*delivery), None),

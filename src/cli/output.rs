@@ -53,7 +53,7 @@ impl Init {
         let (disk, chance, clock) = (Real::new(), SystemChance::default(), SystemClock::default());
         prepare_state(&disk, state)?;
         let mut done: Vec<(PathBuf, Layout)> = Vec::new();
-        for (_, plan) in pipelines.plans().into_iter().chain(daemon::pickup_plans(&loaded.config)) {
+        for (_, plan) in pipelines.folders().into_iter().chain(daemon::pickup_plans(&loaded.config)) {
             let root = plan.root().to_path_buf();
             let wanted = self.roots.is_empty() || self.roots.contains(&root);
             if !wanted || done.contains(&(root.clone(), plan.layout)) {

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
 use super::listing::Listing;
-use super::{Context, Failure};
+use super::{Context, Failure, message};
 use crate::daemon::{Answer, Ask, ask};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::operator::Remark;
@@ -15,10 +15,28 @@ use crate::ports::store::{Act, Acted, Class, LookUp, Sent as Entry};
 pub(super) enum Sent {
     /// List what goes out, or went and is still known
     List(List),
+    /// Tell the whole story of one send
+    Show(ShowSent),
     /// Say what became of a send that got no answer (SEND-UNKNOWN)
     Resolve(Resolve),
     /// Send something once more, as another message
     Resend(Resend),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Where it stands comes first, then one line for each thing that happened, oldest first: when it was
+queued, each chunk that MESH answered for, and what became of it there.
+
+Examples:
+  meshd sent show d4711
+  meshd sent show d4711 --json")]
+pub(super) struct ShowSent {
+    /// Which, as `list` shows it
+    delivery: DeliveryId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -33,7 +51,7 @@ pub(super) struct Resolve {
     /// Which, as `list` shows it
     delivery: DeliveryId,
     /// MESH has it, under this id
-    #[arg(long, value_name = "MESSAGE-ID", value_parser = message, required_unless_present = "not_there")]
+    #[arg(long, value_name = "MESSAGE-ID", value_parser = message_id, required_unless_present = "not_there")]
     arrived: Option<MessageId>,
     /// MESH does not have it: it is sent now
     #[arg(long, conflicts_with = "arrived")]
@@ -60,7 +78,7 @@ pub(super) struct Resend {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Mailbox by mailbox, oldest first. What is dead or held is at `meshd deadletter`, too, and
-`meshd message show` tells the story of each.
+`meshd sent show` tells the story of each.
 
 Examples:
   meshd sent list
@@ -75,6 +93,7 @@ impl Sent {
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(context),
+            Self::Show(show) => message::Show::of(show.delivery, show.json).run(context),
             Self::Resolve(resolve) => resolve.run(context),
             Self::Resend(resend) => resend.run(context),
         }
@@ -124,7 +143,7 @@ fn other_answer() -> Failure {
     anyhow!("the daemon answered another question").into()
 }
 
-fn message(text: &str) -> Result<MessageId, String> {
+fn message_id(text: &str) -> Result<MessageId, String> {
     MessageId::new(text).map_err(|error| error.to_string())
 }
 

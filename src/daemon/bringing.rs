@@ -12,11 +12,10 @@ use crate::config::{Limits, SendSettings};
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Sensitive};
 use crate::domain::operator::{Operator, Remark};
-use crate::domain::pair::Pair;
 use crate::domain::sending::{Outgoing, Sending, recipient};
 use crate::ports::clock::Chance;
 use crate::ports::disk::{Disk, Floor, Mark};
-use crate::ports::operations::{Bringing, Letter, Post, Posting, Told, Upload, Whose};
+use crate::ports::operations::{Bringing, Letter, Origin, Post, Posting, Told, Upload, Whose};
 use crate::ports::spool::{Intake, MOST_CHUNKS, Opened, SMALL, SpoolError};
 use crate::ports::store::{
     BringIn, Class, Halt, IncomingBody, Kept, LookUp, NotAllowed, NotBroughtIn, NotQueued, Replaces, SendOrder, Sends,
@@ -93,6 +92,7 @@ impl Entrance {
             compress: letter.compress.unwrap_or(settings.compress),
             progress: Sending::Ready,
             pair: None,
+            onward: None,
         };
         let envelope = match self.envelope_to_send(letter) {
             Ok(envelope) => envelope,
@@ -217,6 +217,16 @@ impl Post for Entrance {
     }
 }
 
+/// The entrance of what pipelines send on: as many at once as there are workers, so none waits for another.
+pub(super) struct SentOn(pub(super) Entrance);
+
+impl Post for SentOn {
+    fn post(&self, posting: Posting) -> Told<'_, Result<Box<dyn Upload>, NotBroughtIn>> {
+        let entrance = self.0.apart();
+        async move { entrance.begin_post(posting).await }.boxed()
+    }
+}
+
 /// One payload on its way.
 struct Arriving {
     store: Arc<dyn Store>,
@@ -264,7 +274,7 @@ impl Upload for Arriving {
         Ok(Ok(()))
     }
 
-    fn keep(self: Box<Self>, pair: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
+    fn keep(self: Box<Self>, origin: Origin) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
         async move {
             let Self { store, sends, envelope, purpose, body, left, _leftover, _turn, .. } = *self;
             if left > 0 {
@@ -282,7 +292,11 @@ impl Upload for Arriving {
                     store.bring_in(BringIn { replaces, envelope, body, by, why }).await
                 }
                 Purpose::Send { outgoing, by } => {
-                    let outgoing = Outgoing { pair, ..outgoing };
+                    let outgoing = match origin {
+                        Origin::Operator => outgoing,
+                        Origin::Pair(pair) => Outgoing { pair: Some(pair), ..outgoing },
+                        Origin::Onward(onward) => Outgoing { onward: Some(onward), ..outgoing },
+                    };
                     let queued = sends.queue_send(SendOrder { envelope, body, outgoing, by }).await?;
                     Ok(queued.map_err(|NotQueued(why)| NotBroughtIn::Failed(why)))
                 }
@@ -339,7 +353,7 @@ impl Upload for Encrypted {
         }
     }
 
-    fn keep(self: Box<Self>, pair: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
+    fn keep(self: Box<Self>, origin: Origin) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
         let Self { mut upload, encrypting, left } = *self;
         async move {
             if left > 0 {
@@ -353,7 +367,7 @@ impl Upload for Encrypted {
                 }
             });
             match ended.await?? {
-                Ok(upload) => upload.keep(pair).await,
+                Ok(upload) => upload.keep(origin).await,
                 Err(why) => Ok(Err(why)),
             }
         }

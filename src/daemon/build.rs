@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 
-use super::bringing::{Entrance, GoesOut};
+use super::bringing::{Entrance, GoesOut, SentOn};
 use super::clock::{SystemChance, SystemClock};
 use super::directory::Remembered;
 use super::jobs::Bulk;
@@ -20,7 +20,8 @@ use super::{Stop, probe};
 use crate::adapters::http::Client;
 use crate::config::{Config, EncryptRule, Engine, Feature, Loaded, Mailbox, Order, Secrets};
 use crate::domain::ids::MailboxId;
-use crate::domain::output::OutputPlan;
+use crate::domain::operator::Operator;
+use crate::domain::output::FolderPlan;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
 use crate::ports::directory::Directory;
@@ -202,13 +203,15 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
     let pickups = shared.pickups(config);
     let workers = usize::from(config.life.workers.0);
     let outputs = Patient::new(Arc::new(publisher.clone()), Patience::beside(workers));
-    let plans = pipelines.plans().into_iter().chain(pickup_plans(config)).map(|(_, plan)| plan);
+    let plans = pipelines.folders().into_iter().chain(pickup_plans(config)).map(|(_, plan)| plan);
     sweep(&outputs, &plans.collect::<Vec<_>>(), &committer);
     let (pipelines, current) = watch::channel(Arc::new(pipelines));
     let work = Work {
         store: Arc::clone(&store),
         spool,
         outputs: Arc::new(outputs),
+        post: Arc::new(SentOn(entrance.clone())),
+        by: Operator(rustix::process::geteuid().as_raw()),
         pipelines: current,
         suspensions: Suspensions::default(),
         clock: Arc::clone(&clock),
@@ -251,7 +254,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
 }
 
 /// Removes what earlier runs left half made in staging. An output that is away is swept at a later start.
-fn sweep(outputs: &Patient<Publisher>, plans: &[OutputPlan], committer: &CommitterThread) {
+fn sweep(outputs: &Patient<Publisher>, plans: &[FolderPlan], committer: &CommitterThread) {
     let swept = outputs.sweep(plans, committer.staged_at_start());
     if swept.removed > 0 {
         tracing::info!(files = swept.removed, "removed what an earlier run left in staging");

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::MailboxId;
-use crate::domain::output::OutputPlan;
+use crate::domain::output::FolderPlan;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::Clock;
 use crate::ports::obstacles::{At, Obstacle, Obstacles};
@@ -64,7 +64,7 @@ type Visit = JoinHandle<Result<(), Fault>>;
 
 /// One root: an output that lies there, and the mailboxes whose mail may.
 struct Root {
-    plan: OutputPlan,
+    plan: FolderPlan,
     mailboxes: BTreeSet<MailboxId>,
 }
 
@@ -99,7 +99,7 @@ impl Bulletins {
 
     /// Looks at every root, and writes its file if there is something to say.
     async fn visit(&mut self, say: Option<(&Status, &str)>, stop: &CancellationToken) {
-        let roots = roots(&self.pipelines.borrow().plans());
+        let roots = roots(&self.pipelines.borrow().folders());
         forget_others(&self.obstacles, &roots);
         self.stuck.retain(|_, thread| !thread.is_finished());
         let mut visits = Vec::new();
@@ -177,7 +177,7 @@ fn forget_others(obstacles: &Obstacles, roots: &BTreeMap<PathBuf, Root>) {
 }
 
 /// Every root with one of its outputs.
-fn roots(plans: &[(MailboxId, OutputPlan)]) -> BTreeMap<PathBuf, Root> {
+fn roots(plans: &[(MailboxId, FolderPlan)]) -> BTreeMap<PathBuf, Root> {
     let mut roots = BTreeMap::new();
     for (mailbox, plan) in plans {
         let root: &mut Root = roots
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_output_that_a_reload_moved_is_in_nobodys_way() {
-        let folder = |folder: &str| OutputPlan {
+        let folder = |folder: &str| FolderPlan {
             name: Name::new("inbox").expect("a name"),
             layout: Layout::Folder,
             folder: folder.into(),

@@ -11,7 +11,7 @@ use crate::domain::control::Control;
 use crate::domain::digest::DigestKey;
 use crate::domain::ids::{MailboxId, Name, Sensitive};
 use crate::domain::operator::Operator;
-use crate::domain::output::{Layout, OutputPlan};
+use crate::domain::output::{FolderPlan, Layout};
 use crate::ports::clock::Clock;
 use crate::ports::directory::Directory;
 use crate::ports::obstacles::Obstacles;
@@ -28,13 +28,13 @@ pub(super) struct PickupTask {
 }
 
 /// The root that a mailbox's pairs lie in, as an output: it is set up, looked at and swept like any other.
-pub fn pickup_plans(config: &Config) -> Vec<(MailboxId, OutputPlan)> {
+pub fn pickup_plans(config: &Config) -> Vec<(MailboxId, FolderPlan)> {
     let with_pickup = config.mailboxes.iter().filter(|mailbox| mailbox.pickup.is_some());
     with_pickup.map(|mailbox| (mailbox.id.clone(), plan(mailbox))).collect()
 }
 
-fn plan(mailbox: &Mailbox) -> OutputPlan {
-    OutputPlan {
+fn plan(mailbox: &Mailbox) -> FolderPlan {
+    FolderPlan {
         name: Name::new("pickup").expect("a name"),
         layout: Layout::MeshFolder,
         folder: mailbox.output.join("IN"),

@@ -165,6 +165,12 @@ fault_codes! {
     SpoolLost = "SPOOL-LOST",
     /// The state was restored from a backup made before it was settled.
     Restored = "RESTORED",
+    /// There is nobody to whom a message could be sent on.
+    SendNoRecipient = "SEND-NO-RECIPIENT",
+    /// What is to be sent on is not as MESH takes it.
+    SendUnsendable = "SEND-UNSENDABLE",
+    /// As much waits to go out of a mailbox as may.
+    SendBacklog = "SEND-BACKLOG",
     /// MESH refused what was to go out.
     SendRefused = "SEND-REFUSED",
     /// A request that sent it got no answer, and MESH could not be asked since: it may have it.

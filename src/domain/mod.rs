@@ -11,6 +11,7 @@ pub mod ids;
 pub mod legal_hold;
 pub mod monitor;
 pub mod nhs_number;
+pub mod onward;
 pub mod operator;
 pub mod output;
 pub mod pair;

@@ -4,18 +4,84 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digest::ContentDigest;
-use super::ids::Name;
+use super::ids::{DeliveryId, Name};
+use super::onward::MeshPlan;
 use super::secret::SecretRef;
 
 /// The file in each output root that says how the daemon is: no mail, and never to be taken for it.
 pub const STATUS_FILE: &str = "meshd-status.json";
 
 /// One destination, as a pipeline decided it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputPlan {
+    /// Files in a folder.
+    Folder(FolderPlan),
+    /// A message that goes out.
+    Mesh(MeshPlan),
+}
+
+impl OutputPlan {
+    /// The output's name in its pipeline.
+    pub fn name(&self) -> &Name {
+        match self {
+            Self::Folder(plan) => &plan.name,
+            Self::Mesh(plan) => &plan.name,
+        }
+    }
+
+    /// What is done to the payload on its way, in this order. Equal in all plans of one delivery.
+    pub fn payload(&self) -> &[Transform] {
+        match self {
+            Self::Folder(plan) => &plan.payload,
+            Self::Mesh(plan) => &plan.payload,
+        }
+    }
+}
+
+/// As the index, which is not self-describing, has an [`OutputPlan`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OutputPlan")]
+enum Tagged {
+    Folder(FolderPlan),
+    Mesh(MeshPlan),
+}
+
+/// As the journal has it: told apart by its members, so that a folder is as it was before there was anything else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Folder(FolderPlan),
+    Mesh(MeshPlan),
+}
+
+impl Serialize for OutputPlan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            _ if !serializer.is_human_readable() => Tagged::serialize(self, serializer),
+            Self::Folder(plan) => plan.serialize(serializer),
+            Self::Mesh(plan) => plan.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OutputPlan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Tagged::deserialize(deserializer);
+        }
+        Ok(match Untagged::deserialize(deserializer)? {
+            Untagged::Folder(plan) => Self::Folder(plan),
+            Untagged::Mesh(plan) => Self::Mesh(plan),
+        })
+    }
+}
+
+/// Files in a folder, as a pipeline decided it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct OutputPlan {
+pub struct FolderPlan {
     /// The output's name in its pipeline.
     pub name: Name,
     /// How the files are laid out.
@@ -31,12 +97,12 @@ pub struct OutputPlan {
     pub payload: Vec<Transform>,
 }
 
-impl Serialize for OutputPlan {
+impl Serialize for FolderPlan {
     /// A payload that passes untouched is not mentioned in the journal, which is JSON and grows with every word.
     /// The index is not self-describing and holds every member.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let is_untouched = self.payload.is_empty() && serializer.is_human_readable();
-        let mut plan = serializer.serialize_struct("OutputPlan", if is_untouched { 5 } else { 6 })?;
+        let mut plan = serializer.serialize_struct("FolderPlan", if is_untouched { 5 } else { 6 })?;
         plan.serialize_field("name", &self.name)?;
         plan.serialize_field("layout", &self.layout)?;
         plan.serialize_field("folder", &self.folder)?;
@@ -69,7 +135,7 @@ pub enum Transform {
     },
 }
 
-impl OutputPlan {
+impl FolderPlan {
     /// The folder that carries the marker.
     pub fn root(&self) -> &Path {
         match self.layout {
@@ -170,6 +236,8 @@ pub enum Publication {
     Inferred,
     /// Renamed once more after the output's own disk lost power (`OUT-REPUBLISHED`).
     Again,
+    /// It is kept to be sent, as this delivery.
+    Queued(DeliveryId),
 }
 
 /// The files of one output, whole in staging.
@@ -197,27 +265,50 @@ pub struct StagedFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::{MailboxId, WorkflowId};
+    use crate::domain::onward::KeptHeader;
 
-    fn plan(payload: Vec<Transform>) -> OutputPlan {
+    fn folder(payload: Vec<Transform>) -> OutputPlan {
         let name = Name::new("inbox").expect("a name");
-        OutputPlan { name, layout: Layout::Folder, folder: "/srv".into(), group: None, mode: 0o640, payload }
+        OutputPlan::Folder(FolderPlan {
+            name,
+            layout: Layout::Folder,
+            folder: "/srv".into(),
+            group: None,
+            mode: 0o640,
+            payload,
+        })
+    }
+
+    fn mesh(payload: Vec<Transform>) -> OutputPlan {
+        let mailbox = |id| MailboxId::new(id).expect("a mailbox id");
+        OutputPlan::Mesh(MeshPlan {
+            name: Name::new("onward").expect("a name"),
+            from: mailbox("X26ABC1"),
+            to: mailbox("X26ABC2"),
+            workflow: WorkflowId::new("TOC").expect("a workflow id"),
+            subject: Some("results".into()),
+            keep: vec![KeptHeader::FileName],
+            payload,
+        })
     }
 
     #[test]
     fn a_plan_reads_back_from_journal_and_index() {
         let decrypt = Transform::Decrypt { identity: SecretRef::Credential("key".into()), max_bytes: 10 };
         for payload in [vec![], vec![Transform::Gunzip { max_bytes: 10, max_ratio: 2 }, decrypt]] {
-            let plan = plan(payload);
-            let journal = serde_json::to_string(&plan).expect("JSON");
-            assert_eq!(serde_json::from_str::<OutputPlan>(&journal).expect("it reads"), plan);
-            let index = postcard::to_allocvec(&vec![plan.clone(), plan.clone()]).expect("postcard");
-            assert_eq!(postcard::from_bytes::<Vec<OutputPlan>>(&index).expect("it reads"), [plan.clone(), plan]);
+            for plan in [folder(payload.clone()), mesh(payload)] {
+                let journal = serde_json::to_string(&plan).expect("JSON");
+                assert_eq!(serde_json::from_str::<OutputPlan>(&journal).expect("it reads"), plan);
+                let index = postcard::to_allocvec(&vec![plan.clone(), plan.clone()]).expect("postcard");
+                assert_eq!(postcard::from_bytes::<Vec<OutputPlan>>(&index).expect("it reads"), [plan.clone(), plan]);
+            }
         }
     }
 
     #[test]
     fn an_untouched_payload_costs_the_journal_nothing() {
-        let text = serde_json::to_string(&plan(Vec::new())).expect("JSON");
+        let text = serde_json::to_string(&folder(Vec::new())).expect("JSON");
         assert_eq!(text, r#"{"name":"inbox","layout":"folder","folder":"/srv","group":null,"mode":416}"#);
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{MailboxId, MessageId, Sensitive};
 use super::nhs_number::NhsNumber;
+use super::onward::Onward;
 use super::pair::Pair;
 
 /// What is known of a message that goes out, beside what is known of any delivery.
@@ -23,6 +24,9 @@ pub struct Outgoing {
     /// The pair of files that it was picked up as, if it was.
     #[serde(default)]
     pub pair: Option<Pair>,
+    /// The message that it was sent on for, if it was.
+    #[serde(default)]
+    pub onward: Option<Onward>,
 }
 
 impl Outgoing {

@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::MailboxOutputs;
-use super::definition::{OutputTemplate, read_kind};
+use super::definition::read_kind;
 use super::matching::{Condition, Pattern};
+use super::outputs::OutputTemplate;
 use super::reading::{Keys, Node, Notes};
 use super::stages::route::read_names;
 use crate::domain::envelope::MessageKind;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::definition::{self, Definition};
 use super::keyring::Keyring;
-use super::{MailboxOutputs, Pipeline, Pipelines};
+use super::{MailboxOutputs, Pipeline, Pipelines, loops};
 use crate::domain::digest::Hasher;
 use crate::domain::finding::Finding;
 use crate::domain::ids::MailboxId;
-use crate::domain::output::{Layout, OutputPlan};
+use crate::domain::output::{FolderPlan, Layout};
 
 impl Pipelines {
     /// Compiles all files, or says everything that is wrong with them, by file and line.
@@ -43,6 +43,8 @@ impl Pipelines {
                 check_pair(earlier, later, &mut findings);
             }
         }
+        let definitions: Vec<_> = read.iter().map(|Read { file, definition, .. }| (*file, definition)).collect();
+        loops::check(&definitions, mailboxes, &mut findings);
         findings.sort_by(|a, b| (&a.file, a.line, &a.key).cmp(&(&b.file, b.line, &b.key)));
         (Self::index(read, mailboxes.clone()), findings)
     }
@@ -124,9 +126,8 @@ fn check_outputs(
                 let problem = format!("two outputs are named `{}`", output.name);
                 findings.push(finding(file, Some(output.line), &format!("{key}.name"), &problem, "a name of its own"));
             }
-            let shared = mailboxes
-                .iter()
-                .find(|(_, mailbox)| share_a_path(&earlier.plan(mailbox, &[]), &output.plan(mailbox, &[])));
+            let shared =
+                mailboxes.iter().find(|(_, mailbox)| share_a_path(earlier.folder(mailbox), output.folder(mailbox)));
             if let Some((mailbox, _)) = shared {
                 let problem = format!(
                     "`{}` and `{}` (line {}) could write the same path for mailbox {mailbox}",
@@ -139,13 +140,14 @@ fn check_outputs(
     }
 }
 
-fn share_a_path(one: &OutputPlan, other: &OutputPlan) -> bool {
-    let (ours, theirs) = ([&one.folder, &staging(one)], [&other.folder, &staging(other)]);
+fn share_a_path(one: Option<FolderPlan>, other: Option<FolderPlan>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return false };
+    let (ours, theirs) = ([&one.folder, &staging(&one)], [&other.folder, &staging(&other)]);
     ours.iter().any(|path| theirs.contains(path))
 }
 
 /// Where a set is written before it is published.
-fn staging(plan: &OutputPlan) -> PathBuf {
+fn staging(plan: &FolderPlan) -> PathBuf {
     match plan.layout {
         Layout::MeshFolder => plan.folder.with_file_name("TEMP"),
         Layout::Folder => plan.folder.join(".staging"),

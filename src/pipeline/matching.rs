@@ -98,6 +98,17 @@ impl Condition {
         best(&self.mailbox, Some(mailbox.as_str())).is_some()
     }
 
+    /// Whether it could fit a message of this workflow.
+    pub(super) fn admits_workflow(&self, workflow: &WorkflowId) -> bool {
+        best(&self.workflow, Some(workflow.as_str())).is_some()
+    }
+
+    /// Whether some workflow fits both.
+    pub(super) fn workflow_meets(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.workflow, &other.workflow);
+        ours.is_empty() || theirs.is_empty() || ours.iter().any(|a| theirs.iter().any(|b| a.meets(b)))
+    }
+
     /// Whether some message could fit both equally well.
     ///
     /// It may say yes where the tie is only among values that a longer pattern of the same list always wins;

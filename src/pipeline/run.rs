@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::definition::OutputTemplate;
+use super::outputs::OutputTemplate;
 use super::stages::Stage;
 use super::{Limits, MailboxOutputs, Message, Monitor, Outcome, Pipeline, Pipelines};
 use crate::domain::course::Handling;
@@ -11,7 +11,7 @@ use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name};
 use crate::domain::monitor::Sighting;
-use crate::domain::output::{OutputPlan, Transform, Unconsumed};
+use crate::domain::output::{FolderPlan, Transform, Unconsumed};
 
 impl Pipelines {
     /// The most specific pipeline that takes a message. No allocation; pipelines of other exact workflows are not looked
@@ -40,8 +40,8 @@ impl Pipelines {
         &self.pipelines
     }
 
-    /// Every output there could be, with the mailbox it would be of.
-    pub fn plans(&self) -> Vec<(MailboxId, OutputPlan)> {
+    /// Every folder there could be output to, with the mailbox it would be of.
+    pub fn folders(&self) -> Vec<(MailboxId, FolderPlan)> {
         let mut plans = Vec::new();
         for (id, mailbox) in &self.mailboxes {
             let outputs = self
@@ -49,18 +49,18 @@ impl Pipelines {
                 .iter()
                 .filter(|pipeline| pipeline.matching.admits(id))
                 .flat_map(|pipeline| &pipeline.outputs);
-            plans.extend(outputs.map(|output| (id.clone(), output.plan(mailbox, &[]))));
+            plans.extend(outputs.filter_map(|output| Some((id.clone(), output.folder(mailbox)?))));
         }
         plans
     }
 
     /// Every output with a limit of what its consumer may leave there.
-    pub fn waiting(&self) -> Vec<(OutputPlan, Unconsumed)> {
+    pub fn waiting(&self) -> Vec<(FolderPlan, Unconsumed)> {
         let mut limits = Vec::new();
         for (id, mailbox) in &self.mailboxes {
             let pipelines = self.pipelines.iter().filter(|pipeline| pipeline.matching.admits(id));
             let outputs = pipelines.flat_map(|pipeline| &pipeline.outputs);
-            limits.extend(outputs.filter_map(|output| Some((output.plan(mailbox, &[]), output.waiting(mailbox)?))));
+            limits.extend(outputs.filter_map(|output| output.waiting(mailbox)));
         }
         limits
     }
@@ -168,12 +168,12 @@ impl Pipeline {
                 Said::End(outcome) => return Ok(outcome),
             }
         }
-        let plan = |output: &OutputTemplate| output.plan(mailbox, message.transforms());
-        let plans = match chosen {
+        let plan = |output: &OutputTemplate| output.plan(message.facts(), mailbox, message.transforms());
+        let plans: Result<_, Fault> = match chosen {
             Some(places) => places.iter().map(|place| plan(&self.outputs[*place])).collect(),
             None => self.outputs.iter().map(plan).collect(),
         };
-        Ok(Outcome::Deliver(plans))
+        plans.map(Outcome::Deliver)
     }
 
     fn step<'a>(&self, stage: &'a Stage, message: &mut Message<'_>) -> Result<Said<'a>, Fault> {

@@ -68,7 +68,7 @@ impl Pipelines {
         let mailbox = self.mailbox(&case.given.mailbox).expect("a test is read only with a configured mailbox");
         let came = match pipeline.run(&mut message, mailbox, &mut |_| ()) {
             Ok(Outcome::Deliver(plans)) => {
-                let mut names: Vec<Name> = plans.into_iter().map(|plan| plan.name).collect();
+                let mut names: Vec<Name> = plans.iter().map(|plan| plan.name().clone()).collect();
                 names.sort();
                 End::Outputs(names)
             }

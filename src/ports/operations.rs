@@ -31,6 +31,7 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{DeliveryId, JobId, MailboxId, Name, Sensitive, WorkflowId};
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
+use crate::domain::onward::Onward;
 use crate::domain::operator::{Operator, Purpose, Remark};
 use crate::domain::pair::Pair;
 use crate::domain::recipient::{Holder, RecipientTag};
@@ -235,8 +236,19 @@ pub trait Post: Send + Sync {
 pub trait Upload: Send {
     /// Takes the next bytes. Blocks.
     fn write(&mut self, bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt>;
-    /// Keeps it, if all have come; what goes out, with the pair of files that it was picked up as. Durable on reply.
-    fn keep(self: Box<Self>, pair: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>>;
+    /// Keeps it, if all have come; what goes out, with what it was made of. Durable on reply.
+    fn keep(self: Box<Self>, origin: Origin) -> Told<'static, Result<DeliveryId, NotBroughtIn>>;
+}
+
+/// What a message that goes out was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Of what an operator gave.
+    Operator,
+    /// Of the pair of files that it was picked up as.
+    Pair(Pair),
+    /// Of a message that came in.
+    Onward(Onward),
 }
 
 /// Whose mail someone wants to know of.

@@ -6,7 +6,7 @@
 use super::spool::Opened;
 use super::store::Delivery;
 use crate::domain::fault::Fault;
-use crate::domain::output::{OutputPlan, Publication, StagedSet};
+use crate::domain::output::{FolderPlan, Publication, StagedSet};
 use crate::domain::settlement::Reason;
 
 /// The output folders.
@@ -25,7 +25,7 @@ pub trait Outputs: Send + Sync {
 #[derive(Clone, Copy)]
 pub struct StageJob<'a> {
     /// Where to.
-    pub plan: &'a OutputPlan,
+    pub plan: &'a FolderPlan,
     /// Of which delivery.
     pub delivery: &'a Delivery,
     /// What goes into it.
@@ -36,7 +36,7 @@ pub struct StageJob<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct PublishJob<'a> {
     /// Where to.
-    pub plan: &'a OutputPlan,
+    pub plan: &'a FolderPlan,
     /// What was staged, as journalled.
     pub set: &'a StagedSet,
     /// It was staged before this round of work, so an earlier try may have made some of it appear:

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
+use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::{MailboxId, MessageId};
 
 use super::store::Lease;
@@ -98,6 +99,19 @@ impl Payload {
         let mut bytes = Vec::with_capacity(limit.min(SMALL));
         self.reader()?.take(limit as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// What follows from an error of reading a payload: one of the system is our own disk's and may pass; any other means
+/// that the sealed bytes are wrong.
+///
+/// Neither is the message's doing: damage in our spool, or a wrong identity, makes no dead letter (I5).
+pub fn unreadable(error: &io::Error) -> Fault {
+    let detail = format!("read the payload: {error}");
+    if error.raw_os_error().is_some() {
+        Fault::local(FaultCode::SpoolUnreadable, "spool", detail)
+    } else {
+        Fault::new(FaultCode::SpoolUnreadable, Class::Permanent, Origin::Local("spool"), detail)
     }
 }
 

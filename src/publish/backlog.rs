@@ -20,7 +20,7 @@ use super::marker::MARKER;
 use super::root::{Place, Trouble, check};
 use crate::domain::envelope::MessageKind;
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::output::{OutputPlan, STATUS_FILE, Unconsumed};
+use crate::domain::output::{FolderPlan, STATUS_FILE, Unconsumed};
 use crate::domain::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::disk::{Disk, EntryKind};
@@ -41,7 +41,7 @@ pub struct Backlogs {
 #[derive(Debug)]
 struct Folder {
     /// One of the outputs there.
-    plan: OutputPlan,
+    plan: FolderPlan,
     most: Unconsumed,
     lying: Lying,
     /// Files admitted, which no look can be trusted to have seen.
@@ -76,7 +76,7 @@ impl Backlogs {
     }
 
     /// Goes by these from now on. Of several limits for one folder the least counts.
-    pub fn change(&self, limits: Vec<(OutputPlan, Unconsumed)>) {
+    pub fn change(&self, limits: Vec<(FolderPlan, Unconsumed)>) {
         let mut folders: BTreeMap<PathBuf, Folder> = BTreeMap::new();
         for (plan, most) in limits {
             let new = Folder::new(plan, most);
@@ -160,13 +160,13 @@ impl Publisher {
     }
 
     /// Do the consumers of the root of `plan` take what lies there, as far as there are limits?
-    pub fn is_consumed(&self, plan: &OutputPlan) -> Result<(), Fault> {
+    pub fn is_consumed(&self, plan: &FolderPlan) -> Result<(), Fault> {
         self.backlogs.as_ref().map_or(Ok(()), |backlogs| backlogs.closed_under(self, plan.root()))
     }
 }
 
 impl Folder {
-    fn new(plan: OutputPlan, most: Unconsumed) -> Self {
+    fn new(plan: FolderPlan, most: Unconsumed) -> Self {
         Self {
             plan,
             most,
@@ -200,7 +200,7 @@ impl Folder {
     }
 }
 
-fn look(disk: &dyn Disk, state_directory: &Path, plan: &OutputPlan) -> Result<Lying, Trouble> {
+fn look(disk: &dyn Disk, state_directory: &Path, plan: &FolderPlan) -> Result<Lying, Trouble> {
     let standing = check(disk, state_directory, &Place::of(plan)?)?;
     let list = |folder: &Path| disk.list(folder).map_err(|error| Trouble::from_io("list the output folder", &error));
     // What is staged is about to lie there. One that is renamed between the two lists is counted twice, not missed.

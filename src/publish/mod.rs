@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use crate::domain::digest::DigestKey;
 use crate::domain::fault::Fault;
-use crate::domain::output::{OutputPlan, StagedSet};
+use crate::domain::output::{FolderPlan, StagedSet};
 use crate::ports::clock::Chance;
 use crate::ports::disk::Disk;
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
@@ -79,7 +79,7 @@ impl Publisher {
     ///
     /// `live` holds every [`crate::domain::output::StagedFile::temp`] of a set that is staged and not yet published.
     /// Call it before the first [`Outputs::stage`], which makes names it would not know.
-    pub fn sweep(&self, plans: &[OutputPlan], live: &HashSet<String>) -> Swept {
+    pub fn sweep(&self, plans: &[FolderPlan], live: &HashSet<String>) -> Swept {
         sweep::sweep(self, plans, live)
     }
 }

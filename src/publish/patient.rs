@@ -26,7 +26,7 @@ use self::jobs::{Job, Late, Publishing, Staging};
 use super::root::{self, Place, RootReport, Trial};
 use super::{Publisher, Swept};
 use crate::domain::fault::{Fault, FaultCode};
-use crate::domain::output::{OutputPlan, StagedSet};
+use crate::domain::output::{FolderPlan, StagedSet};
 use crate::ports::disk::Disk;
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 
@@ -78,7 +78,7 @@ impl<O: Outputs + 'static> Patient<O> {
         Self { inner, patience, roots: Mutex::default() }
     }
 
-    fn root(&self, plan: &OutputPlan) -> Result<Arc<Root>, Fault> {
+    fn root(&self, plan: &FolderPlan) -> Result<Arc<Root>, Fault> {
         let path = Place::of(plan).map_err(|trouble| trouble.fault(&plan.name))?.root;
         let mut roots = locked(&self.roots);
         let root = roots.entry(path).or_insert_with_key(|path| {
@@ -148,10 +148,10 @@ impl<O: Outputs + 'static> Patient<O> {
 
 impl Patient<Publisher> {
     /// [`Publisher::sweep`], root by root and no longer than a call may take. What hangs is swept before it takes mail.
-    pub fn sweep(&self, plans: &[OutputPlan], live: &HashSet<String>) -> Swept {
+    pub fn sweep(&self, plans: &[FolderPlan], live: &HashSet<String>) -> Swept {
         let live = Arc::new(live.clone());
         let mut swept = Swept::default();
-        let mut roots: BTreeMap<PathBuf, (Arc<Root>, Vec<OutputPlan>)> = BTreeMap::new();
+        let mut roots: BTreeMap<PathBuf, (Arc<Root>, Vec<FolderPlan>)> = BTreeMap::new();
         for plan in plans {
             match self.root(plan) {
                 Ok(root) => roots.entry(root.path.clone()).or_insert_with(|| (root, Vec::new())).1.push(plan.clone()),
@@ -198,11 +198,11 @@ impl<O: Outputs + 'static> Outputs for Patient<O> {
 pub fn probe_roots(
     disk: &Arc<dyn Disk>,
     state_directory: &Path,
-    roots: &[(PathBuf, OutputPlan)],
+    roots: &[(PathBuf, FolderPlan)],
     trial: Trial,
 ) -> Vec<Result<RootReport, Fault>> {
     let Patience { place, answer, .. } = Patience::beside(1);
-    let begin = |(number, (root, plan)): (u32, &(PathBuf, OutputPlan))| {
+    let begin = |(number, (root, plan)): (u32, &(PathBuf, FolderPlan))| {
         let (disk, state_directory) = (Arc::clone(disk), state_directory.to_owned());
         let (root, plan) = (root.clone(), plan.clone());
         let look = move || {
@@ -247,7 +247,7 @@ impl Root {
     }
 }
 
-fn fault(plan: &OutputPlan, unanswered: &Unanswered) -> Fault {
+fn fault(plan: &FolderPlan, unanswered: &Unanswered) -> Fault {
     let hung = |detail: String| Fault::dependency(FaultCode::OutHung, plan.name.clone(), detail);
     match unanswered {
         Unanswered::LetGo => hung("its file system did not answer in time".to_owned()),

@@ -15,7 +15,7 @@ use super::naming::{self, Boot};
 use super::{mesh_client, plain};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{DeliveryId, MessageId, Name};
-use crate::domain::output::{Layout, OutputPlan};
+use crate::domain::output::{FolderPlan, Layout};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::disk::{Disk, Entry, EntryKind};
@@ -33,7 +33,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The place of a plan: see [`Layout`].
-    pub(super) fn of(plan: &OutputPlan) -> Result<Self, Trouble> {
+    pub(super) fn of(plan: &FolderPlan) -> Result<Self, Trouble> {
         let folder = canonical(&plan.folder)?;
         match plan.layout {
             Layout::MeshFolder => {
@@ -194,7 +194,7 @@ impl<'a> Checks<'a> {
     }
 
     /// The standing of a plan's root, or the fault of that output.
-    pub(super) fn of(&mut self, plan: &OutputPlan) -> Result<Standing, Fault> {
+    pub(super) fn of(&mut self, plan: &FolderPlan) -> Result<Standing, Fault> {
         let place = Place::of(plan).map_err(|trouble| trouble.fault(&plan.name))?;
         let (disk, state_directory) = (self.disk, self.state_directory);
         let result = self.done.entry(place).or_insert_with_key(|place| check(disk, state_directory, place));
@@ -292,7 +292,7 @@ pub(super) fn probe(
 
 /// Writes a file into staging, gives it the output's group and mode, and removes it. Nothing of it is durable.
 /// Its name is one of ours, so that the next start removes it if this cannot; `number` keeps it apart from others.
-pub(super) fn try_writing(disk: &dyn Disk, staging: &Path, plan: &OutputPlan, number: u32) -> Result<(), Fault> {
+pub(super) fn try_writing(disk: &dyn Disk, staging: &Path, plan: &FolderPlan, number: u32) -> Result<(), Fault> {
     let id = MessageId::new("MESHD-CHECK").expect("letters and a hyphen");
     let dice = u64::from(std::process::id().rotate_left(10) ^ number) << 32;
     let path = staging.join(naming::staged(&id, DeliveryId(0), &Boot::unknown(), dice, naming::DATA));

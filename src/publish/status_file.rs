@@ -6,22 +6,22 @@
 use super::Publisher;
 use super::root::{Place, Trouble, check};
 use crate::domain::fault::Fault;
-use crate::domain::output::{OutputPlan, STATUS_FILE};
+use crate::domain::output::{FolderPlan, STATUS_FILE};
 use crate::domain::step::Step;
 
 impl Publisher {
     /// Is the root of `plan` the one that was set up?
-    pub fn look(&self, plan: &OutputPlan) -> Result<(), Fault> {
+    pub fn look(&self, plan: &FolderPlan) -> Result<(), Fault> {
         let place = Place::of(plan).and_then(|place| check(&*self.disk, &self.state_directory, &place));
         place.map(drop).map_err(|trouble| trouble.fault(&plan.name))
     }
 
     /// Puts `text` into the root of `plan`, with that output's group and mode, if it is the root that was set up.
-    pub fn post(&self, plan: &OutputPlan, text: &str) -> Result<(), Fault> {
+    pub fn post(&self, plan: &FolderPlan, text: &str) -> Result<(), Fault> {
         self.try_post(plan, text).map_err(|trouble| trouble.fault(&plan.name))
     }
 
-    fn try_post(&self, plan: &OutputPlan, text: &str) -> Result<(), Trouble> {
+    fn try_post(&self, plan: &FolderPlan, text: &str) -> Result<(), Trouble> {
         let place = Place::of(plan)?;
         let standing = check(&*self.disk, &self.state_directory, &place)?;
         let refused = |error| Trouble::from_io("write the status file", &error);

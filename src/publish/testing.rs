@@ -15,7 +15,7 @@ use crate::domain::digest::DigestKey;
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
-use crate::domain::output::{Layout, OutputPlan, StagedSet};
+use crate::domain::output::{FolderPlan, Layout, StagedSet};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::{Chance, Clock};
@@ -188,11 +188,11 @@ impl World {
         self.base.join("state")
     }
 
-    pub(super) fn mesh(&self) -> OutputPlan {
+    pub(super) fn mesh(&self) -> FolderPlan {
         plan("practice", Layout::MeshFolder, self.base.join("mesh/IN"))
     }
 
-    pub(super) fn plain(&self) -> OutputPlan {
+    pub(super) fn plain(&self) -> FolderPlan {
         plan("unsorted", Layout::Folder, self.base.join("plain"))
     }
 
@@ -242,8 +242,8 @@ impl World {
     }
 }
 
-pub(super) fn plan(name: &str, layout: Layout, folder: PathBuf) -> OutputPlan {
-    OutputPlan { name: Name::new(name).expect("a name"), layout, folder, group: None, mode: 0o640, payload: Vec::new() }
+pub(super) fn plan(name: &str, layout: Layout, folder: PathBuf) -> FolderPlan {
+    FolderPlan { name: Name::new(name).expect("a name"), layout, folder, group: None, mode: 0o640, payload: Vec::new() }
 }
 
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Vec<u8> {
@@ -255,17 +255,17 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> Vec<u8> {
 }
 
 /// Stages one message.
-pub(super) fn stage(publisher: &Publisher, plan: &OutputPlan, mail: &Mail) -> Result<StagedSet, Fault> {
+pub(super) fn stage(publisher: &Publisher, plan: &FolderPlan, mail: &Mail) -> Result<StagedSet, Fault> {
     let jobs = [StageJob { plan, delivery: &mail.delivery, opened: &mail.opened }];
     publisher.stage(&jobs).pop().expect("one answer")
 }
 
 /// Publishes one set that was staged just now.
-pub(super) fn publish(publisher: &Publisher, plan: &OutputPlan, set: &StagedSet) -> Published {
+pub(super) fn publish(publisher: &Publisher, plan: &FolderPlan, set: &StagedSet) -> Published {
     publisher.publish(&[PublishJob { plan, set, resumed: false }]).pop().expect("one answer")
 }
 
 /// Publishes one set that was staged before.
-pub(super) fn resume(publisher: &Publisher, plan: &OutputPlan, set: &StagedSet) -> Published {
+pub(super) fn resume(publisher: &Publisher, plan: &FolderPlan, set: &StagedSet) -> Published {
     publisher.publish(&[PublishJob { plan, set, resumed: true }]).pop().expect("one answer")
 }

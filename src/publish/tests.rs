@@ -59,13 +59,13 @@ fn mails() -> Vec<Mail> {
     vec![mail("A", b"first"), mail("B", b""), report("R1")]
 }
 
-fn stage_all(publisher: &Publisher, plan: &OutputPlan, mails: &[Mail]) -> Vec<Result<StagedSet, Fault>> {
+fn stage_all(publisher: &Publisher, plan: &FolderPlan, mails: &[Mail]) -> Vec<Result<StagedSet, Fault>> {
     let jobs: Vec<_> =
         mails.iter().map(|mail| StageJob { plan, delivery: &mail.delivery, opened: &mail.opened }).collect();
     publisher.stage(&jobs)
 }
 
-fn publish_all(publisher: &Publisher, plan: &OutputPlan, sets: &[StagedSet], resumed: bool) -> Vec<Published> {
+fn publish_all(publisher: &Publisher, plan: &FolderPlan, sets: &[StagedSet], resumed: bool) -> Vec<Published> {
     let jobs: Vec<_> = sets.iter().map(|set| PublishJob { plan, set, resumed }).collect();
     publisher.publish(&jobs)
 }
@@ -82,7 +82,7 @@ struct Run {
 fn crash_while_publishing(
     disk: &Simulated,
     world: &World,
-    plan: &OutputPlan,
+    plan: &FolderPlan,
     consumer: &Consumer,
     sides: u64,
     power: bool,

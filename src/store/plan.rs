@@ -122,8 +122,8 @@ impl Committer {
                 let (id, handling, patients) = lease.redeem();
                 match self.working(id)? {
                     Some(row) => {
-                        if let Some(patients) = patients.filter(|patients| !row.is_told && !patients.is_none()) {
-                            self.concerned(moment, id, &patients)?;
+                        if let Some(patients) = patients.filter(|patients| !patients.is_none()) {
+                            self.concerned(moment, &row, &patients)?;
                         }
                         let event = self.settled(moment, id, *settlement, handling);
                         self.done(moment, &event)
@@ -390,12 +390,19 @@ impl Committer {
         Ok(first.is_none_or(|first| first.delivery.id == id))
     }
 
-    fn concerned(&mut self, moment: Moment, id: DeliveryId, found: &Patients) -> Result<(), Stop> {
+    /// Notes whom a delivery concerns, and what was sent on for it: each is told once.
+    fn concerned(&mut self, moment: Moment, row: &Row, found: &Patients) -> Result<(), Stop> {
         // A legal hold of before names people by digests of then.
         let each: Vec<_> = found.numbers.iter().flat_map(|number| self.key.each_patient(number)).collect();
-        self.hold_what_concerns(moment, id, &each, found.more)?;
-        let patients = found.numbers.iter().map(|number| self.key.patient(number)).collect();
-        self.record(moment, &Event::Concerns { id, patients, more: found.more })?;
+        let patients: Vec<_> = found.numbers.iter().map(|number| self.key.patient(number)).collect();
+        for id in std::iter::once(row.delivery.id).chain(row.delivery.sent_on()) {
+            // What was sent on may have ended its time before the last output took the message.
+            if self.state.row(self.index.as_ref(), id)?.is_none_or(|row| row.is_told) {
+                continue;
+            }
+            self.hold_what_concerns(moment, id, &each, found.more)?;
+            self.record(moment, &Event::Concerns { id, patients: patients.clone(), more: found.more })?;
+        }
         Ok(())
     }
 

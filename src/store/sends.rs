@@ -9,6 +9,9 @@
 //! | begun | MESH may have it, and gave no id: whoever sends has to find out |
 //! | uploading | it goes on behind the last chunk that MESH answered for |
 //! | accepted | it is settled |
+//!
+//! What a pipeline sends on is kept by one record, which publishes the output that it is sent for as well. A commit with
+//! several records would not do: a power cut may leave the first of them.
 
 use super::command::{Planned, SendCommand};
 use super::committer::{Committer, Moment, Stop};
@@ -20,13 +23,18 @@ use super::state::{Place, Row, for_each};
 use crate::domain::digest::ContentDigest;
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId};
+use crate::domain::onward::Onward;
+use crate::domain::output::OutputPlan;
 use crate::domain::sending::{Sending, code};
 use crate::ports::store::{FoundAtMesh, NotAllowed, NotQueued, SendOrder, SendPage, Sent, SetAsideKind};
 
 impl Committer {
     pub(super) fn send(&mut self, moment: Moment, command: SendCommand, placed: Placed) -> Result<Planned, Stop> {
         match command {
-            SendCommand::Queue(order) => Ok(Planned::SendQueued(self.queue_send(moment, *order, placed)?)),
+            SendCommand::Queue(order) => match self.not_to_send_on(&order)? {
+                Some(why) => Ok(Planned::Declined(why)),
+                None => Ok(Planned::SendQueued(self.queue_send(moment, *order, placed)?)),
+            },
             SendCommand::Lease(mailbox) => self.next_send(moment, &mailbox),
             SendCommand::Progress(id, progress) => match self.state.row(self.index.as_ref(), id)? {
                 Some(row) if row.delivery.outgoing.is_some() => self.done(moment, &Event::Sending { id, progress }),
@@ -42,6 +50,16 @@ impl Committer {
             },
             SendCommand::PickedUpAs(mailbox, names) => Ok(Planned::Sends(self.picked_up_as(&mailbox, &names)?)),
         }
+    }
+
+    /// What is sent on is sent for an output that waits for it, and by whoever works on its delivery: so it is sent once.
+    fn not_to_send_on(&self, order: &SendOrder) -> Result<Option<String>, Stop> {
+        let Some(Onward { delivery, output }) = &order.outgoing.onward else { return Ok(None) };
+        let row = self.working(*delivery)?;
+        let outputs = row.as_ref().map(|row| row.delivery.outputs.as_slice()).unwrap_or_default();
+        let mut of_that_name = outputs.iter().filter(|state| state.plan.name() == output);
+        let waits = of_that_name.any(|state| matches!(state.plan, OutputPlan::Mesh(_)) && state.progress.is_to_stage());
+        Ok((!waits).then(|| format!("output {output} of delivery {delivery} does not wait to be sent on")))
     }
 
     fn queue_send(

@@ -16,6 +16,7 @@
 
 mod away;
 mod lanes;
+mod onward;
 mod patients;
 mod round;
 mod scheduler;
@@ -34,9 +35,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::domain::digest::DigestKey;
+use crate::domain::operator::Operator;
 use crate::domain::retry::Backoff;
 use crate::pipeline::Pipelines;
 use crate::ports::clock::{Chance, Clock};
+use crate::ports::operations::Post;
 use crate::ports::outputs::Outputs;
 use crate::ports::spool::Spool;
 use crate::ports::store::{Halt, Store};
@@ -52,6 +55,10 @@ pub struct Work {
     pub spool: Arc<dyn Spool>,
     /// Where files are published.
     pub outputs: Arc<dyn Outputs>,
+    /// Where messages that are sent on are taken in.
+    pub post: Arc<dyn Post>,
+    /// As whom.
+    pub by: Operator,
     /// The pipelines; a reload sends new ones, and each batch takes the newest at its start.
     pub pipelines: watch::Receiver<Arc<Pipelines>>,
     /// Which of them are suspended.

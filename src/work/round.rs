@@ -9,7 +9,8 @@ use super::worker::BatchEnd;
 use crate::domain::course::{Handling, milliseconds};
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
-use crate::domain::output::{OutputPlan, OutputState, Progress};
+use crate::domain::onward::MeshPlan;
+use crate::domain::output::{FolderPlan, OutputPlan, OutputState, Progress};
 use crate::domain::patients::Patients;
 use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::Limits;
@@ -112,6 +113,14 @@ impl Round {
         self.alarms.iter().map(note).collect()
     }
 
+    /// Whether there is something to be sent on, and nothing that makes it bad mail.
+    pub(super) fn is_to_send_on(&self) -> bool {
+        let is_bad = |slot: &Slot| slot.trouble.as_ref().is_some_and(|fault| fault.origin == Origin::Message);
+        self.opened.is_some()
+            && self.slots.iter().any(|slot| slot.mesh_to_send().is_some())
+            && !self.slots.iter().any(is_bad)
+    }
+
     pub(super) fn is_begun(&self) -> bool {
         is_begun(&self.outputs())
     }
@@ -129,7 +138,7 @@ impl Round {
         self.slots.iter().find_map(|slot| match (&slot.hold, &slot.state.progress) {
             (Some(reason), _) => Some(reason.clone()),
             (None, Progress::Held(code)) => {
-                Some(Reason::new(*code, format!("output {} is held", slot.state.plan.name)))
+                Some(Reason::new(*code, format!("output {} is held", slot.state.plan.name())))
             }
             (None, Progress::Planned | Progress::Staged(_) | Progress::Published(_) | Progress::Reopened(_)) => None,
         })
@@ -165,7 +174,7 @@ impl Round {
     /// What this round shows about outputs and about our own machine.
     pub(super) fn report(&self, end: &mut BatchEnd) {
         for slot in &self.slots {
-            let name = &slot.state.plan.name;
+            let name = slot.state.plan.name();
             match (&slot.trouble, &slot.state.progress) {
                 (Some(Fault { origin: Origin::Dependency(_), code, detail, .. }), _) => {
                     end.away.entry(name.clone()).or_insert_with(|| Reason::new(*code, detail));
@@ -188,7 +197,24 @@ impl Slot {
         Self { state, is_fresh: false, trouble: None, hold: None }
     }
 
-    pub(super) fn is_to_stage(&self) -> bool {
+    /// Nothing of it counts yet.
+    pub(super) fn is_to_do(&self) -> bool {
         self.state.progress.is_to_stage()
+    }
+
+    /// The folder that is to be staged for.
+    pub(super) fn folder_to_stage(&self) -> Option<&FolderPlan> {
+        match &self.state.plan {
+            OutputPlan::Folder(plan) => Some(plan).filter(|_| self.is_to_do()),
+            OutputPlan::Mesh(_) => None,
+        }
+    }
+
+    /// The message that is to be sent on.
+    pub(super) fn mesh_to_send(&self) -> Option<&MeshPlan> {
+        match &self.state.plan {
+            OutputPlan::Folder(_) => None,
+            OutputPlan::Mesh(plan) => Some(plan).filter(|_| self.is_to_do()),
+        }
     }
 }

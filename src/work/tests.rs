@@ -4,6 +4,7 @@ mod bench;
 pub(super) mod fakes;
 mod faults;
 mod hung;
+mod onward;
 mod order;
 mod payload;
 mod suspects;

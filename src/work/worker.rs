@@ -19,11 +19,13 @@ use crate::domain::digest::DigestKey;
 use crate::domain::fault::{Class, Fault, FaultCode, Origin};
 use crate::domain::ids::Name;
 use crate::domain::monitor::Sighting;
-use crate::domain::output::{Progress, Publication};
+use crate::domain::operator::Operator;
+use crate::domain::output::{OutputPlan, Progress, Publication};
 use crate::domain::patients::Patients;
 use crate::domain::settlement::{Reason, Settlement};
 use crate::pipeline::{Facts, Letter, Message, Outcome, Pipeline, Pipelines};
 use crate::ports::clock::{Chance, Clock};
+use crate::ports::operations::Post;
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 use crate::ports::spool::Spool;
 use crate::ports::store::{Delivery, Halt, Lease, Note, Store};
@@ -37,6 +39,8 @@ pub(super) struct Desk {
     clock: Arc<dyn Clock>,
     chance: Arc<dyn Chance>,
     timings: Arc<dyn Timings>,
+    pub(super) post: Arc<dyn Post>,
+    pub(super) by: Operator,
     key: DigestKey,
     settings: WorkSettings,
     pipelines: Arc<Pipelines>,
@@ -65,6 +69,8 @@ impl Desk {
             clock: Arc::clone(&work.clock),
             chance: Arc::clone(&work.chance),
             timings: Arc::clone(&work.timings),
+            post: Arc::clone(&work.post),
+            by: work.by,
             key: work.key.clone(),
             settings: work.settings.clone(),
             pipelines,
@@ -80,8 +86,9 @@ impl Desk {
     /// Works on leased deliveries until each is settled. Every settlement is durable on return.
     pub(super) async fn work(self: Arc<Self>, leases: Vec<Lease>) -> Result<BatchEnd, WorkError> {
         let desk = Arc::clone(&self);
-        let rounds = blocking(move || desk.prepare(leases)).await??;
+        let mut rounds = blocking(move || desk.prepare(leases)).await??;
         self.note_staged(&rounds).await?;
+        self.send_on(&mut rounds).await?;
         let desk = Arc::clone(&self);
         let rounds = blocking(move || {
             let mut rounds = rounds;
@@ -127,9 +134,9 @@ impl Desk {
             }
             *alarms = message.alarms().iter().map(|alarm| alarm.code).collect();
         }
-        let unstaged = slots.iter().find(|slot| slot.is_to_stage()).filter(|_| end.is_none());
+        let unstaged = slots.iter().find(|slot| slot.is_to_do()).filter(|_| end.is_none());
         if let Some(Slot { state, .. }) = unstaged {
-            let prepared = guarded(|| self.pipelines.follow(&mut message, &state.plan.payload))
+            let prepared = guarded(|| self.pipelines.follow(&mut message, state.plan.payload()))
                 .unwrap_or_else(|| Err(panicked("making the payload ready")));
             *end = prepared.err().map(End::Fault);
         }
@@ -157,7 +164,7 @@ impl Desk {
         let looked = guarded(|| {
             // If an earlier round decided, its transforms are done again for a monitor that looks into the payload.
             let decided = slots.first().filter(|_| pipeline.counts(message));
-            let followed = decided.map_or(Ok(()), |slot| self.pipelines.follow(message, &slot.state.plan.payload));
+            let followed = decided.map_or(Ok(()), |slot| self.pipelines.follow(message, slot.state.plan.payload()));
             let (seen, fault) = pipeline.see(message, &self.key);
             (seen, followed.err().or(fault))
         });
@@ -216,9 +223,10 @@ impl Desk {
         let mut jobs = Vec::new();
         for (r, round) in rounds.iter().enumerate() {
             let Some(opened) = &round.opened else { continue };
-            for (s, slot) in round.slots.iter().enumerate().filter(|(_, slot)| slot.is_to_stage()) {
+            for (s, slot) in round.slots.iter().enumerate() {
+                let Some(plan) = slot.folder_to_stage() else { continue };
                 places.push((r, s));
-                jobs.push(StageJob { plan: &slot.state.plan, delivery: &round.lease.delivery, opened });
+                jobs.push(StageJob { plan, delivery: &round.lease.delivery, opened });
             }
         }
         let began = self.clock.monotonic();
@@ -244,9 +252,9 @@ impl Desk {
         let mut jobs = Vec::new();
         for (r, round) in rounds.iter().enumerate().filter(|(_, round)| round.end.is_none()) {
             for (s, slot) in round.slots.iter().enumerate().filter(|(_, slot)| slot.is_fresh != resumed) {
-                if let Progress::Staged(set) = &slot.state.progress {
+                if let (OutputPlan::Folder(plan), Progress::Staged(set)) = (&slot.state.plan, &slot.state.progress) {
                     places.push((r, s));
-                    jobs.push(PublishJob { plan: &slot.state.plan, set, resumed });
+                    jobs.push(PublishJob { plan, set, resumed });
                 }
             }
         }
@@ -270,9 +278,10 @@ impl Desk {
         }
     }
 
-    /// Makes what was staged durable in the journal, before any rename.
+    /// Makes what was staged, and what is to be sent on, durable in the journal, before any rename and any send.
     async fn note_staged(&self, rounds: &[Round]) -> Result<(), WorkError> {
-        let fresh = rounds.iter().filter(|round| round.slots.iter().any(|slot| slot.is_fresh));
+        let is_fresh = |round: &&Round| round.is_to_send_on() || round.slots.iter().any(|slot| slot.is_fresh);
+        let fresh = rounds.iter().filter(is_fresh);
         let replies: Vec<_> = fresh.map(|round| self.store.staged(round.lease.delivery.id, round.outputs())).collect();
         for reply in join_all(replies).await {
             reply?;
@@ -339,7 +348,7 @@ impl Desk {
 }
 
 /// Runs on the blocking pool, which the batch waits for.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, WorkError> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, WorkError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| WorkError::Lost)
 }
 
@@ -368,7 +377,7 @@ fn together_or_alone<J: Copy, T>(jobs: &[J], call: impl Fn(&[J]) -> Vec<T>, agai
 fn republished(settlement: &Settlement) -> Vec<&Name> {
     let Settlement::Delivered(outputs) = settlement else { return Vec::new() };
     let again = outputs.iter().filter(|output| output.progress == Progress::Published(Publication::Again));
-    again.map(|output| &output.plan.name).collect()
+    again.map(|output| output.plan.name()).collect()
 }
 
 /// One INFO line per delivery's end; waiting is for DEBUG. Returns whether it was an end.
@@ -401,15 +410,15 @@ fn log(delivery: &Delivery, pipeline: Option<&Name>, settlement: &Settlement) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::output::{Layout, OutputPlan, OutputState};
+    use crate::domain::output::{FolderPlan, Layout, OutputState};
 
     #[test]
     fn an_output_that_came_out_again_is_told_and_no_other() {
         let output = |name: &str, publication| {
             let name = Name::new(name).expect("a name");
             let (folder, payload) = ("/srv".into(), Vec::new());
-            let plan = OutputPlan { name, layout: Layout::Folder, folder, group: None, mode: 0o640, payload };
-            OutputState { plan, progress: Progress::Published(publication) }
+            let plan = FolderPlan { name, layout: Layout::Folder, folder, group: None, mode: 0o640, payload };
+            OutputState { plan: OutputPlan::Folder(plan), progress: Progress::Published(publication) }
         };
         let outputs = vec![
             output("seen", Publication::Seen),

@@ -9,6 +9,7 @@ mod dice;
 mod house;
 mod judge;
 mod kills;
+mod onward;
 mod pairs;
 #[path = "../daemon/place.rs"]
 mod place;

@@ -10,8 +10,8 @@ use meshd::simulator::house::Plan;
 use meshd::simulator::mail::{Kind, sample};
 
 use crate::judge::Times;
-use crate::pairs;
 use crate::scene::{DEAD_LETTER, Ran, Scene, large, mixed_batch};
+use crate::{onward, pairs};
 
 /// How a run comes by a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +242,24 @@ fn while_pairs_are_picked_up_and_put_away() {
     let steps = own.map(|step| (step, u32::MAX)).chain(kept.map(|step| (step, 5)));
     let cases: Vec<_> = steps.flat_map(|(step, most)| SIDES.map(|side| (step, side, most))).collect();
     each_of(cases, |(step, side, most)| pairs::crash_at_passes(step, side, most));
+}
+
+#[test]
+fn while_messages_are_sent_on() {
+    let steps = [
+        Step::GroupWrite,
+        Step::VolumeSync,
+        Step::PartCreate,
+        Step::ChunkSync,
+        Step::PartRename,
+        Step::JournalWrite,
+        Step::JournalSync,
+        Step::IndexApply,
+        Step::StageSync,
+        Step::PublishControl,
+    ];
+    let cases: Vec<_> = steps.iter().flat_map(|step| SIDES.map(|side| (*step, side))).collect();
+    each_of(cases, |(step, side)| onward::crash_at_passes(step, side, 6));
 }
 
 /// Runs every case of the steps that this way leads to, and names all that failed.

@@ -18,6 +18,7 @@ mod mistakes;
 mod monitors;
 mod moving;
 mod online;
+mod onward;
 mod pickup;
 mod place;
 mod reload;

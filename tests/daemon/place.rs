@@ -110,7 +110,7 @@ impl Place {
         self.inbox_of(MAILBOX)
     }
 
-    fn inbox_of(&self, mailbox: &str) -> PathBuf {
+    pub(crate) fn inbox_of(&self, mailbox: &str) -> PathBuf {
         self.output_of(mailbox).join("IN")
     }
 

@@ -144,6 +144,8 @@ fn shown_in(code: FaultCode) -> &'static str {
         | FaultCode::SpoolUnreadable
         | FaultCode::StoreFailed
         | FaultCode::OutRepublished => "src/work",
+        FaultCode::SendNoRecipient => "src/pipeline",
+        FaultCode::SendUnsendable | FaultCode::SendBacklog => "src/work",
         FaultCode::SendRefused | FaultCode::SendUnknown => "src/send",
         FaultCode::SpoolLost | FaultCode::OperatorHeld | FaultCode::Restored => "src/store",
         FaultCode::OutWrite | FaultCode::OutHung | FaultCode::OutBacklog | FaultCode::OutUncertain => "src/publish",

@@ -5,8 +5,9 @@ use serde::Serialize;
 use crate::domain::course::Handling;
 use crate::domain::ids::{DeliveryId, JobId};
 use crate::domain::monitor::Sighting;
+use crate::domain::onward::Onward;
 use crate::domain::operator::Remark;
-use crate::domain::output::{OutputState, Progress, Publication};
+use crate::domain::output::{OutputPlan, OutputState, Progress, Publication};
 use crate::domain::settlement::{DeathCause, Reason};
 use crate::domain::time::Timestamp;
 use crate::ports::store::{Location, SetAsideKind};
@@ -124,9 +125,10 @@ fn tell(sequence: u64, at: Timestamp, event: &Event) -> Vec<Line> {
         Event::SendQueued(queued) => {
             let SendQueued { kept, outgoing, by } = &**queued;
             let to = outgoing.to.as_ref().map_or("whom MESH finds".to_owned(), ToString::to_string);
-            let how = match outgoing.pair {
-                Some(_) => format!("picked up from OUT, to be sent to {to}"),
-                None => format!("{by} gave it to be sent to {to}"),
+            let how = match (&outgoing.pair, &outgoing.onward) {
+                (Some(_), _) => format!("picked up from OUT, to be sent to {to}"),
+                (None, Some(Onward { delivery, output })) => format!("{output} of {delivery}, to be sent on to {to}"),
+                (None, None) => format!("{by} gave it to be sent to {to}"),
             };
             one(&DeliveryId(sequence), format!("{how}, {} bytes", kept.length))
         }
@@ -256,17 +258,21 @@ fn so_far(outputs: &[OutputState]) -> String {
 }
 
 fn outcome(output: &OutputState) -> String {
-    let name = &output.plan.name;
-    let folder = output.plan.folder.display();
+    let name = output.plan.name();
+    let place = match &output.plan {
+        OutputPlan::Folder(plan) => plan.folder.display().to_string(),
+        OutputPlan::Mesh(plan) => plan.to.to_string(),
+    };
     match &output.progress {
         Progress::Planned => format!("{name} is planned"),
         Progress::Staged(set) => {
             let files: Vec<_> = set.files.iter().map(|file| file.name.as_str()).collect();
-            format!("{name} is staged for {folder} as {}", files.join(" and "))
+            format!("{name} is staged for {place} as {}", files.join(" and "))
         }
-        Progress::Published(Publication::Seen) => format!("{name} is in {folder}"),
-        Progress::Published(Publication::Inferred) => format!("{name} was taken from {folder}, as far as can be known"),
-        Progress::Published(Publication::Again) => format!("{name} came out once more in {folder}"),
+        Progress::Published(Publication::Seen) => format!("{name} is in {place}"),
+        Progress::Published(Publication::Inferred) => format!("{name} was taken from {place}, as far as can be known"),
+        Progress::Published(Publication::Again) => format!("{name} came out once more in {place}"),
+        Progress::Published(Publication::Queued(id)) => format!("{name} is sent on to {place}, as {id}"),
         Progress::Held(code) => format!("{name} is held, {code}"),
         Progress::Reopened(code) => format!("{name} is tried again after {code}"),
     }

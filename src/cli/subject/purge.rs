@@ -12,7 +12,7 @@ use super::{About, Found, Whom, other_answer};
 use crate::daemon::{Answer, Ask, ask};
 use crate::domain::ids::DeliveryId;
 use crate::domain::operator::{Purpose, Remark};
-use crate::domain::output::Progress;
+use crate::domain::output::{OutputPlan, Progress};
 use crate::ports::store::{Class, Expunged, Kept, MOST_LOOKED_UP, NotExpunged};
 
 #[derive(Debug, Args)]
@@ -162,10 +162,16 @@ fn elsewhere(found: &Found) -> Vec<String> {
     for about in found.deliveries.values() {
         let delivery = &about.kept.delivery;
         for output in &delivery.outputs {
-            if let Progress::Published(_) = output.progress {
-                let (folder, message) = (output.plan.folder.display(), &delivery.message_id);
-                places.push(format!("{message}, published to {folder}: its consumer has it, or will"));
-            }
+            let Progress::Published(_) = output.progress else { continue };
+            let message = &delivery.message_id;
+            places.push(match &output.plan {
+                OutputPlan::Folder(plan) => {
+                    format!("{message}, published to {}: its consumer has it, or will", plan.folder.display())
+                }
+                OutputPlan::Mesh(plan) => {
+                    format!("{message}, sent on to {}: see `meshd sent list --mailbox {}`", plan.to, plan.from)
+                }
+            });
         }
     }
     for hit in &found.left_behind {

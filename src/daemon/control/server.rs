@@ -24,7 +24,7 @@ use super::wire::{
 use crate::domain::digest::ContentDigest;
 use crate::domain::legal_hold::HoldScope;
 use crate::domain::operator::Operator;
-use crate::ports::operations::{Bringing, Operations, Posting, Reveal, SubjectWish, Upload};
+use crate::ports::operations::{Bringing, Operations, Origin, Posting, Reveal, SubjectWish, Upload};
 use crate::ports::spool::Payload;
 use crate::ports::store::{
     Act, Foresight, FoundAtMesh, Halt, HoldOrder, JobOrder, NotBroughtIn, Order, Pin, QueuePage, RetentionPage,
@@ -208,7 +208,7 @@ async fn receive(mut upload: Box<dyn Upload>, length: u64, stream: &mut UnixStre
             return respond(stream, Err(refusal)).await;
         }
     }
-    let kept = told(upload.keep(None).await);
+    let kept = told(upload.keep(Origin::Operator).await);
     respond(stream, kept.map(Answer::BroughtIn)).await
 }
 

@@ -11,7 +11,7 @@ mod when;
 use std::collections::BTreeMap;
 
 use super::MailboxOutputs;
-use super::definition::OutputTemplate;
+use super::outputs::OutputTemplate;
 use super::reading::{Node, Notes};
 use crate::domain::ids::MailboxId;
 use decompress::Decompress;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use crate::domain::fault::Fault;
 use crate::domain::ids::MailboxId;
 use crate::pipeline::MailboxOutputs;
-use crate::pipeline::definition::OutputTemplate;
 use crate::pipeline::message::Message;
+use crate::pipeline::outputs::OutputTemplate;
 use crate::pipeline::reading::{Keys, Node, Notes};
 use crate::pipeline::stages::when::{self, When};
 

@@ -1,6 +1,7 @@
 //! Match, route and discard by table; mistakes by what an operator would write.
 
 mod cases;
+mod onward;
 mod payloads;
 mod shipped;
 
@@ -13,7 +14,7 @@ use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MessageId, Sensitive, WorkflowId};
-use crate::domain::output::Layout;
+use crate::domain::output::{FolderPlan, Layout, OutputPlan};
 use crate::ports::spool::Opened;
 
 const OUTPUT: &str = "[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{mailbox.output}/IN\"\n";
@@ -59,6 +60,8 @@ fn without_a_route_every_output_gets_the_message() {
     let second = "[[output]]\nname = \"copy\"\nkind = \"folder\"\npath = \"/srv/copies\"";
     let pipelines = compile_all(&[("both", second)]).expect("no findings");
     let Ok(Outcome::Deliver(plans)) = run(&pipelines, "A", None) else { panic!("it is delivered") };
+    let folder = |plan| if let OutputPlan::Folder(plan) = plan { plan } else { panic!("it is a folder") };
+    let plans: Vec<FolderPlan> = plans.into_iter().map(folder).collect();
     let places: Vec<(&str, Layout, &str)> =
         plans.iter().map(|plan| (plan.name.as_str(), plan.layout, plan.folder.to_str().expect("utf-8"))).collect();
     assert_eq!(
@@ -92,7 +95,7 @@ fn the_first_rule_that_fits_chooses_the_outputs() {
     ];
     for (workflow, from, expected) in cases {
         let Ok(Outcome::Deliver(plans)) = run(&pipelines, workflow, from) else { panic!("it is delivered") };
-        let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        let names: Vec<&str> = plans.iter().map(|plan| plan.name().as_str()).collect();
         assert_eq!(names, expected, "{workflow} {from:?}");
     }
 }
@@ -180,7 +183,7 @@ fn every_mistake_in_every_file_is_reported_at_once() {
     a.toml:5: match.mailbox[1]: no configured mailbox matches; expected one of: X26ABC1, X26ABC2, X26ABC3; did you mean `X26ABC1`?
     a.toml:7: limits.max_age: this value is not understood; expected a whole number and a unit: ms, s, m, h, d, w or y, such as "72h"
     a.toml:9: stage[1].use: this stage is not known; expected one of: decompress, decrypt, discard, expect, route; did you mean `route`?
-    a.toml:12: output[1].kind: this kind of output is not known; expected one of: mesh-folder, folder; did you mean `mesh-folder`?
+    a.toml:12: output[1].kind: this kind of output is not known; expected one of: mesh-folder, folder, mesh; did you mean `mesh-folder`?
     a.toml:13: output[1].path: a placeholder other than {mailbox.output} at the beginning; expected one of: {mailbox.output}; did you mean `{mailbox.output}`?
     b.toml:1: name: this value is not understood; expected 1 to 64 lower-case letters, digits, `_`, `.` or `-`
     b.toml:1: output: this key is missing; expected at least one [[output]]

@@ -22,7 +22,7 @@ fn what_comes_as_gzip_is_published_without_it() {
     ] {
         let (outcome, published) = run_bytes(&pipelines, &input);
         let Ok(Outcome::Deliver(plans)) = outcome else { panic!("it is delivered") };
-        assert_eq!((&published, &plans[0].payload), (&expected, &transforms));
+        assert_eq!((&published[..], plans[0].payload()), (&expected[..], &transforms[..]));
     }
     let (outcome, _) = run_bytes(&pipelines, &gzip(&vec![0; 2_000_000]));
     assert_eq!(outcome.expect_err("more than 1 MB").code, FaultCode::MsgTooLarge);
@@ -83,7 +83,7 @@ fn rules_ask_what_the_payload_is_as_it_is_then() {
         (b"a letter".to_vec(), "inbox"),
     ] {
         let came = match run_bytes(&pipelines, &input).0.expect("no fault") {
-            Outcome::Deliver(plans) => plans[0].name.to_string(),
+            Outcome::Deliver(plans) => plans[0].name().to_string(),
             Outcome::Discard(_) => "discarded".into(),
             Outcome::Hold(reason) => panic!("{reason:?}"),
         };
@@ -175,7 +175,7 @@ fn what_is_sealed_for_us_is_published_as_it_was_before() {
     ] {
         let (outcome, published) = run_bytes(&pipelines, &input);
         let Ok(Outcome::Deliver(plans)) = outcome else { panic!("it is delivered") };
-        assert_eq!((published.as_slice(), &plans[0].payload), (&b"a letter"[..], &transforms));
+        assert_eq!((published.as_slice(), plans[0].payload()), (&b"a letter"[..], &transforms[..]));
     }
 }
 

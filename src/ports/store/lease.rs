@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::course::Handling;
 use crate::domain::envelope::MessageKind;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, WorkflowId};
-use crate::domain::output::OutputState;
+use crate::domain::output::{OutputState, Progress, Publication};
 use crate::domain::patients::Patients;
 use crate::domain::sending::Outgoing;
 use crate::domain::time::Timestamp;
@@ -116,6 +116,20 @@ pub struct Delivery {
     pub outputs: Vec<OutputState>,
     /// It goes out, and no pipeline has it.
     pub outgoing: Option<Outgoing>,
+}
+
+impl Delivery {
+    /// What was sent on for it.
+    pub fn sent_on(&self) -> impl Iterator<Item = DeliveryId> {
+        self.outputs.iter().filter_map(|output| match output.progress {
+            Progress::Published(Publication::Queued(id)) => Some(id),
+            Progress::Published(Publication::Seen | Publication::Inferred | Publication::Again)
+            | Progress::Planned
+            | Progress::Staged(_)
+            | Progress::Held(_)
+            | Progress::Reopened(_) => None,
+        })
+    }
 }
 
 /// Where the spool keeps a payload.

@@ -26,7 +26,7 @@ struct House {
     disk: Simulated,
     clock: Arc<HandClock>,
     publisher: Publisher,
-    plan: OutputPlan,
+    plan: FolderPlan,
 }
 
 impl House {

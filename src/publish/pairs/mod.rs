@@ -21,7 +21,7 @@ use super::root::{self, Place, Standing, Trouble};
 use super::{Publisher, naming};
 use crate::domain::fault::Fault;
 use crate::domain::ids::MailboxId;
-use crate::domain::output::OutputPlan;
+use crate::domain::output::FolderPlan;
 use crate::domain::pair::BaseName;
 use crate::ports::disk::{Disk, DiskFile, Entry, EntryKind};
 use crate::ports::pairs::{Away, FileSeen, Lying, PairSeen, Pairs, Report};
@@ -30,7 +30,7 @@ use crate::ports::pairs::{Away, FileSeen, Lying, PairSeen, Pairs, Report};
 pub struct PairFolders {
     publisher: Publisher,
     mailbox: MailboxId,
-    plan: OutputPlan,
+    plan: FolderPlan,
     /// `OUT` as the last look found it: whoever reads has looked just before, and a file that is away does not read.
     out: Mutex<Option<PathBuf>>,
 }
@@ -45,7 +45,7 @@ struct Folders {
 
 impl PairFolders {
     /// The folders beside the output folder of `plan`, whose mode and group its files get.
-    pub fn new(publisher: Publisher, mailbox: MailboxId, plan: OutputPlan) -> Self {
+    pub fn new(publisher: Publisher, mailbox: MailboxId, plan: FolderPlan) -> Self {
         Self { publisher, mailbox, plan, out: Mutex::default() }
     }
 

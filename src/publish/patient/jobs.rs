@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::fault::Fault;
 use crate::domain::ids::{DeliveryId, Name};
-use crate::domain::output::{OutputPlan, StagedSet};
+use crate::domain::output::{FolderPlan, StagedSet};
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 use crate::ports::spool::Opened;
 use crate::ports::store::Delivery;
@@ -13,7 +13,7 @@ use crate::ports::store::Delivery;
 pub(super) trait Job: Sized + Clone + Send + Sync + 'static {
     type Answer: Send + 'static;
 
-    fn plan(&self) -> &OutputPlan;
+    fn plan(&self) -> &FolderPlan;
     /// Bytes that go through memory.
     fn bytes(&self) -> u64;
     fn perform(outputs: &dyn Outputs, jobs: &[Self]) -> Vec<Self::Answer>;
@@ -33,14 +33,14 @@ pub(super) trait Job: Sized + Clone + Send + Sync + 'static {
 #[derive(Default)]
 pub(super) struct Late {
     /// With the plan each set was made by.
-    staged: HashMap<(DeliveryId, Name), (OutputPlan, StagedSet)>,
+    staged: HashMap<(DeliveryId, Name), (FolderPlan, StagedSet)>,
     /// By the name in staging of the set's first file, which is unique.
     published: HashMap<String, Published>,
 }
 
 #[derive(Clone)]
 pub(super) struct Staging {
-    plan: OutputPlan,
+    plan: FolderPlan,
     delivery: Delivery,
     opened: Opened,
 }
@@ -54,7 +54,7 @@ impl From<&StageJob<'_>> for Staging {
 impl Job for Staging {
     type Answer = Result<StagedSet, Fault>;
 
-    fn plan(&self) -> &OutputPlan {
+    fn plan(&self) -> &FolderPlan {
         &self.plan
     }
 
@@ -86,7 +86,7 @@ impl Job for Staging {
 
 #[derive(Clone)]
 pub(super) struct Publishing {
-    plan: OutputPlan,
+    plan: FolderPlan,
     set: StagedSet,
     resumed: bool,
 }
@@ -100,7 +100,7 @@ impl From<&PublishJob<'_>> for Publishing {
 impl Job for Publishing {
     type Answer = Published;
 
-    fn plan(&self) -> &OutputPlan {
+    fn plan(&self) -> &FolderPlan {
         &self.plan
     }
 

@@ -27,7 +27,7 @@ impl Gated {
         self.opened.notify_all();
     }
 
-    fn pass(&self, doing: &str, plan: &OutputPlan) {
+    fn pass(&self, doing: &str, plan: &FolderPlan) {
         let output = plan.name.as_str();
         locked(&self.calls).push(format!("{doing} {output}"));
         let shut = locked(&self.shut);
@@ -103,7 +103,7 @@ impl Bench {
     }
 }
 
-fn output(name: &str) -> OutputPlan {
+fn output(name: &str) -> FolderPlan {
     plan(name, Layout::Folder, Path::new("/srv").join(name))
 }
 
@@ -155,7 +155,7 @@ fn what_was_staged_late_is_not_staged_again() {
 
 #[test]
 fn what_was_staged_late_by_a_plan_that_changed_since_is_staged_again() {
-    type Change = fn(&mut OutputPlan);
+    type Change = fn(&mut FolderPlan);
     let changes: [Change; 3] = [
         |plan| plan.payload.push(Transform::Gunzip { max_bytes: 10, max_ratio: 2 }),
         |plan| plan.group = Some("ward".to_owned()),

@@ -9,7 +9,7 @@ fn world() -> World {
     World::new(Arc::new(Simulated::new(1)), Path::new("/base"))
 }
 
-fn code_and_detail(world: &World, plan: &OutputPlan) -> (FaultCode, String) {
+fn code_and_detail(world: &World, plan: &FolderPlan) -> (FaultCode, String) {
     let trouble = check(&*world.disk, &world.state(), &Place::of(plan).unwrap()).unwrap_err();
     (trouble.code, trouble.detail)
 }
@@ -31,7 +31,7 @@ fn a_root_that_was_set_up_stands() {
 #[test]
 fn an_output_beside_the_others_in_one_root_shares_its_staging() {
     let world = world();
-    let plan = OutputPlan { folder: world.base.join("mesh/URGENT"), ..world.mesh() };
+    let plan = FolderPlan { folder: world.base.join("mesh/URGENT"), ..world.mesh() };
     assert!(code_and_detail(&world, &plan).1.contains("is missing"));
     world.disk.create_folder(Step::StateDirectory, &plan.folder).unwrap();
     let standing = check(&*world.disk, &world.state(), &Place::of(&plan).unwrap()).unwrap();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::fault::Fault;
-use crate::domain::output::OutputPlan;
+use crate::domain::output::FolderPlan;
 use crate::domain::step::Step;
 use crate::ports::disk::EntryKind;
 use crate::publish::root::{Checks, Standing, Trouble};
@@ -22,7 +22,7 @@ pub struct Swept {
 }
 
 /// See [`Publisher::sweep`].
-pub(in crate::publish) fn sweep(publisher: &Publisher, plans: &[OutputPlan], live: &HashSet<String>) -> Swept {
+pub(in crate::publish) fn sweep(publisher: &Publisher, plans: &[FolderPlan], live: &HashSet<String>) -> Swept {
     let mut checks = Checks::new(&*publisher.disk, &publisher.state_directory);
     let mut seen = BTreeSet::new();
     let mut swept = Swept::default();

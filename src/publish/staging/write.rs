@@ -12,11 +12,12 @@ use std::path::PathBuf;
 
 use crate::domain::digest::Hasher;
 use crate::domain::envelope::MessageKind;
-use crate::domain::fault::{Class, Fault, FaultCode, Origin};
+use crate::domain::fault::Fault;
 use crate::domain::output::{Layout, StagedFile, StagedSet, Transform};
 use crate::domain::step::Step;
 use crate::ports::disk::DiskFile;
 use crate::ports::outputs::StageJob;
+use crate::ports::spool::unreadable;
 use crate::publish::root::{Checks, Standing, Trouble};
 use crate::publish::{Publisher, mesh_client, naming, plain};
 
@@ -265,18 +266,6 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// An error of the system is our own disk's and may pass; any other means that the sealed bytes are wrong.
-///
-/// Neither is the message's doing: damage in our spool, or a wrong identity, makes no dead letter (I5).
-fn unreadable(error: &io::Error) -> Fault {
-    let detail = format!("read the payload: {error}");
-    if error.raw_os_error().is_some() {
-        Fault::local(FaultCode::SpoolUnreadable, "spool", detail)
-    } else {
-        Fault::new(FaultCode::SpoolUnreadable, Class::Permanent, Origin::Local("spool"), detail)
-    }
 }
 
 #[cfg(test)]

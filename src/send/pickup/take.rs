@@ -13,7 +13,7 @@ use crate::domain::ids::{DeliveryId, Sensitive};
 use crate::domain::pair::{BaseName, Pair};
 use crate::domain::sending::Sending;
 use crate::ports::directory::Wanted;
-use crate::ports::operations::{Letter, Posting, Upload};
+use crate::ports::operations::{Letter, Origin, Posting, Upload};
 use crate::ports::pairs::{FileSeen, PairSeen, Pairs};
 use crate::ports::store::{Halt, NotBroughtIn, Sent};
 use crate::send::control::{LONGEST, is_closed, read};
@@ -222,7 +222,7 @@ impl Pickup {
             modified: data.modified,
             is_put_away: false,
         };
-        Ok(match upload.keep(Some(pair)).await? {
+        Ok(match upload.keep(Origin::Pair(pair)).await? {
             Ok(id) => Taken::Queued(id, control),
             Err(why) => Taken::NotNow(why),
         })

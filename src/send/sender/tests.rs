@@ -212,7 +212,7 @@ impl House {
     }
 
     async fn send_as(&self, chunk: u64, progress: Sending, continues: Option<DeliveryId>) -> Settlement {
-        let outgoing = Outgoing { to: None, chunk, compress: false, progress, pair: None };
+        let outgoing = Outgoing { to: None, chunk, compress: false, progress, pair: None, onward: None };
         let delivery = Delivery {
             id: DeliveryId(7),
             mailbox: mailbox().clone(),

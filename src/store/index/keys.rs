@@ -45,7 +45,7 @@ use crate::domain::monitor::MonitorId;
 use crate::domain::time::Timestamp;
 
 /// First byte of every value. Another one means an index made by another version: it is rebuilt.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The key of the one row about the whole: journal position, and what is counted once.
 pub const META: &[u8] = b"M";

@@ -5,6 +5,8 @@ use super::row::Row;
 use super::{Index, IndexError, Order, State, for_each, keys, kind};
 use crate::domain::digest::ContentDigest;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
+use crate::domain::onward::Onward;
+use crate::domain::output::{Progress, Publication};
 use crate::domain::sending::Sending;
 use crate::domain::time::Timestamp;
 use crate::ports::store::Delivery;
@@ -19,9 +21,21 @@ impl State {
         queued: &SendQueued,
     ) -> Result<(), IndexError> {
         let row = as_kept(id, wall, &queued.kept);
+        if let Some(onward) = &queued.outgoing.onward {
+            self.sent_on(index, onward, id)?;
+        }
         let delivery = Delivery { outgoing: Some(queued.outgoing.clone()), ..row.delivery };
         // Nobody at MESH waits to hear that we keep it.
         self.kept(index, Row { delivery, acknowledged: true, ..row })
+    }
+
+    /// An output is published: what it sends is kept.
+    fn sent_on(&mut self, index: &dyn Index, onward: &Onward, id: DeliveryId) -> Result<(), IndexError> {
+        let mut row = self.expect(index, onward.delivery)?;
+        let named = row.delivery.outputs.iter_mut().find(|output| *output.plan.name() == onward.output);
+        let output = named.ok_or_else(|| IndexError(format!("{} has no output {}", onward.delivery, onward.output)))?;
+        output.progress = Progress::Published(Publication::Queued(id));
+        self.put(keys::delivery(kind::DELIVERY, onward.delivery), &row)
     }
 
     pub(super) fn sending(&mut self, index: &dyn Index, id: DeliveryId, progress: &Sending) -> Result<(), IndexError> {

@@ -11,6 +11,7 @@ mod expunge;
 mod jobs;
 mod legal_holds;
 mod monitors;
+mod onward;
 mod order;
 mod queue;
 mod recover;

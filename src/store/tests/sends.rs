@@ -17,8 +17,14 @@ fn order(id: &str, bytes: &'static str) -> Command {
 }
 
 fn order_of(id: &str, bytes: &'static str, pair: Option<Pair>) -> Command {
+    sending(id, bytes, |outgoing| outgoing.pair = pair)
+}
+
+pub(super) fn sending(id: &str, bytes: &'static str, of: impl FnOnce(&mut Outgoing)) -> Command {
     let to = MailboxId::new("X26ABC2").ok();
-    let outgoing = Outgoing { to, chunk: 1_000, compress: false, progress: Sending::Ready, pair };
+    let mut outgoing =
+        Outgoing { to, chunk: 1_000, compress: false, progress: Sending::Ready, pair: None, onward: None };
+    of(&mut outgoing);
     let body = IncomingBody::Small(Bytes::from_static(bytes.as_bytes()));
     Command::Send(SendCommand::Queue(Box::new(SendOrder {
         envelope: envelope(id),
@@ -57,7 +63,7 @@ impl Committer {
         assert!(matches!(answer, Answer::Done), "{answer:?}");
     }
 
-    fn ledger(&mut self) -> Vec<Sent> {
+    pub(super) fn ledger(&mut self) -> Vec<Sent> {
         let page = SendPage { mailbox: Some(mailbox()), lying: false, after: None, count: 100 };
         let Answer::Sends(sends) = self.one(Command::Send(SendCommand::List(page))) else { panic!() };
         sends

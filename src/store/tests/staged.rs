@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::domain::ids::Name;
-use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet};
+use crate::domain::output::{
+    FolderPlan, Layout, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet,
+};
 
 pub(super) fn output(progress: Progress) -> Vec<OutputState> {
     let name = Name::new("inbox").unwrap();
-    let plan = OutputPlan {
+    let plan = FolderPlan {
         name,
         layout: Layout::Folder,
         folder: "/srv".into(),
@@ -14,7 +16,7 @@ pub(super) fn output(progress: Progress) -> Vec<OutputState> {
         mode: 0o640,
         payload: Vec::new(),
     };
-    vec![OutputState { plan, progress }]
+    vec![OutputState { plan: OutputPlan::Folder(plan), progress }]
 }
 
 fn staged_as(temp: &str) -> Vec<OutputState> {

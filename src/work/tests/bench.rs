@@ -8,15 +8,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::fakes::{Calls, FakeClock, FakeOutputs, FakeSpool, FakeStore, Loaded, delivery};
+use super::fakes::{Calls, FakeClock, FakeOutputs, FakePost, FakeSpool, FakeStore, Loaded, delivery};
 use crate::domain::digest::{ContentDigest, DigestKey};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name, WorkflowId};
-use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, StagedFile, StagedSet};
+use crate::domain::operator::Operator;
+use crate::domain::output::{FolderPlan, Layout, OutputPlan, OutputState, Progress, StagedFile, StagedSet};
 use crate::domain::retry::Backoff;
 use crate::domain::settlement::{DeathCause, Settlement};
 use crate::pipeline::{MailboxOutputs, Pipelines};
 use crate::ports::clock::Clock;
+use crate::ports::operations::Post;
 use crate::ports::outputs::Outputs;
 use crate::ports::spool::Spool;
 use crate::ports::store::{Delivery, Store};
@@ -28,6 +30,7 @@ pub(super) struct Bench {
     pub(super) store: Arc<FakeStore>,
     pub(super) spool: Arc<FakeSpool>,
     pub(super) outputs: Arc<FakeOutputs>,
+    pub(super) post: Arc<FakePost>,
     pub(super) pipelines: watch::Sender<Arc<Pipelines>>,
     pub(super) suspensions: Suspensions,
     pub(super) settings: WorkSettings,
@@ -42,6 +45,7 @@ impl Bench {
             store: Arc::new(FakeStore::new(calls.clone(), Arc::clone(&clock))),
             spool: Arc::default(),
             outputs: Arc::new(FakeOutputs::new(calls.clone())),
+            post: Arc::new(FakePost::new(calls.clone())),
             pipelines: watch::Sender::new(Arc::new(pipelines("[limits]\nmax_bytes = \"1B\""))),
             suspensions: Suspensions::default(),
             settings: WorkSettings {
@@ -62,6 +66,8 @@ impl Bench {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             spool: Arc::clone(&self.spool) as Arc<dyn Spool>,
             outputs: Arc::clone(&self.outputs) as Arc<dyn Outputs>,
+            post: Arc::clone(&self.post) as Arc<dyn Post>,
+            by: Operator(1000),
             pipelines: self.pipelines.subscribe(),
             suspensions: self.suspensions.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
@@ -126,7 +132,7 @@ pub(super) fn away() -> Fault {
 }
 
 pub(super) fn output(name: &str, progress: Progress) -> OutputState {
-    let plan = OutputPlan {
+    let plan = FolderPlan {
         name: Name::new(name).expect("a name"),
         layout: Layout::Folder,
         folder: "/srv/mesh".into(),
@@ -134,7 +140,7 @@ pub(super) fn output(name: &str, progress: Progress) -> OutputState {
         mode: 0o640,
         payload: Vec::new(),
     };
-    OutputState { plan, progress }
+    OutputState { plan: OutputPlan::Folder(plan), progress }
 }
 
 pub(super) fn staged(id: u64) -> Progress {

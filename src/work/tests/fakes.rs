@@ -1,6 +1,7 @@
 //! A store, a spool and outputs that behave, in memory, with faults scripted per output or per delivery.
 
 mod outputs;
+mod post;
 mod spool;
 mod store;
 
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 pub(super) use outputs::{Behaviour, FakeOutputs};
+pub(super) use post::FakePost;
 pub(super) use spool::FakeSpool;
 pub(super) use store::FakeStore;
 

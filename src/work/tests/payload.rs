@@ -13,7 +13,7 @@ use super::fakes::{Calls, FakeOutputs, FakeSpool};
 use crate::domain::envelope::Envelope;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, MessageId};
-use crate::domain::output::{OutputState, Progress, StagedSet, Transform};
+use crate::domain::output::{OutputPlan, OutputState, Progress, StagedSet, Transform};
 use crate::pipeline::{MailboxOutputs, Pipelines};
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 use crate::ports::spool::{Intake, Opened, Payload, PayloadSource, Spool, SpoolError};
@@ -38,14 +38,15 @@ async fn what_the_pipeline_changes_is_staged_and_its_plan_says_how() {
     let scene = Scene::new();
     let (bytes, outputs) = scene.work_on(of("LETTER", 1), gzip(b"a letter")).await;
     assert_eq!(bytes, [b"a letter".to_vec()]);
-    assert_eq!(outputs[0].plan.payload, [TRANSFORM]);
+    assert_eq!(outputs[0].plan.payload(), [TRANSFORM]);
 }
 
 #[tokio::test]
 async fn a_decided_output_is_staged_as_decided_whatever_the_pipelines_say_now() {
     let scene = Scene::new();
     let mut planned = output("right", Progress::Planned);
-    planned.plan.payload = vec![TRANSFORM];
+    let OutputPlan::Folder(plan) = &mut planned.plan else { panic!("it is a folder") };
+    plan.payload = vec![TRANSFORM];
     let outputs = vec![output("left", staged(1)), planned];
     let (bytes, _) = scene.work_on(Delivery { outputs, ..of("LETTER", 1) }, gzip(b"a letter")).await;
     assert_eq!(bytes, [b"a letter".to_vec()]);

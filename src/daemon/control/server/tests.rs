@@ -9,7 +9,6 @@ use crate::domain::ids::{DeliveryId, JobId, MailboxId, MessageId, Name, Sensitiv
 use crate::domain::legal_hold::LegalHoldId;
 use crate::domain::monitor::MonitorId;
 use crate::domain::operator::{Purpose, Remark};
-use crate::domain::pair::Pair;
 use crate::domain::recipient::{Holder, RecipientTag};
 use crate::domain::time::Timestamp;
 use crate::ports::directory::{Endpoints, Wanted};
@@ -212,7 +211,7 @@ impl Upload for Nest {
         Ok(if bytes.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(NotBroughtIn::NoRoom) })
     }
 
-    fn keep(self: Box<Self>, _: Option<Pair>) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
+    fn keep(self: Box<Self>, _: Origin) -> Told<'static, Result<DeliveryId, NotBroughtIn>> {
         let kept = if self.left == 0 { Ok(DeliveryId(self.by.0.into())) } else { Err(NotBroughtIn::Busy) };
         Box::pin(async move { Ok(kept) })
     }

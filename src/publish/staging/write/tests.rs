@@ -3,9 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::fault::{Class, Origin};
+use crate::domain::fault::{Class, FaultCode, Origin};
 use crate::domain::ids::Sensitive;
-use crate::domain::output::OutputPlan;
+use crate::domain::output::FolderPlan;
 use crate::ports::outputs::Outputs;
 use crate::ports::spool::PayloadSource;
 use crate::publish::testing::{Dying, Mail, World, mail, mail_from, report, stage};
@@ -16,7 +16,7 @@ fn simulated() -> (Simulated, World) {
     (disk.clone(), World::new(Arc::new(disk), Path::new("/base")))
 }
 
-fn jobs<'a>(plan: &'a OutputPlan, mails: &'a [Mail]) -> Vec<StageJob<'a>> {
+fn jobs<'a>(plan: &'a FolderPlan, mails: &'a [Mail]) -> Vec<StageJob<'a>> {
     mails.iter().map(|mail| StageJob { plan, delivery: &mail.delivery, opened: &mail.opened }).collect()
 }
 
@@ -93,7 +93,7 @@ fn files_get_the_configured_mode_and_a_missing_group_is_the_outputs_fault() {
     }
     let folder = std::fs::metadata(room.path().join("mesh/IN")).unwrap();
     assert_eq!(folder.permissions().mode() & 0o7777, 0o2770);
-    let plan = OutputPlan { group: Some("no-such-group".to_owned()), ..world.mesh() };
+    let plan = FolderPlan { group: Some("no-such-group".to_owned()), ..world.mesh() };
     let fault = stage(&world.publisher(), &plan, &mail("B", b"x")).unwrap_err();
     assert_eq!((fault.code, fault.origin), (FaultCode::OutWrite, Origin::Dependency(plan.name)));
     assert_eq!(world.names("mesh/TEMP").len(), 2, "what was made of B is removed");

@@ -93,10 +93,11 @@ fn events_read_as_version_1_says() {
                     compress: true,
                     progress: Sending::Ready,
                     pair: None,
+                    onward: None,
                 },
                 by: Operator(1000),
             })),
-            r#"{"e":"send-queued","kept":{"mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"arrival":{"listed":0,"waited":0,"took":0,"wire":0,"chunks":0,"tries":0}},"outgoing":{"to":"X26ABC2","chunk":75000000,"compress":true,"progress":"ready","pair":null},"by":1000}"#,
+            r#"{"e":"send-queued","kept":{"mailbox":"X26ABC1","message":"M1","workflow":"W","kind":"data","length":5,"digest":"ab","location":{"parts":{"parts":2,"life":0}},"due":9,"arrival":{"listed":0,"waited":0,"took":0,"wire":0,"chunks":0,"tries":0}},"outgoing":{"to":"X26ABC2","chunk":75000000,"compress":true,"progress":"ready","pair":null,"onward":null},"by":1000}"#,
         ),
         (
             Event::SendResolved {
