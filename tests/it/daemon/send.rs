@@ -272,3 +272,34 @@ async fn a_recipient_is_found_by_its_organisation_and_workflow() {
     assert_eq!(scene.sandbox.collect(SENDER).len(), 2);
     scene.end(daemon);
 }
+
+/// Published into the folder and answered to whoever sent it: NHS's client gets back what it sent, each once.
+#[tokio::test]
+async fn what_a_pipeline_sends_on_nhs_client_collects() {
+    let answering = "name = \"answering\"\n[match]\ntype = \"data\"\n[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\n\
+                     path = \"{mailbox.output}/IN\"\n[[output]]\nname = \"answer\"\nkind = \"mesh\"\nto = \"{message.from}\"\n\
+                     workflow = \"TEST_ANSWER\"\nsubject = \"it came\"\nkeep = [\"local_id\", \"file_name\"]\n";
+    let pipelines = vec![("answering.toml", answering.to_owned())];
+    let scene = Scene::with(Kind::Strict, Plan { pipelines, ..plan("ask_after = \"2s\"\n") }).await;
+    let came = scene.send(&["plain=1000003", "gzip=50000", "chunked=60000000:20000000", "smallest", "patient"]);
+    let toxin =
+        json!({ "toxin": "status", "path": "/outbox", "method": "POST", "status": 429, "every": 2, "times": 3 });
+    scene.sandbox.toxin(toxin).await;
+    let daemon = scene.place.start();
+    scene.wait_for_published(&daemon, &came);
+    scene.wait_until_sent(&daemon, came.len());
+    let answers: Vec<Value> = scene.sandbox.collect(SENDER);
+    assert_eq!(answers.len(), came.len(), "each once");
+    for sent in &came {
+        let found = answers.iter().find(|answer| answer["sha256"] == sent.sha256);
+        let headers = &found.unwrap_or_else(|| panic!("{} did not come back", sent.kind))["headers"];
+        assert_eq!((&headers["from"], &headers["workflowid"]), (&json!(MAILBOX), &json!("TEST_ANSWER")));
+        assert_eq!(headers["subject"], "it came");
+        for (name, value) in [("localid", &sent.local_id), ("filename", &sent.file_name)] {
+            if let Some(value) = value {
+                assert_eq!(headers[name], *value, "{}", sent.kind);
+            }
+        }
+    }
+    scene.end(daemon);
+}
