@@ -52,9 +52,10 @@ fn data(file: &mut File, envelope: &Envelope, accepted_at: Timestamp) {
 
 /// mesh-client-files 7.4 and 8.3. `DTSId` is the message that failed; the report's own id is the file's name.
 ///
-/// The addresses are those of the message reported on. We are its sender, for its report came to us.
-/// Assumption: its recipient is what `Mex-To` says, which is our own mailbox where the server puts that there
-/// (mesh-api 5.2), and our own mailbox where it says nothing, since an empty `To_DTS` is an error to readers.
+/// The addresses are those of the message reported on. We are its sender, for its report came to us. Its recipient is
+/// whom the ledger says it was sent to; of one that the ledger does not know what `Mex-To` says, which is our own mailbox
+/// where the server puts that there (mesh-api 5.2), and our own mailbox where it says nothing, since an empty `To_DTS` is
+/// an error to readers.
 fn report(file: &mut File, envelope: &Envelope, accepted_at: Timestamp) {
     let failed = envelope.linked_message_id.as_ref().unwrap_or(&envelope.message_id);
     file.open("DTSControl");

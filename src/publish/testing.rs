@@ -92,6 +92,7 @@ pub(super) fn delivery_of(envelope: &Envelope, id: u64) -> Delivery {
         solo_deaths: 0,
         continues: None,
         outputs: Vec::new(),
+        meant_for: None,
         outgoing: None,
     }
 }

@@ -14,7 +14,7 @@ use super::spool::Member;
 use super::state::{Place, RefusedRow, Row};
 use crate::domain::course::{Arrival, Handling};
 use crate::domain::digest::{ContentDigest, Hasher};
-use crate::domain::envelope::{Envelope, MessageKind};
+use crate::domain::envelope::Envelope;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId};
 use crate::domain::patients::Patients;
 use crate::domain::settlement::Settlement;
@@ -195,15 +195,17 @@ impl Committer {
                 return Ok(Planned::Declined("the message was not sealed".into()));
             }
         };
+        let lost = self.lost(&envelope)?;
         let accepted = Acceptance {
             continues,
+            meant_for: lost.as_ref().and_then(|(_, to)| to.clone()),
             aside: aside(verdict.as_ref(), reused, moment.now.plus(self.settings.retention.dead)),
             arrival,
             ..self.acceptance(moment, &envelope, (length, digests.swap_remove(0)), location)
         };
         let sequence = self.record(moment, &Event::Accepted(Box::new(accepted)))?;
-        if envelope.kind == MessageKind::Report {
-            self.report_undelivered(moment, &envelope)?;
+        if let Some((lost, _)) = lost {
+            self.report_undelivered(moment, &envelope, lost)?;
         }
         if reused {
             tracing::error!(%mailbox, message_id = %message, code = "MSG-ID-REUSED", "message id came again with other content");
@@ -232,6 +234,7 @@ impl Committer {
             due: moment.now,
             continues: None,
             aside: None,
+            meant_for: None,
             arrival: Arrival::default(),
         }
     }

@@ -21,7 +21,7 @@ use super::journal::event::{Event, Release, SendQueued};
 use super::plan::{MOST_ROWS, Placed, missing};
 use super::state::{Place, Row, for_each};
 use crate::domain::digest::ContentDigest;
-use crate::domain::envelope::Envelope;
+use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::ids::{DeliveryId, MailboxId};
 use crate::domain::onward::Onward;
 use crate::domain::output::OutputPlan;
@@ -107,11 +107,19 @@ impl Committer {
         Ok(Ok(()))
     }
 
-    /// A report says that MESH could not deliver something (mesh-api 7.3): what went out is told so, whoever the report
-    /// says it was meant for.
-    pub(super) fn report_undelivered(&mut self, moment: Moment, report: &Envelope) -> Result<(), Stop> {
+    /// What a report says was lost (mesh-api 7.3), and whom it was for, if it went out of here: by MESH's id of it,
+    /// whatever `Mex-To` says.
+    pub(super) fn lost(&self, report: &Envelope) -> Result<Option<(DeliveryId, Option<MailboxId>)>, Stop> {
+        let linked = report.linked_message_id.as_ref().filter(|_| report.kind == MessageKind::Report);
+        let Some(message) = linked else { return Ok(None) };
+        let Some(id) = self.state.sent_as(self.index.as_ref(), &report.mailbox, message)? else { return Ok(None) };
+        let outgoing = self.state.row(self.index.as_ref(), id)?.and_then(|row| row.delivery.outgoing);
+        Ok(Some((id, outgoing.and_then(|outgoing| outgoing.to))))
+    }
+
+    /// What went out is told that it was lost.
+    pub(super) fn report_undelivered(&mut self, moment: Moment, report: &Envelope, id: DeliveryId) -> Result<(), Stop> {
         let Some(message) = &report.linked_message_id else { return Ok(()) };
-        let Some(id) = self.state.sent_as(self.index.as_ref(), &report.mailbox, message)? else { return Ok(()) };
         let code = report.status.code.as_deref().and_then(code);
         tracing::error!(delivery = %id, mailbox = %report.mailbox, %message, code, "MESH did not deliver what was sent");
         let progress = Sending::Undelivered { message: message.clone(), code };

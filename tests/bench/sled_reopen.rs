@@ -141,6 +141,7 @@ fn fill_files(place: &Path, keys: u64) -> anyhow::Result<()> {
                 due: Timestamp(0),
                 continues: None,
                 aside: None,
+                meant_for: None,
                 arrival: Arrival::default(),
             };
             seen.note(number + 1, &Event::Accepted(Box::new(accepted)));

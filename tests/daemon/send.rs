@@ -5,6 +5,7 @@ use std::fs;
 use meshd::simulator::calls::Call;
 use meshd::simulator::faults::{Fault, Rule};
 use meshd::simulator::house::Plan;
+use meshd::simulator::message::Draft;
 use serde_json::Value;
 
 use crate::PATIENCE;
@@ -287,5 +288,29 @@ fn no_more_waits_to_be_sent_than_may() {
     house.meshd(&["mailbox", "resume", FROM, "--reason", "INC0012345"]).expect_done();
     wait_until_accepted(&house, &daemon, 2);
     house.meshd(&third).expect_done();
+    daemon.stop_in_order();
+}
+
+/// MESH's report of it may name our own mailbox (mesh-api 5.2): whom it was for is in the ledger.
+#[test]
+fn the_report_of_a_loss_names_whom_the_message_was_for() {
+    let house = two_mailboxes();
+    let daemon = house.start();
+    send(&house, 1_000);
+    wait_until_accepted(&house, &daemon, 1);
+    let at_mesh = house.simulator().messages(TO).expect("the mailbox is there")[0].id.to_string();
+    for (id, linked) in [("KNOWN", at_mesh.as_str()), ("UNKNOWN", "20260105093012123456_0A1B2C")] {
+        let report = Draft { to: Some(FROM.to_owned()), ..Draft::undelivered("LETTERS", linked) };
+        house.offer_as(FROM, id, &report.ready().expect("a sound report"));
+    }
+    daemon.wait_for("both reports", PATIENCE, || house.published_of(FROM).len() == 2);
+    let control =
+        |id: &str| fs::read_to_string(house.inbox_of(FROM).join(format!("{id}.ctl"))).expect("it was published");
+    let known = control("KNOWN");
+    assert!(known.contains("<From_DTS>X26ABC1<") && known.contains("<To_DTS>X26ABC2<"), "{known}");
+    assert!(known.contains(&format!("<DTSId>{at_mesh}<")), "{known}");
+    let unknown = control("UNKNOWN");
+    assert!(unknown.contains("<To_DTS>X26ABC1<"), "as it was served: {unknown}");
+    assert_eq!(ledger(&house)[0].2, "undelivered");
     daemon.stop_in_order();
 }

@@ -46,6 +46,7 @@ fn story() -> Vec<(u64, i64, Event)> {
         due: began(),
         continues: None,
         aside: None,
+        meant_for: None,
         arrival,
     };
     let replay = Replay {

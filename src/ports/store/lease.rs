@@ -114,6 +114,8 @@ pub struct Delivery {
     pub continues: Option<DeliveryId>,
     /// How far each output came; empty until a pipeline decided.
     pub outputs: Vec<OutputState>,
+    /// Of a report: whom the message was for that it says was lost, if it went out of here (mesh-client-files 11).
+    pub meant_for: Option<MailboxId>,
     /// It goes out, and no pipeline has it.
     pub outgoing: Option<Outgoing>,
 }

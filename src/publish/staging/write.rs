@@ -140,7 +140,7 @@ impl Draft<'_> {
             MessageKind::Report => None,
         };
         let (extension, bytes) = match plan.layout {
-            Layout::MeshFolder => (naming::CONTROL, mesh_client::control(&opened.envelope, delivery.accepted_at)),
+            Layout::MeshFolder => (naming::CONTROL, mesh_client::control(&opened.envelope, delivery)),
             Layout::Folder => (naming::JSON, plain::document(&opened.envelope, delivery, payload.as_ref())),
         };
         self.write_file(extension, |file, hasher| {

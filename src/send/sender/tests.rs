@@ -229,6 +229,7 @@ impl House {
             solo_deaths: 0,
             continues,
             outputs: Vec::new(),
+            meant_for: None,
             outgoing: Some(outgoing),
         };
         let lease = Lease::attest(delivery, Duration::ZERO, DroppedLeases::default());

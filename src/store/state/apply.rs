@@ -501,6 +501,7 @@ pub(super) fn as_kept(id: DeliveryId, wall: Timestamp, accepted: &Acceptance) ->
         solo_deaths: 0,
         continues: accepted.continues,
         outputs: Vec::new(),
+        meant_for: accepted.meant_for.clone(),
         outgoing: None,
     };
     let place = match &accepted.aside {

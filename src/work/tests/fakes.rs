@@ -90,6 +90,7 @@ pub(in crate::work) fn delivery(id: u64, mailbox: &str) -> Delivery {
         solo_deaths: 0,
         continues: None,
         outputs: Vec::new(),
+        meant_for: None,
         outgoing: None,
     }
 }

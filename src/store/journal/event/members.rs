@@ -44,6 +44,9 @@ pub struct Acceptance {
     /// Set aside at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aside: Option<Aside>,
+    /// Of a report: whom the message was for that it says was lost, if it went out of here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meant_for: Option<MailboxId>,
     /// How it came.
     pub arrival: Arrival,
 }

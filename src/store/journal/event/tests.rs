@@ -28,6 +28,7 @@ fn events_read_as_version_1_says() {
         due: Timestamp(9),
         continues: Some(id),
         aside: None,
+        meant_for: None,
         arrival: Arrival { listed: Timestamp(4), waited: 1, took: 2, wire: 3, chunks: 2, tries: 1 },
     };
     let table = [

@@ -34,6 +34,7 @@ fn accepted(at: &str, id: &str, continues: Option<u64>) -> Event {
         due: Timestamp(9),
         continues: continues.map(DeliveryId),
         aside: None,
+        meant_for: None,
         arrival: Arrival::default(),
     }))
 }

@@ -33,6 +33,7 @@ fn lease(envelope: &Envelope, length: u64, location: &Location) -> Lease {
         solo_deaths: 0,
         continues: None,
         outputs: Vec::new(),
+        meant_for: None,
         outgoing: None,
     };
     Lease::attest(delivery, Duration::ZERO, DroppedLeases::default())
