@@ -74,6 +74,12 @@ impl Sender {
 
     /// Sends what is leased, as far as it goes. `stop` ends it between two chunks.
     pub async fn send(&self, lease: Lease, stop: &CancellationToken) -> Result<(Lease, Settlement), Halt> {
+        let (lease, settlement) = self.try_send(lease, stop).await?;
+        self.tell(&lease, &settlement);
+        Ok((lease, settlement))
+    }
+
+    async fn try_send(&self, lease: Lease, stop: &CancellationToken) -> Result<(Lease, Settlement), Halt> {
         let spool = Arc::clone(&self.spool);
         let opening = tokio::task::spawn_blocking(move || (spool.open(&lease), lease));
         let (opened, lease) = opening.await.map_err(|error| Halt(format!("open what goes out: {error}")))?;
@@ -91,6 +97,15 @@ impl Sender {
         let one = One { sender: self, id, is_again, opened, outgoing, stop };
         let settlement = one.go().await?;
         Ok((lease, settlement))
+    }
+
+    /// What needs a person is in the log.
+    fn tell(&self, lease: &Lease, settlement: &Settlement) {
+        let (Settlement::Dead { reason, .. } | Settlement::Held { reason, .. }) = settlement else { return };
+        let (delivery, mailbox) = (lease.delivery.id, self.outbox.mailbox());
+        let (code, detail) = (reason.code.as_str(), reason.detail.as_str());
+        let what = if matches!(settlement, Settlement::Held { .. }) { "held" } else { "dead" };
+        tracing::warn!(%delivery, %mailbox, code, detail, disposition = what, "a message was not sent");
     }
 }
 

@@ -124,6 +124,7 @@ fn what_mesh_refuses_is_dead_and_sent_again_once_it_is_mended() {
     daemon.wait_for("it to be dead", PATIENCE, || ledger(&house)[0].1 == "dead");
     let shown = house.meshd(&["deadletter", "list"]).expect_done();
     assert!(shown.contains("SEND-REFUSED"), "{shown}");
+    assert!(daemon.log().contains("a message was not sent"), "{}", daemon.log());
     let told = house.meshd(&["sent", "list"]).expect_done();
     assert!(told.contains("12, SEND, Unregistered to address"), "{told}");
     let id = ledger(&house)[0].0.clone();
