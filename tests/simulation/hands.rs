@@ -20,6 +20,7 @@ use meshd::ports::store::{
 };
 use meshd::store::command::{Answer, Command, JobAnswer, JobCommand};
 
+use crate::sends::Outbound;
 use crate::world::{World, mailboxes};
 
 /// A message of more than so many bytes comes in chunks.
@@ -43,13 +44,24 @@ pub(crate) enum Intent {
     Expunge(DeliveryId),
     /// Its lease may have ended earlier in the same commit.
     Staged,
+    QueueSend(MailboxId, MessageId),
+    LeaseSend,
+    /// Its first request is made once that is noted.
+    Begin(Outbound),
+    /// MESH has nothing of it.
+    NotThere(Outbound),
+    /// MESH has it.
+    Noted(Outbound),
     Other,
 }
 
 impl World {
     pub(crate) fn command(&mut self) -> (Command, Intent) {
+        if let Some(next) = self.next.take() {
+            return next;
+        }
         let mailbox = self.dice.pick(&mailboxes()).clone();
-        match self.dice.below(46) {
+        match self.dice.below(58) {
             0..6 => self.accept(mailbox),
             6..9 if !self.known.is_empty() => {
                 let id = *self.dice.pick(&self.known);
@@ -65,10 +77,7 @@ impl World {
                 let wish = LeaseWish { mailbox, count, bytes: self.dice.below(400), suspects };
                 (Command::Lease(wish), Intent::Lease { alone: suspects })
             }
-            14..20 if !self.leases.is_empty() => self.end_a_lease(),
-            20 if !self.leases.is_empty() => {
-                (Command::Staged(self.dice.pick(&self.leases).delivery.id, Vec::new()), Intent::Staged)
-            }
+            14..=20 if !self.leases.is_empty() => self.end_a_lease(),
             21 => (Command::Note(self.note(mailbox)), Intent::Other),
             24..34 if !self.known.is_empty() => self.act(),
             37 if !self.known.is_empty() => {
@@ -77,6 +86,7 @@ impl World {
             }
             34..37 if !self.known.is_empty() => (Command::LegalHold(self.legal_hold(mailbox)), Intent::LegalHold),
             38..46 => (Command::Job(self.job(mailbox)), Intent::Other),
+            46..58 => self.command_of_sends(mailbox),
             22 | 23 if !self.known.is_empty() && !self.dice.once_in(3) => self.bring_in(mailbox),
             22 => (
                 Command::SetAside(SetAsidePage { before: None, only: None, selection: Selection::default(), count: 3 }),
@@ -286,6 +296,7 @@ impl World {
                 for lease in leases {
                     self.oracle.leased(lease.delivery.id, alone);
                     self.check_payload(&lease);
+                    self.note_outputs(&lease);
                     self.leases.push(lease);
                 }
             }
@@ -313,7 +324,7 @@ impl World {
             }
             (Intent::Staged, Answer::Done | Answer::Declined(_))
             | (Intent::Other, Answer::Done | Answer::SetAside(_) | Answer::Queue(_) | Answer::Job(_)) => {}
-            (_, answer) => panic!("an answer to something else: {answer:?}"),
+            (intent, answer) => self.heard_of_sends(intent, answer),
         }
     }
 
@@ -329,7 +340,7 @@ impl World {
     }
 
     /// The bytes behind a lease are those that were offered (I1).
-    fn check_payload(&self, lease: &Lease) {
+    pub(crate) fn check_payload(&self, lease: &Lease) {
         let offered = self.oracle.offered.get(&lease.delivery.digest.0).expect("it was offered");
         let opened = self.spool.as_ref().expect("open").open(lease);
         let opened = opened.unwrap_or_else(|error| panic!("payload of {}: {error}", lease.delivery.id));
@@ -352,7 +363,7 @@ fn refused(number: u64) -> MessageId {
     MessageId::new(format!("R{number}")).expect("a message id")
 }
 
-fn envelope(mailbox: MailboxId, message_id: MessageId, chunks: u32) -> Envelope {
+pub(crate) fn envelope(mailbox: MailboxId, message_id: MessageId, chunks: u32) -> Envelope {
     Envelope {
         mailbox,
         message_id,

@@ -5,13 +5,14 @@
 //! seed is named; `MESHD_SEED=n cargo test --features simulator --test simulation` lives it again.
 //!
 //! Checked at every start, against the journal as read by other code: acknowledged means kept (I1), one end (I4),
-//! the index may burn (I9), no scapegoats (I10), the chain verifies against every head noted, the counters equal a
+//! nothing is sent or sent on twice (I2), the index may burn (I9), no scapegoats (I10), the chain verifies against every head noted, the counters equal a
 //! recount.
 
 mod dice;
 mod hands;
 mod model;
 mod oracle;
+mod sends;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +28,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
         return;
     }
     let next = AtomicU64::new(0);
-    let [recoveries, moves, acts, bulk_acts, spared] = [const { AtomicU64::new(0) }; 5];
+    let [recoveries, moves, acts, bulk_acts, spared, posted] = [const { AtomicU64::new(0) }; 6];
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
@@ -44,6 +45,7 @@ fn the_store_keeps_its_promises_whatever_happens() {
                     acts.fetch_add(world.acts, Ordering::Relaxed);
                     bulk_acts.fetch_add(world.bulk_acts, Ordering::Relaxed);
                     spared.fetch_add(world.spared, Ordering::Relaxed);
+                    posted.fetch_add(world.at_mesh.len() as u64, Ordering::Relaxed);
                 }
             });
         }
@@ -53,6 +55,8 @@ fn the_store_keeps_its_promises_whatever_happens() {
     assert!(acts > 2 * SEEDS, "operators hardly do anything any more: {acts} acts");
     let bulk_acts = bulk_acts.into_inner();
     assert!(bulk_acts > SEEDS / 8, "bulk acts hardly do anything: {bulk_acts}");
+    let posted = posted.into_inner();
+    assert!(posted > SEEDS, "hardly anything is sent: {posted}");
     let moves = moves.into_inner();
     let spared = spared.into_inner();
     assert!(spared > SEEDS, "legal holds hardly keep anything any more: {spared} spared");

@@ -50,6 +50,8 @@ pub(crate) struct Life {
     is_spared: bool,
     /// It is sent, and no pipeline has it.
     goes_out: bool,
+    /// Something was sent on for it.
+    is_sent_on: bool,
     /// Who has its payload now, if it has not.
     replayed_as: Option<DeliveryId>,
     /// The record that last changed where it stands.
@@ -69,6 +71,7 @@ impl Life {
             kept_by,
             is_spared: false,
             goes_out: false,
+            is_sent_on: false,
             replayed_as: None,
             since: id.0,
         }
@@ -367,6 +370,12 @@ impl Model {
 
     fn send_queued(&mut self, id: DeliveryId, queued: SendQueued) -> Result<(), String> {
         self.totals.entry(queued.kept.mailbox.clone()).or_default();
+        if let Some(onward) = &queued.outgoing.onward {
+            let of = self.life(onward.delivery)?;
+            if !WORKING.contains(&of.stands) || std::mem::replace(&mut of.is_sent_on, true) {
+                return Err(format!("{} was sent on twice, or while {:?}", onward.delivery, of.stands));
+            }
+        }
         let life = Life::begin(id, queued.kept, Stands::Queued, vec!["queued to be sent", "acknowledged"]);
         self.lives.insert(id, Life { goes_out: true, ..life });
         Ok(())
@@ -384,14 +393,14 @@ impl Model {
         };
         let from = [Stands::Held, Stands::Delivered, Stands::Discarded, self.dead(old)?];
         self.go(old, "replaced by hand", &from, Stands::GivenUp)?;
-        let Life { accepted: before, story, kept_by, .. } = self.life(old)?.clone();
+        let Life { accepted: before, story, kept_by, goes_out, .. } = self.life(old)?.clone();
         if (&before.mailbox, &before.message) != (&kept.mailbox, &kept.message) {
             return Err(format!("{id} replaces another message than {old}"));
         }
         let mut words = vec!["brought in"];
         words.extend(story.contains(&"acknowledged").then_some("acknowledged"));
         let stands = if alone { Stands::Suspect } else { Stands::Queued };
-        self.lives.insert(id, Life { kept_by, ..Life::begin(id, kept, stands, words) });
+        self.lives.insert(id, Life { kept_by, goes_out, ..Life::begin(id, kept, stands, words) });
         Ok(())
     }
 
@@ -410,7 +419,16 @@ impl Model {
         let mut story = vec!["replays"];
         story.extend(old.story.contains(&"acknowledged").then_some("acknowledged"));
         let stands = if replay.alone { Stands::Suspect } else { Stands::Queued };
-        let fresh = Life { stands, story, solo_deaths: 0, since: id.0, is_spared: false, replayed_as: None, ..old };
+        let fresh = Life {
+            stands,
+            story,
+            solo_deaths: 0,
+            since: id.0,
+            is_spared: false,
+            is_sent_on: false,
+            replayed_as: None,
+            ..old
+        };
         self.lives.insert(id, fresh);
         Ok(())
     }

@@ -43,6 +43,12 @@ impl Oracle {
         assert!(before.is_none(), "{new} was there before");
     }
 
+    /// It is to be sent.
+    pub(crate) fn queued(&mut self, id: DeliveryId) {
+        let before = self.stories.insert(id, vec!["queued to be sent"]);
+        assert!(before.is_none(), "{id} was there before");
+    }
+
     /// An operator brought a payload in.
     pub(crate) fn brought_in(&mut self, replaced: Option<DeliveryId>, new: DeliveryId) {
         if let Some(old) = replaced {

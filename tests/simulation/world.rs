@@ -31,6 +31,7 @@ use crate::dice::{Dice, SimulatedClock};
 use crate::hands::{FLOW, Intent};
 use crate::model::{Model, Stands};
 use crate::oracle::Oracle;
+use crate::sends::Outbound;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -83,6 +84,14 @@ pub(crate) struct World {
     pub(crate) spool_failed: bool,
     pub(crate) committer: Option<Committer>,
     pub(crate) leases: Vec<Lease>,
+    /// What is being sent.
+    pub(crate) outbound: Vec<Outbound>,
+    /// What is in work, and was sent on.
+    pub(crate) sent_on: BTreeSet<DeliveryId>,
+    /// What follows the last command.
+    pub(crate) next: Option<(Command, Intent)>,
+    /// What was posted: MESH outlives every crash.
+    pub(crate) at_mesh: BTreeSet<DeliveryId>,
     /// Copies of the index from earlier, to be restored.
     pub(crate) copies: Vec<Vec<Pair>>,
     pub(crate) oracle: Oracle,
@@ -128,6 +137,10 @@ impl World {
             boot: 1,
             committer: None,
             leases: Vec::new(),
+            outbound: Vec::new(),
+            sent_on: BTreeSet::new(),
+            next: None,
+            at_mesh: BTreeSet::new(),
             copies: Vec::new(),
             known: Vec::new(),
             messages: BTreeMap::new(),
@@ -213,6 +226,8 @@ impl World {
         self.committer = None;
         // What a dead process held is not given back.
         std::mem::take(&mut self.leases).into_iter().for_each(std::mem::forget);
+        std::mem::take(&mut self.outbound).into_iter().for_each(std::mem::forget);
+        self.forget_outputs();
         match end {
             End::Killed => self.oracle.died(),
             End::Cut => self.cut_power(),
@@ -223,6 +238,11 @@ impl World {
         self.oracle.run_ended();
     }
 
+    fn forget_outputs(&mut self) {
+        self.sent_on.clear();
+        self.next = None;
+    }
+
     fn cut_power(&mut self) {
         self.disk.crash();
         let kept = self.dice.below(self.index.unsynced() as u64 + 1) as usize;
@@ -230,7 +250,7 @@ impl World {
         self.boot += 1;
     }
 
-    fn store(&mut self) -> &mut Committer {
+    pub(crate) fn store(&mut self) -> &mut Committer {
         self.committer.as_mut().expect("the store is open between rounds")
     }
 
@@ -373,6 +393,7 @@ impl World {
                 self.settle_now(lease, Settlement::Delivered(Vec::new()));
             }
         }
+        self.drain_sends();
         let model = Model::read(&self.disk, Path::new("/state/journal"), [strict()].into()).expect("the journal reads");
         for (id, life) in &model.lives {
             let ended = !matches!(life.stands, Stands::Queued | Stands::Working { .. } | Stands::Suspect);
@@ -421,6 +442,8 @@ impl World {
 
     fn stop_in_order(&mut self) {
         let leases = std::mem::take(&mut self.leases);
+        std::mem::take(&mut self.outbound).into_iter().for_each(std::mem::forget);
+        self.forget_outputs();
         // Half the time workers give back what they hold; otherwise it is still in work at the end.
         if self.dice.once_in(2) {
             drop(leases);
