@@ -5,8 +5,8 @@
 //! seed is named; `MESHD_SEED=n cargo test --features simulator --test simulation` lives it again.
 //!
 //! Checked at every start, against the journal as read by other code: acknowledged means kept (I1), one end (I4),
-//! nothing is sent or sent on twice (I2), the index may burn (I9), no scapegoats (I10), the chain verifies against every head noted, the counters equal a
-//! recount.
+//! nothing is sent or sent on twice (I2), the index may burn (I9), no scapegoats (I10), the chain verifies against every
+//! head noted, the counters equal a recount.
 
 mod dice;
 mod hands;

@@ -43,7 +43,7 @@ impl World {
     pub(crate) fn command_of_sends(&mut self, mailbox: MailboxId) -> (Command, Intent) {
         match self.dice.below(6) {
             0 => self.queue_send(mailbox, None),
-            1 => match self.to_send_on() {
+            1 => match self.send_on() {
                 Some(command) => command,
                 None => self.queue_send(mailbox, None),
             },
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// An output of what is in work is planned, and sent on right after.
-    fn to_send_on(&mut self) -> Option<(Command, Intent)> {
+    fn send_on(&mut self) -> Option<(Command, Intent)> {
         let lease = self.leases.iter().find(|lease| !self.sent_on.contains(&lease.delivery.id))?;
         let (id, mailbox) = (lease.delivery.id, lease.delivery.mailbox.clone());
         self.sent_on.insert(id);
@@ -160,10 +160,7 @@ impl World {
                 let is_asked = matches!(intent, Intent::LeaseSend);
                 let mut answers = self.store().commit(vec![command]).expect("no faults");
                 let answer = answers.remove(0);
-                let due = match &answer {
-                    Answer::NextSend(NextSend::NotBefore(due)) => Some(*due),
-                    _ => None,
-                };
+                let due = if let Answer::NextSend(NextSend::NotBefore(due)) = &answer { Some(*due) } else { None };
                 self.heard(intent, answer);
                 match due.filter(|_| is_asked) {
                     Some(Some(_)) => self.clock.pass(Duration::from_secs(60)),
