@@ -337,7 +337,27 @@ fn what_is_young_is_not_settled_and_what_is_old_is_missed() {
 }
 
 #[test]
-fn what_vanishes_or_grows_meanwhile_is_said_to_be_in_motion() {
+fn data_that_grows_while_it_is_read_is_said_to_be_in_motion() {
+    let folders = Folders::new();
+    let bytes = vec![7; 70_000];
+    pair(&folders.there(), ID, &control(ID), &bytes);
+    pair(&folders.here(), ID, &control(ID), &bytes);
+    let (there, here) = (folders.there(), folders.here());
+    let look = Look { there: &there, here: &here, now: now(), settle: Duration::ZERO };
+    let list = |folder| Folder::list(folder).expect("a folder");
+    let grown = [bytes.clone(), bytes].concat();
+    let mut report = look.compare(list(&there), list(&here), &mut |_, _, _, read| {
+        if read > 0 {
+            put(&here, &format!("{ID}.dat"), &grown);
+        }
+    });
+    assert_eq!(report.conclude(), Verdict::Unsettled);
+    let finding = serde_json::to_value(&report.findings[0].what).expect("JSON");
+    assert_eq!(finding, json!({ "kind": "in-motion", "detail": { "side": "here", "why": "it was written to" } }));
+}
+
+#[test]
+fn what_vanishes_meanwhile_is_said_to_be_in_motion() {
     let folders = Folders::new();
     folders.both("A");
     folders.both("B");
