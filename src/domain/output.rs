@@ -15,11 +15,14 @@ pub const STATUS_FILE: &str = "meshd-status.json";
 
 /// One destination, as a pipeline decided it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Written")]
 pub struct OutputPlan {
     /// The output's name in its pipeline.
     pub name: Name,
     /// How the files are laid out.
     pub layout: Layout,
+    /// How lines of control files end; a layout without any does not ask.
+    pub line_ends: LineEnds,
     /// The folder the files appear in. Its root carries the marker: see [`Layout`].
     pub folder: PathBuf,
     /// Owning group of the files; the process's own when absent.
@@ -27,7 +30,6 @@ pub struct OutputPlan {
     /// Permission bits of the files, such as `0o640`.
     pub mode: u32,
     /// What is done to the payload on its way, in this order. Equal in all plans of one delivery.
-    #[serde(default)]
     pub payload: Vec<Transform>,
 }
 
@@ -38,7 +40,7 @@ impl Serialize for OutputPlan {
         let is_untouched = self.payload.is_empty() && serializer.is_human_readable();
         let mut plan = serializer.serialize_struct("OutputPlan", if is_untouched { 5 } else { 6 })?;
         plan.serialize_field("name", &self.name)?;
-        plan.serialize_field("layout", &self.layout)?;
+        plan.serialize_field("layout", &WrittenLayout::of(self.layout, self.line_ends))?;
         plan.serialize_field("folder", &self.folder)?;
         plan.serialize_field("group", &self.group)?;
         plan.serialize_field("mode", &self.mode)?;
@@ -46,6 +48,48 @@ impl Serialize for OutputPlan {
             plan.serialize_field("payload", &self.payload)?;
         }
         plan.end()
+    }
+}
+
+/// A plan as journal and index have it.
+#[derive(Deserialize)]
+struct Written {
+    name: Name,
+    layout: WrittenLayout,
+    folder: PathBuf,
+    group: Option<String>,
+    mode: u32,
+    #[serde(default)]
+    payload: Vec<Transform>,
+}
+
+/// The layout with its ends of lines, in one word: rows of the index and checkpoints of before have no place for two.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenLayout {
+    MeshFolder,
+    Folder,
+    MeshFolderCrlf,
+}
+
+impl WrittenLayout {
+    fn of(layout: Layout, line_ends: LineEnds) -> Self {
+        match (layout, line_ends) {
+            (Layout::MeshFolder, LineEnds::Lf) => Self::MeshFolder,
+            (Layout::MeshFolder, LineEnds::Crlf) => Self::MeshFolderCrlf,
+            (Layout::Folder, LineEnds::Lf | LineEnds::Crlf) => Self::Folder,
+        }
+    }
+}
+
+impl From<Written> for OutputPlan {
+    fn from(Written { name, layout, folder, group, mode, payload }: Written) -> Self {
+        let (layout, line_ends) = match layout {
+            WrittenLayout::MeshFolder => (Layout::MeshFolder, LineEnds::Lf),
+            WrittenLayout::MeshFolderCrlf => (Layout::MeshFolder, LineEnds::Crlf),
+            WrittenLayout::Folder => (Layout::Folder, LineEnds::Lf),
+        };
+        Self { name, layout, line_ends, folder, group, mode, payload }
     }
 }
 
@@ -97,6 +141,16 @@ pub enum Layout {
     MeshFolder,
     /// `<id>.dat` then `<id>.json`, staged in `.staging/` inside the folder, where the marker lies too.
     Folder,
+}
+
+/// How the lines of a control file end (mesh-client-files 12, point 14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LineEnds {
+    /// As everywhere but on Windows.
+    #[default]
+    Lf,
+    /// For consumers on Windows that read line by line.
+    Crlf,
 }
 
 /// How much may lie in an output folder that its consumer has not taken: at most so many files, none of them for longer.
@@ -200,7 +254,23 @@ mod tests {
 
     fn plan(payload: Vec<Transform>) -> OutputPlan {
         let name = Name::new("inbox").expect("a name");
-        OutputPlan { name, layout: Layout::Folder, folder: "/srv".into(), group: None, mode: 0o640, payload }
+        let (layout, line_ends) = (Layout::Folder, LineEnds::Lf);
+        OutputPlan { name, layout, line_ends, folder: "/srv".into(), group: None, mode: 0o640, payload }
+    }
+
+    #[test]
+    fn ends_of_lines_read_back_and_a_plan_without_them_has_the_usual_ones() {
+        let like_a_client = |line_ends| OutputPlan { layout: Layout::MeshFolder, line_ends, ..plan(Vec::new()) };
+        let words = [("mesh-folder", 0, LineEnds::Lf), ("mesh-folder-crlf", 2, LineEnds::Crlf)];
+        for (word, number, line_ends) in words {
+            let plan = like_a_client(line_ends);
+            let journal = format!(r#"{{"name":"inbox","layout":"{word}","folder":"/srv","group":null,"mode":416}}"#);
+            assert_eq!(serde_json::to_string(&plan).expect("JSON"), journal);
+            assert_eq!(serde_json::from_str::<OutputPlan>(&journal).expect("it reads"), plan);
+            let index = postcard::to_allocvec(&plan).expect("postcard");
+            assert_eq!(index[1 + "inbox".len()], number, "behind the name");
+            assert_eq!(postcard::from_bytes::<OutputPlan>(&index).expect("it reads"), plan);
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl OutputTemplate {
         OutputPlan {
             name: self.name.clone(),
             layout: self.layout,
+            line_ends: mailbox.line_ends,
             folder,
             group: mailbox.group.clone(),
             mode: mailbox.mode,

@@ -9,6 +9,7 @@
 //! ```
 
 use crate::domain::envelope::Envelope;
+use crate::domain::output::LineEnds;
 use crate::domain::time::Timestamp;
 
 use super::ctl;
@@ -21,6 +22,6 @@ pub(super) const IN: &str = "IN";
 pub(super) const STAGING: &str = "TEMP";
 
 /// The bytes of the last file of a set.
-pub(super) fn control(envelope: &Envelope, accepted_at: Timestamp) -> Vec<u8> {
-    ctl::received(envelope, accepted_at).into_bytes()
+pub(super) fn control(envelope: &Envelope, accepted_at: Timestamp, line_ends: LineEnds) -> Vec<u8> {
+    ctl::received(envelope, accepted_at, line_ends).into_bytes()
 }

@@ -90,7 +90,10 @@ impl Expected {
             Self::Order => {
                 ("order of the elements", "it is not fixed; it matters to a consumer that reads by position alone")
             }
-            Self::LineEnds => ("ends of lines", "they are no content; they matter to a consumer that reads by line"),
+            Self::LineEnds => (
+                "ends of lines",
+                "they are no content; `line_ends` of the mailbox makes them the same, where a consumer reads by line",
+            ),
         }
     }
 }

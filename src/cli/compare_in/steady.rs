@@ -96,10 +96,10 @@ impl Steady {
 
 fn open(path: &Path) -> Result<File, Unread> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Unread::Vanished,
-        _ if error.raw_os_error() == Some(libc::ELOOP) => Unread::Odd("it is a symbolic link, which is not followed"),
-        kind => Unread::Failed(kind),
+    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT) => Unread::Vanished,
+        Some(libc::ELOOP) => Unread::Odd("it is a symbolic link, which is not followed"),
+        Some(_) | None => Unread::Failed(error.kind()),
     })
 }
 

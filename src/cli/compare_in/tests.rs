@@ -69,7 +69,7 @@ impl Folders {
     fn new() -> Self {
         let folders = Self { base: TempDir::new().expect("a folder") };
         fs::create_dir(folders.there()).expect("made");
-        fs::create_dir(folders.here()).expect("made");
+        fs::create_dir_all(folders.here()).expect("made");
         folders
     }
 
@@ -77,8 +77,13 @@ impl Folders {
         self.base.path().join("there")
     }
 
+    /// An output root of meshd's.
+    fn root(&self) -> PathBuf {
+        self.base.path().join("root")
+    }
+
     fn here(&self) -> PathBuf {
-        self.base.path().join("here")
+        self.root().join("IN")
     }
 
     /// A message of the same kind on both sides.

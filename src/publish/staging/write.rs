@@ -139,7 +139,10 @@ impl Draft<'_> {
             MessageKind::Report => None,
         };
         let (extension, bytes) = match plan.layout {
-            Layout::MeshFolder => (naming::CONTROL, mesh_client::control(&opened.envelope, delivery.accepted_at)),
+            Layout::MeshFolder => {
+                let control = mesh_client::control(&opened.envelope, delivery.accepted_at, plan.line_ends);
+                (naming::CONTROL, control)
+            }
             Layout::Folder => (naming::JSON, plain::document(&opened.envelope, delivery, payload.as_ref())),
         };
         self.write_file(extension, |file, hasher| {

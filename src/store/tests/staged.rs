@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::domain::ids::Name;
-use crate::domain::output::{Layout, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet};
+use crate::domain::output::{Layout, LineEnds, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet};
 
 pub(super) fn output(progress: Progress) -> Vec<OutputState> {
     let name = Name::new("inbox").unwrap();
     let plan = OutputPlan {
         name,
         layout: Layout::Folder,
+        line_ends: LineEnds::Lf,
         folder: "/srv".into(),
         group: None,
         mode: 0o640,

@@ -8,7 +8,7 @@ use crate::daemon::{SystemChance, SystemClock};
 use crate::domain::digest::DigestKey;
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
-use crate::domain::output::{Layout, OutputPlan};
+use crate::domain::output::{Layout, LineEnds, OutputPlan};
 use crate::ports::outputs::{Outputs as _, PublishJob, Published, StageJob};
 use crate::ports::spool::{Opened, Payload, PayloadSource};
 use crate::ports::store::{Delivery, Location};
@@ -63,11 +63,11 @@ fn delivery(envelope: &Envelope, key: &DigestKey) -> Delivery {
     }
 }
 
-#[test]
-fn what_meshd_publishes_is_what_the_old_client_gave() {
+/// The report about a message that meshd published with such ends of lines; the old client's are LF.
+fn report_with(line_ends: LineEnds) -> Value {
     let folders = Folders::new();
     let (disk, chance) = (Arc::new(Real::new()), Arc::new(SystemChance::default()));
-    let (state, root) = (folders.base.path().join("state"), folders.base.path().join("root"));
+    let (state, root) = (folders.base.path().join("state"), folders.root());
     fs::create_dir(&state).expect("made");
     let new = NewRoot { root: &root, layout: Layout::MeshFolder, group: None, adopt: false };
     init_root(&*disk, &*chance, &SystemClock::default(), &state, new).expect("set up");
@@ -76,7 +76,8 @@ fn what_meshd_publishes_is_what_the_old_client_gave() {
     let plan = OutputPlan {
         name: Name::new("inbox").expect("a name"),
         layout: Layout::MeshFolder,
-        folder: root.join("IN"),
+        line_ends,
+        folder: folders.here(),
         group: None,
         mode: 0o640,
         payload: Vec::new(),
@@ -89,10 +90,19 @@ fn what_meshd_publishes_is_what_the_old_client_gave() {
     let published = publisher.publish(&[PublishJob { plan: &plan, set: &set, resumed: false }]);
     assert!(matches!(published[..], [Published::Done(_)]), "{published:?}");
 
-    fs::remove_dir(folders.here()).expect("it is empty");
-    fs::rename(root.join("IN"), folders.here()).expect("one file system");
     pair(&folders.there(), ID, &control(ID), b"data");
-    let report = folders.report();
+    folders.report()
+}
+
+#[test]
+fn what_meshd_publishes_is_what_the_old_client_gave() {
+    let report = report_with(LineEnds::Lf);
     assert_eq!((&report["counts"]["same"], &report["expected"]), (&json!(1), &json!([])), "{report}");
     assert_eq!(report["verdict"], "same");
+    let report = report_with(LineEnds::Crlf);
+    assert_eq!(
+        (&report["counts"]["same"], &report["expected"][0]["kind"]),
+        (&json!(1), &json!("line-ends")),
+        "{report}"
+    );
 }
