@@ -44,7 +44,8 @@ What differs while one of its files is younger than --settle is not settled yet.
 `cp -a`, or every file is as young as its copy.
 
 It ends with 0 if all is the same; 1 if something differs, is missing, doubled or not whole;
-75 if nothing does, and something is not settled yet or was in motion; 66 if it could not look.
+75 if nothing does, and something is not settled yet or was in motion; 66 if it could not look,
+77 if this user may not, 78 if the configuration has mistakes.
 
 Examples:
   meshd compare-in /opt/MESH-DATA-HOME/X26ABC1/IN --mailbox X26ABC1
@@ -59,7 +60,7 @@ pub(super) struct CompareIn {
     /// Of which mailbox, if the configuration has several
     #[arg(long, value_name = "MAILBOX", value_parser = mailbox)]
     mailbox: Option<MailboxId>,
-    /// How long a file rests before it is missed on the other side: two polls, as it comes
+    /// How long a file rests before it counts as missing on the other side
     #[arg(long, value_name = "PERIOD", default_value = "10m", value_parser = settle)]
     settle: Duration,
     /// Show every finding, not only the first twenty
@@ -108,7 +109,7 @@ impl CompareIn {
         let report = look.compare(there, here, &mut |what, done, all, bytes| {
             if told.elapsed() >= TELL {
                 told = Instant::now();
-                context.out.passing(format_args!("{what}: {done} of {all}, {bytes} bytes read"));
+                context.out.passing(format_args!("{what} {done} of {all}, {bytes} bytes of data read"));
             }
         });
         context.out.passing("");

@@ -34,19 +34,19 @@ impl Look<'_> {
         report.here.passed_over = here.passed_over;
         let there = read(Side::There, there, &mut report, progress);
         let here = read(Side::Here, here, &mut report, progress);
-        let (mut digested, mut bytes) = (0, 0);
+        let (mut digested, mut bytes, of_both) = (0, 0, there.len() + here.len());
         let matched = pair(&there, &here, |_, message| {
             digested += 1;
             sha256(message, &mut |more| {
                 bytes += more;
-                progress("digests", digested, 0, bytes);
+                progress("digested", digested, of_both, bytes);
             })
         });
         let all = matched.pairs.len();
         for (done, (left, right, by)) in matched.pairs.into_iter().enumerate() {
             let mut seen = |more| {
                 bytes += more;
-                progress("pairs", done, all, bytes);
+                progress("compared", done, all, bytes);
             };
             seen(0);
             self.compare_pair((&there[left], &here[right]), by, &mut report, &mut seen);

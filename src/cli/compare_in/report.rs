@@ -134,7 +134,7 @@ impl What {
             Self::Only { side: Side::There } => "only there: lost here, or not yet come".to_owned(),
             Self::Only { side: Side::Here } => "only here".to_owned(),
             Self::More { side, there, here } => {
-                format!("{there} times there, {here} times here: this one is more {}", side.as_str())
+                format!("duplicate {}: {there} there, {here} here", side.as_str())
             }
             Self::DataWithoutControl { side } => format!("{}: data file without a control file", side.as_str()),
             Self::ControlWithoutData { side } => format!("{}: control file without its data file", side.as_str()),
@@ -268,8 +268,8 @@ impl Report {
             (data_differs, "data differs"),
             (only_there, "only there"),
             (only_here, "only here"),
-            (more_there, "more often there"),
-            (more_here, "more often here"),
+            (more_there, "duplicates there"),
+            (more_here, "duplicates here"),
             (data_without_control, "data file without a control file"),
             (control_without_data, "control file without its data file"),
             (unreadable_control, "unreadable control file"),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::elements::Expected;
 use super::folder::Folder;
 use super::look::Look;
 use super::report::Verdict;
@@ -152,6 +153,39 @@ fn equal_folders_are_the_same_and_stay_as_they_were() {
     assert_eq!((&report["there"]["data"], &report["there"]["reports"]), (&json!(1), &json!(1)));
     assert_eq!((&report["findings"], &report["expected"]), (&json!([]), &json!([])));
     assert_eq!((names(), fs::metadata(folders.there()).expect("there").modified().expect("a time")), before);
+}
+
+/// Programs read it: names are never changed, only added.
+#[test]
+fn the_report_has_its_shape_in_every_version() {
+    let folders = Folders::new();
+    pair(&folders.there(), ID, &control(ID), b"data");
+    pair(&folders.here(), ID, &control(ID).replace("Transferred to", "In"), b"dota");
+    let mut report = folders.report();
+    report["there"]["folder"] = json!("/there");
+    report["here"]["folder"] = json!("/here");
+    report["findings"][0]["there"] = json!(1);
+    report["findings"][0]["here"] = json!(2);
+    let seen = |folder: &str| {
+        let passed_over = json!({ "files": 0, "folders": 0, "links": 0, "others": 0 });
+        json!({ "folder": folder, "data": 1, "reports": 0, "named_otherwise": 0, "passed_over": passed_over })
+    };
+    let (what, why) = Expected::Description.words();
+    let data = json!({ "there": 4, "here": 4, "first": 1 });
+    let detail = json!({ "elements": [], "data": data });
+    let expected = json!({
+        "verdict": "different",
+        "there": seen("/there"),
+        "here": seen("/here"),
+        "counts": {
+            "same": 0, "control_differs": 0, "data_differs": 1, "only_there": 0, "only_here": 0, "more_there": 0,
+            "more_here": 0, "data_without_control": 0, "control_without_data": 0, "unreadable_control": 0,
+            "not_read": 0, "in_motion": 0, "not_settled": 0,
+        },
+        "expected": [{ "kind": "description", "what": what, "why": why, "messages": 1 }],
+        "findings": [{ "kind": "differs", "detail": detail, "message": ID, "there": 1, "here": 2 }],
+    });
+    assert_eq!(report, expected);
 }
 
 #[test]
