@@ -151,6 +151,8 @@ impl Changed {
         self.live(&key("output"), old.output == new.output);
         self.live(&key("group"), old.group == new.group);
         self.live(&key("mode"), old.mode == new.mode);
+        // Pickups hold theirs from the start on, and all control files of a mailbox are to end alike.
+        self.restart(&key("line_ends"), old.line_ends == new.line_ends);
         self.live(&key("waiting"), old.waiting == new.waiting);
         self.restart(&key("order"), old.order == new.order);
         self.live(&key("limits"), old.limits == new.limits);

@@ -69,6 +69,9 @@ fn a_new_pipeline_takes_mail_and_a_wrong_one_changes_nothing() {
     house.write("meshd.toml", &configuration.replace("drain = \"20s\"", "drain = \"21s\""));
     reload(&daemon, "these changes need a restart");
     assert!(daemon.log().contains("\"keys\":\"life\""), "{}", daemon.log());
+    house.write("meshd.toml", &configuration.replace("output = ", "line_ends = \"crlf\"\noutput = "));
+    reload(&daemon, "these changes need a restart");
+    assert!(daemon.log().contains("\"keys\":\"mailbox[1].line_ends\""), "{}", daemon.log());
     house.write("meshd.toml", &configuration.replace("level = \"debug\"", "level = \"info\""));
     reload(&daemon, "configuration reloaded");
     assert!(daemon.log().contains("\"keys\":\"log.level\""), "{}", daemon.log());
