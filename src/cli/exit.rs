@@ -15,6 +15,8 @@ pub(super) enum Exit {
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
+    /// What was to be looked at is not there, or cannot be read.
+    NoInput = 66,
     /// The daemon, or MESH, cannot be reached.
     Unreachable = 69,
     /// Stable storage failed: the daemon halted.
@@ -28,8 +30,8 @@ pub(super) enum Exit {
 }
 
 /// The codes, for `--help`.
-pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 69 unreachable, 70 halted, 75 try again,
-77 not permitted, 78 configuration.";
+pub(super) const HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 66 no input, 69 unreachable, 70 halted,
+75 try again, 77 not permitted, 78 configuration.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -59,6 +61,9 @@ pub(super) enum Failure {
     /// What was asked for is under way, and nobody waits for its end.
     #[error("{0}")]
     Unfinished(String),
+    /// What was to be looked at could not be: nothing is known of it.
+    #[error("{0:#}")]
+    NotLooked(anyhow::Error),
     /// The daemon ended.
     #[error(transparent)]
     Stop(Stop),
@@ -108,10 +113,15 @@ impl Failure {
                 ),
             )
             | Self::Stop(Stop::Failed(_)) => Exit::Failed,
-            Self::Other(error) => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-                Some(std::io::ErrorKind::PermissionDenied) => Exit::NotPermitted,
-                Some(_) | None => Exit::Failed,
-            },
+            Self::Other(error) if is_denied(error) => Exit::NotPermitted,
+            Self::Other(_) => Exit::Failed,
+            Self::NotLooked(error) if is_denied(error) => Exit::NotPermitted,
+            Self::NotLooked(_) => Exit::NoInput,
         }
     }
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::PermissionDenied)
 }

@@ -7,6 +7,7 @@ mod archive;
 mod audit;
 mod backup;
 mod check;
+mod compare_in;
 mod completions;
 mod conformance;
 mod deadletter;
@@ -85,6 +86,8 @@ enum Command {
     Output(output::Output),
     /// Make a configuration of that of the Java client, with its keys and secrets
     ImportMeshclient(import_meshclient::ImportMeshclient),
+    /// Compare what the Java client put into its IN folder with what meshd put into its own
+    CompareIn(compare_in::CompareIn),
     /// Look into the spool of sealed payloads
     #[command(subcommand)]
     Spool(spool::Spool),
@@ -193,6 +196,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Keys(keys) => keys.run(context),
         Command::Output(output) => output.run(context),
         Command::ImportMeshclient(import) => import.run(context),
+        Command::CompareIn(compare) => compare.run(context),
         Command::Spool(spool) => spool.run(context),
         Command::Backup(backup) => backup.run(context),
         Command::Journal(journal) => journal.run(context),

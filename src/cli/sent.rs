@@ -25,8 +25,8 @@ pub(super) enum Sent {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Where it stands comes first, then one line for each thing that happened, oldest first: when it was
-queued, each chunk that MESH answered for, and what became of it there.
+Where it stands comes first, then one line for each thing that happened, oldest first: when it
+was queued, each chunk that MESH answered for, and what became of it there.
 
 Examples:
   meshd sent show d4711

@@ -14,7 +14,7 @@ use super::read::{Keys, Notes, Setting, read_word};
 use super::secret::{SecretRef, one_key};
 use super::values::{ByteSize, ChunkSize, InFlight, Listen, Mode, Percent, Period, Workers};
 use crate::domain::ids::MailboxId;
-use crate::domain::output::Unconsumed;
+use crate::domain::output::{LineEnds, Unconsumed};
 
 impl Config {
     /// Reads all keys from the merged files. Mistakes go to `notes`; what is wrong has its default meanwhile.
@@ -224,6 +224,7 @@ impl Mailbox {
         let output = keys.required_or("output", || PathBuf::from("/dev/null").join(&own));
         let group = keys.optional("group");
         let mode = keys.or("mode", Mode(0o640));
+        let line_ends = keys.or("line_ends", LineEnds::Lf);
         let waiting = keys.optional_table("waiting").map(read_waiting);
         let order = keys.or("order", Order::Free);
         let limits = Limits::read(keys.table("limits"), 5_000, 20_000_000_000);
@@ -244,6 +245,7 @@ impl Mailbox {
             output,
             group,
             mode,
+            line_ends,
             waiting,
             order,
             limits,
@@ -338,6 +340,7 @@ written_as_word! {
         ("collect", Self::Collect), ("transfer", Self::Transfer), ("delay", Self::Delay)
     ];
     Order, "\"free\" or \"strict\"", [("free", Self::Free), ("strict", Self::Strict)];
+    LineEnds, "\"lf\" or \"crlf\"", [("lf", Self::Lf), ("crlf", Self::Crlf)];
     Engine, "an engine", [("sled", Self::Sled)];
     LogFormat, "a format", [
         ("auto", Self::Auto), ("human", Self::Human), ("json", Self::Json), ("journald", Self::Journald)

@@ -9,7 +9,7 @@ use super::secret::SecretRef;
 use super::values::{ByteSize, ChunkSize, Cron, InFlight, Listen, Mode, Percent, Period, Proxy, Workers};
 use crate::adapters::mesh;
 use crate::domain::ids::{MailboxId, WorkflowId};
-use crate::domain::output::Unconsumed;
+use crate::domain::output::{LineEnds, Unconsumed};
 
 /// The whole configuration, each value checked by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -287,6 +287,8 @@ pub struct Mailbox {
     pub group: Option<String>,
     /// Permission bits of its output files.
     pub mode: Mode,
+    /// How the lines of all control files end that are written for it.
+    pub line_ends: LineEnds,
     /// How much may lie in each of its outputs that the consumer has not taken, if the pipeline does not say.
     pub waiting: Option<Unconsumed>,
     /// In which order its mail is handled.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::config::{Limits, SendSettings};
+use crate::config::SendSettings;
 use crate::domain::envelope::{Envelope, MessageKind};
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Sensitive};
 use crate::domain::operator::{Operator, Remark};
@@ -21,6 +21,7 @@ use crate::ports::store::{
     BringIn, Class, Halt, IncomingBody, Kept, LookUp, NotAllowed, NotBroughtIn, NotQueued, Replaces, SendOrder, Sends,
     Store,
 };
+use crate::receive::admission::Admission;
 use crate::send::encrypt::{Encrypting, Encryption};
 use crate::send::rules;
 use crate::store::spool::{Beside, Spool};
@@ -39,15 +40,16 @@ pub(super) struct Entrance {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) floor: Floor,
     pub(super) directory: PathBuf,
+    /// What may wait of each mailbox: a reload changes it.
+    pub(super) admission: Arc<Admission>,
     pub(super) mailboxes: Arc<BTreeMap<MailboxId, GoesOut>>,
     /// Held while one is on its way.
     pub(super) turn: Arc<Mutex<()>>,
 }
 
-/// How the mail of a mailbox goes out, and how much of it may wait.
+/// How the mail of a mailbox goes out.
 pub(super) struct GoesOut {
     pub(super) settings: SendSettings,
-    pub(super) limits: Limits,
     pub(super) encryption: Encryption,
 }
 
@@ -77,12 +79,13 @@ impl Entrance {
     /// Begins to take in a message that is to go out. Everything that MESH would refuse is told at once.
     async fn begin_post(&self, posting: Posting) -> Result<Result<Box<dyn Upload>, NotBroughtIn>, Halt> {
         let Posting { letter, length, by } = posting;
-        let Some(GoesOut { settings, limits, encryption }) = self.mailboxes.get(&letter.mailbox) else {
+        let Some(GoesOut { settings, encryption }) = self.mailboxes.get(&letter.mailbox) else {
             return Ok(Err(NotBroughtIn::NoMailbox(letter.mailbox)));
         };
         let waits = self.store.occupancy().mailboxes.get(&letter.mailbox).map(|of| of.sending).unwrap_or_default();
+        let limits = self.admission.budget(&letter.mailbox).queued;
         // One larger than the limit goes out alone.
-        let is_full = waits.bytes.saturating_add(length) > limits.bytes.0 && waits.messages > 0;
+        let is_full = waits.bytes.saturating_add(length) > limits.bytes && waits.messages > 0;
         if waits.messages >= limits.messages || is_full {
             return Ok(Err(NotBroughtIn::TooMuchWaits(letter.mailbox)));
         }

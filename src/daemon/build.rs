@@ -180,6 +180,7 @@ pub(super) fn build(loaded: &Loaded, secrets: Secrets, pipelines: Pipelines, las
         disk: Arc::clone(&disk),
         floor: floor(config),
         directory: config.state.directory.clone(),
+        admission: Arc::clone(&admission),
         mailboxes: Arc::new(goes_out(config)?),
         turn: Arc::default(),
     };
@@ -308,7 +309,7 @@ fn goes_out(config: &Config) -> Result<BTreeMap<MailboxId, GoesOut>, anyhow::Err
     };
     let of = |mailbox: &Mailbox| {
         let encryption = Encryption(mailbox.encrypt.iter().map(rule).collect::<Result<_, _>>()?);
-        Ok((mailbox.id.clone(), GoesOut { settings: mailbox.send, limits: mailbox.limits, encryption }))
+        Ok((mailbox.id.clone(), GoesOut { settings: mailbox.send, encryption }))
     };
     config.mailboxes.iter().map(of).collect()
 }

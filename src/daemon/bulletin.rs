@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::Name;
-    use crate::domain::output::Layout;
+    use crate::domain::output::{Layout, LineEnds};
     use crate::domain::time::Timestamp;
 
     /// Time passes only when all wait. Blocking threads would keep it from that, so these roots are tasks.
@@ -286,6 +286,7 @@ mod tests {
         let folder = |folder: &str| FolderPlan {
             name: Name::new("inbox").expect("a name"),
             layout: Layout::Folder,
+            line_ends: LineEnds::Lf,
             folder: folder.into(),
             group: None,
             mode: 0o640,

@@ -37,6 +37,7 @@ fn plan(mailbox: &Mailbox) -> FolderPlan {
     FolderPlan {
         name: Name::new("pickup").expect("a name"),
         layout: Layout::MeshFolder,
+        line_ends: mailbox.line_ends,
         folder: mailbox.output.join("IN"),
         group: mailbox.group.clone(),
         mode: mailbox.mode.0,

@@ -64,6 +64,7 @@ fn outputs(loaded: &Loaded) -> BTreeMap<MailboxId, MailboxOutputs> {
         output: mailbox.output.clone(),
         group: mailbox.group.clone(),
         mode: mailbox.mode.0,
+        line_ends: mailbox.line_ends,
         waiting: mailbox.waiting,
     };
     loaded.nameable_mailboxes().map(|mailbox| (mailbox.id.clone(), outputs(mailbox))).collect()

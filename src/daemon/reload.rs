@@ -143,18 +143,45 @@ impl Changed {
 
     fn mailbox(&mut self, number: u32, old: &Mailbox, new: &Mailbox) {
         let key = |key: &str| format!("mailbox[{number}].{key}");
-        self.restart(&key("organisation"), old.organisation == new.organisation);
-        self.restart(&key("password"), old.password == new.password);
-        self.restart(&key("poll"), old.poll == new.poll);
-        self.restart(&key("in_flight"), old.in_flight == new.in_flight);
-        self.restart(&key("recipients"), old.recipients == new.recipients);
-        self.live(&key("output"), old.output == new.output);
-        self.live(&key("group"), old.group == new.group);
-        self.live(&key("mode"), old.mode == new.mode);
-        self.live(&key("waiting"), old.waiting == new.waiting);
-        self.restart(&key("order"), old.order == new.order);
-        self.live(&key("limits"), old.limits == new.limits);
-        self.live(&key("set_aside"), old.set_aside == new.set_aside);
+        // Every key is named, so that none is forgotten.
+        let Mailbox {
+            id: _,
+            organisation,
+            password,
+            poll,
+            in_flight,
+            recipients,
+            output,
+            group,
+            mode,
+            line_ends,
+            waiting,
+            order,
+            limits,
+            set_aside,
+            send,
+            encrypt,
+            pickup,
+        } = old;
+        self.restart(&key("organisation"), *organisation == new.organisation);
+        self.restart(&key("password"), *password == new.password);
+        self.restart(&key("poll"), *poll == new.poll);
+        self.restart(&key("in_flight"), *in_flight == new.in_flight);
+        self.restart(&key("recipients"), *recipients == new.recipients);
+        // A pickup holds its folders from the start on.
+        let folders = if pickup.is_some() { Self::restart } else { Self::live };
+        folders(self, &key("output"), *output == new.output);
+        folders(self, &key("group"), *group == new.group);
+        folders(self, &key("mode"), *mode == new.mode);
+        // The same, and all control files of a mailbox are to end alike.
+        self.restart(&key("line_ends"), *line_ends == new.line_ends);
+        self.live(&key("waiting"), *waiting == new.waiting);
+        self.restart(&key("order"), *order == new.order);
+        self.live(&key("limits"), *limits == new.limits);
+        self.live(&key("set_aside"), *set_aside == new.set_aside);
+        self.restart(&key("send"), *send == new.send);
+        self.restart(&key("encrypt"), *encrypt == new.encrypt);
+        self.restart(&key("pickup"), *pickup == new.pickup);
     }
 
     fn restart(&mut self, key: &str, is_equal: bool) {

@@ -86,6 +86,9 @@ pub struct FolderPlan {
     pub name: Name,
     /// How the files are laid out.
     pub layout: Layout,
+    /// How lines of control files end; a layout without any does not ask.
+    #[serde(default)]
+    pub line_ends: LineEnds,
     /// The folder the files appear in. Its root carries the marker: see [`Layout`].
     pub folder: PathBuf,
     /// Owning group of the files; the process's own when absent.
@@ -98,13 +101,19 @@ pub struct FolderPlan {
 }
 
 impl Serialize for FolderPlan {
-    /// A payload that passes untouched is not mentioned in the journal, which is JSON and grows with every word.
-    /// The index is not self-describing and holds every member.
+    /// A payload that passes untouched and the usual ends of lines are not mentioned in the journal, which is JSON and
+    /// grows with every word. The index is not self-describing and holds every member.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let is_untouched = self.payload.is_empty() && serializer.is_human_readable();
-        let mut plan = serializer.serialize_struct("FolderPlan", if is_untouched { 5 } else { 6 })?;
+        let is_journal = serializer.is_human_readable();
+        let is_untouched = self.payload.is_empty() && is_journal;
+        let has_usual_ends = self.line_ends == LineEnds::Lf && is_journal;
+        let members = 7 - usize::from(is_untouched) - usize::from(has_usual_ends);
+        let mut plan = serializer.serialize_struct("FolderPlan", members)?;
         plan.serialize_field("name", &self.name)?;
         plan.serialize_field("layout", &self.layout)?;
+        if !has_usual_ends {
+            plan.serialize_field("line_ends", &self.line_ends)?;
+        }
         plan.serialize_field("folder", &self.folder)?;
         plan.serialize_field("group", &self.group)?;
         plan.serialize_field("mode", &self.mode)?;
@@ -163,6 +172,17 @@ pub enum Layout {
     MeshFolder,
     /// `<id>.dat` then `<id>.json`, staged in `.staging/` inside the folder, where the marker lies too.
     Folder,
+}
+
+/// How the lines of a control file end (mesh-client-files 12, point 14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineEnds {
+    /// As everywhere but on Windows.
+    #[default]
+    Lf,
+    /// For consumers on Windows that read line by line.
+    Crlf,
 }
 
 /// How much may lie in an output folder that its consumer has not taken: at most so many files, none of them for longer.
@@ -273,6 +293,7 @@ mod tests {
         OutputPlan::Folder(FolderPlan {
             name,
             layout: Layout::Folder,
+            line_ends: LineEnds::Lf,
             folder: "/srv".into(),
             group: None,
             mode: 0o640,
@@ -291,6 +312,20 @@ mod tests {
             keep: vec![KeptHeader::FileName],
             payload,
         })
+    }
+
+    #[test]
+    fn ends_of_lines_read_back_and_a_plan_without_them_has_the_usual_ones() {
+        for (words, line_ends) in [("", LineEnds::Lf), (r#""line_ends":"crlf","#, LineEnds::Crlf)] {
+            let OutputPlan::Folder(plan) = folder(Vec::new()) else { panic!("it is a folder") };
+            let plan = OutputPlan::Folder(FolderPlan { layout: Layout::MeshFolder, line_ends, ..plan });
+            let journal =
+                format!(r#"{{"name":"inbox","layout":"mesh-folder",{words}"folder":"/srv","group":null,"mode":416}}"#);
+            assert_eq!(serde_json::to_string(&plan).expect("JSON"), journal);
+            assert_eq!(serde_json::from_str::<OutputPlan>(&journal).expect("it reads"), plan);
+            let index = postcard::to_allocvec(&plan).expect("postcard");
+            assert_eq!(postcard::from_bytes::<OutputPlan>(&index).expect("it reads"), plan);
+        }
     }
 
     #[test]

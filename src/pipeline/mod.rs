@@ -75,7 +75,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::ids::{MailboxId, Name};
-use crate::domain::output::{OutputPlan, Unconsumed};
+use crate::domain::output::{LineEnds, OutputPlan, Unconsumed};
 use crate::domain::settlement::Reason;
 use cases::Case;
 use keyring::Keyring;
@@ -124,6 +124,8 @@ pub struct MailboxOutputs {
     pub group: Option<String>,
     /// Permission bits of the files, such as `0o640`.
     pub mode: u32,
+    /// How lines of control files end.
+    pub line_ends: LineEnds,
     /// How much a consumer may leave in an output that does not say so itself.
     pub waiting: Option<Unconsumed>,
 }

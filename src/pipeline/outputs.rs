@@ -97,6 +97,7 @@ impl Folder {
         FolderPlan {
             name: name.clone(),
             layout: self.layout,
+            line_ends: mailbox.line_ends,
             folder,
             group: mailbox.group.clone(),
             mode: mailbox.mode,

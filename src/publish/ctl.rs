@@ -2,7 +2,7 @@
 //!
 //! Element order and values are those of delivered files (mesh-client-files 7.2) and of reports (7.4),
 //! because some consumers parse them by position. The text is the same for the same message in every version:
-//! golden tests below hold it. Lines end in LF; there is no XML declaration.
+//! golden tests below hold it. Lines end in LF or, where the plan says so, in CRLF; there is no XML declaration.
 //!
 //! Every value is escaped. A character that XML 1.0 or the interface forbids (5: control characters other than tab)
 //! becomes a space, so that words stay apart.
@@ -13,18 +13,19 @@ use std::fmt::Write as _;
 
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::ids::{MailboxId, Sensitive};
+use crate::domain::output::LineEnds;
 use crate::domain::time::Timestamp;
 
 const INDENT: usize = 2;
 
 /// The control file of `envelope`, accepted at `accepted_at`.
-pub(super) fn received(envelope: &Envelope, accepted_at: Timestamp) -> String {
+pub(super) fn received(envelope: &Envelope, accepted_at: Timestamp, line_ends: LineEnds) -> String {
     let mut file = File::default();
     match envelope.kind {
         MessageKind::Data => data(&mut file, envelope, accepted_at),
         MessageKind::Report => report(&mut file, envelope, accepted_at),
     }
-    file.text
+    file.finish(line_ends)
 }
 
 /// mesh-client-files 7.2. The server fills both kinds of address on delivery, hence `ALL` and the `ESMTP` pair.
@@ -165,6 +166,14 @@ impl File {
         self.element("StatusCode", code);
         self.element("Description", description);
         self.close("StatusRecord");
+    }
+
+    /// The text with such ends of lines. No value has one in it: they are control characters.
+    fn finish(self, line_ends: LineEnds) -> String {
+        match line_ends {
+            LineEnds::Lf => self.text,
+            LineEnds::Crlf => self.text.replace('\n', "\r\n"),
+        }
     }
 
     fn put(&mut self, what: std::fmt::Arguments<'_>) {

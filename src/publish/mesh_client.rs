@@ -10,6 +10,7 @@
 
 use crate::domain::envelope::Envelope;
 use crate::domain::ids::Sensitive;
+use crate::domain::output::LineEnds;
 use crate::ports::store::Delivery;
 
 use super::ctl;
@@ -22,11 +23,11 @@ pub(super) const IN: &str = "IN";
 pub(super) const STAGING: &str = "TEMP";
 
 /// The bytes of the last file of a set.
-pub(super) fn control(envelope: &Envelope, delivery: &Delivery) -> Vec<u8> {
+pub(super) fn control(envelope: &Envelope, delivery: &Delivery, line_ends: LineEnds) -> Vec<u8> {
     let Some(meant_for) = &delivery.meant_for else {
-        return ctl::received(envelope, delivery.accepted_at).into_bytes();
+        return ctl::received(envelope, delivery.accepted_at, line_ends).into_bytes();
     };
     // Where the server puts our own mailbox into a report, the ledger knows better (mesh-client-files 11).
     let corrected = Envelope { to: Some(Sensitive::new(meant_for.as_str())), ..envelope.clone() };
-    ctl::received(&corrected, delivery.accepted_at).into_bytes()
+    ctl::received(&corrected, delivery.accepted_at, line_ends).into_bytes()
 }

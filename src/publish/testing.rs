@@ -15,7 +15,7 @@ use crate::domain::digest::DigestKey;
 use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{DeliveryId, MailboxId, MessageId, Name, Sensitive, WorkflowId};
-use crate::domain::output::{FolderPlan, Layout, StagedSet};
+use crate::domain::output::{FolderPlan, Layout, LineEnds, StagedSet};
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::clock::{Chance, Clock};
@@ -244,7 +244,8 @@ impl World {
 }
 
 pub(super) fn plan(name: &str, layout: Layout, folder: PathBuf) -> FolderPlan {
-    FolderPlan { name: Name::new(name).expect("a name"), layout, folder, group: None, mode: 0o640, payload: Vec::new() }
+    let name = Name::new(name).expect("a name");
+    FolderPlan { name, layout, line_ends: LineEnds::Lf, folder, group: None, mode: 0o640, payload: Vec::new() }
 }
 
 pub(super) fn read(disk: &dyn Disk, path: &Path) -> Vec<u8> {

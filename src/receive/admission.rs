@@ -229,7 +229,8 @@ impl Admission {
         self.budget(mailbox).queued.bytes.min(self.settings().all.queued.bytes)
     }
 
-    fn budget(&self, mailbox: &MailboxId) -> Budget {
+    /// The present budgets of a mailbox.
+    pub fn budget(&self, mailbox: &MailboxId) -> Budget {
         let settings = self.settings();
         settings.mailboxes.get(mailbox).copied().unwrap_or(settings.all)
     }

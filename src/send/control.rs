@@ -88,6 +88,12 @@ pub fn said(bytes: &[u8], mailbox: &MailboxId) -> Option<Control> {
     })
 }
 
+/// Every element that says something, known or not, by its path such as `StatusRecord/Event`: for whoever compares two.
+pub fn texts(bytes: &[u8]) -> Result<Vec<(String, Sensitive)>, &'static str> {
+    let said = paths(&decode(bytes)?)?.into_iter().filter(|(_, text)| !text.is_empty());
+    Ok(said.map(|(path, text)| (path, Sensitive::new(text))).collect())
+}
+
 fn broken(header: &'static str, problem: &str) -> Broken {
     Broken { header, problem: problem.to_owned(), code: None }
 }
@@ -127,9 +133,16 @@ fn of_windows(bytes: &[u8]) -> String {
 struct Said(Vec<(Element, String)>);
 
 fn elements(text: &str) -> Result<Said, &'static str> {
+    let known = |name: &str| ELEMENTS.iter().find(|(known, _)| *known == name).map(|(_, element)| *element);
+    let said = paths(text)?.into_iter().filter_map(|(path, text)| Some((known(&path)?, text)));
+    Ok(Said(said.collect()))
+}
+
+/// Every element below the root in the order they end, by its path such as `StatusRecord/Event`, with its own text.
+fn paths(text: &str) -> Result<Vec<(String, String)>, &'static str> {
     const BROKEN: &str = "it is no well-formed XML, or is cut off";
     let mut reader = Reader::from_str(text);
-    let (mut open, mut said, mut is_whole) = (Vec::new(), Said::default(), false);
+    let (mut open, mut said, mut is_whole) = (Vec::<(String, String)>::new(), Vec::new(), false);
     loop {
         match reader.read_event().map_err(|_| BROKEN)? {
             Event::Start(start) => {
@@ -150,10 +163,10 @@ fn elements(text: &str) -> Result<Said, &'static str> {
             Event::End(_) => {
                 let Some((name, text)) = open.pop() else { return Err(BROKEN) };
                 is_whole |= open.is_empty();
-                if open.len() == 1
-                    && let Some((_, element)) = ELEMENTS.iter().find(|(known, _)| *known == name)
-                {
-                    said.0.push((*element, text.trim().to_owned()));
+                if !open.is_empty() {
+                    let above = open[1..].iter().map(|(name, _)| name.as_str());
+                    let path: Vec<&str> = above.chain([name.as_str()]).collect();
+                    said.push((path.join("/"), text.trim().to_owned()));
                 }
             }
             Event::Text(text) => add(&mut open, &text.xml10_content()),

@@ -127,7 +127,7 @@ pub(super) fn is_begun(outputs: &[OutputState]) -> bool {
 mod tests {
     use super::*;
     use crate::domain::ids::Name;
-    use crate::domain::output::{FolderPlan, Layout, OutputPlan, Progress, Publication};
+    use crate::domain::output::{FolderPlan, Layout, LineEnds, OutputPlan, Progress, Publication};
     use crate::domain::retry::Backoff;
     use crate::work::tests::fakes::delivery;
 
@@ -205,8 +205,8 @@ mod tests {
     /// Settles with dice at their lowest, so that a wait is its floor.
     fn settled(progress: Progress, age: Duration, attempts: u32, faults: &[Fault]) -> Settlement {
         let name = Name::new("inbox").expect("a name");
-        let (folder, payload) = ("/srv".into(), Vec::new());
-        let plan = FolderPlan { name, layout: Layout::Folder, folder, group: None, mode: 0o640, payload };
+        let (line_ends, folder, payload) = (LineEnds::Lf, "/srv".into(), Vec::new());
+        let plan = FolderPlan { name, layout: Layout::Folder, line_ends, folder, group: None, mode: 0o640, payload };
         let delivery = Delivery { attempts, ..delivery(1, "MB1") };
         let settings = WorkSettings::default();
         assert_eq!(settings.defer, Backoff { first: Duration::from_secs(5), longest: 5 * MINUTE });

@@ -410,14 +410,15 @@ fn log(delivery: &Delivery, pipeline: Option<&Name>, settlement: &Settlement) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::output::{FolderPlan, Layout, OutputState};
+    use crate::domain::output::{FolderPlan, Layout, LineEnds, OutputState};
 
     #[test]
     fn an_output_that_came_out_again_is_told_and_no_other() {
         let output = |name: &str, publication| {
             let name = Name::new(name).expect("a name");
-            let (folder, payload) = ("/srv".into(), Vec::new());
-            let plan = FolderPlan { name, layout: Layout::Folder, folder, group: None, mode: 0o640, payload };
+            let (line_ends, folder, payload) = (LineEnds::Lf, "/srv".into(), Vec::new());
+            let plan =
+                FolderPlan { name, layout: Layout::Folder, line_ends, folder, group: None, mode: 0o640, payload };
             OutputState { plan: OutputPlan::Folder(plan), progress: Progress::Published(publication) }
         };
         let outputs = vec![

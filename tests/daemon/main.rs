@@ -5,6 +5,7 @@ mod backup;
 mod brought;
 mod bulk;
 mod certificate;
+mod comparing;
 mod consumer;
 mod desk;
 mod drain;

@@ -89,6 +89,27 @@ fn has(text: &str, parts: &[&str]) {
     }
 }
 
+/// Point 14: in `SENT`, of the report, and of what the recipient's mailbox gets.
+#[test]
+fn every_control_file_has_the_ends_of_lines_that_are_configured() {
+    let house =
+        house_with("line_ends = \"crlf\"\npickup = { settle = \"1s\", orphan_after = \"3s\", scan = \"1s\" }\n");
+    let daemon = house.start();
+    house.put_pair("letter", "bytes\n");
+    daemon.wait_for("it to be sent and received", PATIENCE, || {
+        house.names("SENT").len() == 2 && house.published_of(TO).len() == 1
+    });
+    daemon.stop_in_order();
+    let received = house.published_of(TO).into_keys().next().expect("one message");
+    let received = house.output_of(TO).join("IN").join(format!("{received}.ctl"));
+    let received = fs::read_to_string(received).expect("it is there");
+    for text in [house.text("SENT", "letter.ctl"), house.report(["letter", "COLLECT"]), received] {
+        assert_eq!(text.matches("\r\n").count(), text.lines().count(), "{text:?}");
+        assert!(text.ends_with("</DTSControl>\r\n"), "{text:?}");
+    }
+    assert_eq!(house.text("SENT", "letter.dat"), "bytes\n", "data is the application's");
+}
+
 /// Points 1, 2, 6 in part, 10, 14: what is put into `OUT` arrives once and whole, and lies in `SENT` with its id.
 #[test]
 fn a_pair_is_sent_once_and_whole_however_it_is_written() {

@@ -69,6 +69,14 @@ fn a_new_pipeline_takes_mail_and_a_wrong_one_changes_nothing() {
     house.write("meshd.toml", &configuration.replace("drain = \"20s\"", "drain = \"21s\""));
     reload(&daemon, "these changes need a restart");
     assert!(daemon.log().contains("\"keys\":\"life\""), "{}", daemon.log());
+    house.write("meshd.toml", &configuration.replace("output = ", "line_ends = \"crlf\"\noutput = "));
+    reload(&daemon, "these changes need a restart");
+    assert!(daemon.log().contains("\"keys\":\"mailbox[1].line_ends\""), "{}", daemon.log());
+    for (key, value) in [("send", "{ chunk = \"1MB\" }"), ("pickup", "{ settle = \"1m\" }")] {
+        house.write("meshd.toml", &configuration.replace("output = ", &format!("{key} = {value}\noutput = ")));
+        reload(&daemon, "these changes need a restart");
+        assert!(daemon.log().contains(&format!("\"keys\":\"mailbox[1].{key}\"")), "{}", daemon.log());
+    }
     house.write("meshd.toml", &configuration.replace("level = \"debug\"", "level = \"info\""));
     reload(&daemon, "configuration reloaded");
     assert!(daemon.log().contains("\"keys\":\"log.level\""), "{}", daemon.log());

@@ -14,7 +14,7 @@ use crate::domain::envelope::{Envelope, MessageKind, Status};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::finding::Finding;
 use crate::domain::ids::{MessageId, Sensitive, WorkflowId};
-use crate::domain::output::{FolderPlan, Layout, OutputPlan};
+use crate::domain::output::{FolderPlan, Layout, LineEnds, OutputPlan};
 use crate::ports::spool::Opened;
 
 const OUTPUT: &str = "[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\npath = \"{mailbox.output}/IN\"\n";
@@ -309,6 +309,7 @@ fn mailboxes() -> BTreeMap<MailboxId, MailboxOutputs> {
                 output: PathBuf::from("/srv/mesh").join(id),
                 group: Some("meshd-out".into()),
                 mode: 0o640,
+                line_ends: LineEnds::Lf,
                 waiting: None,
             };
             (MailboxId::new(id).expect("letters and digits"), outputs)

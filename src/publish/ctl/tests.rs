@@ -6,7 +6,7 @@ const ACCEPTED_AT: Timestamp = Timestamp(1_767_605_413_000);
 #[test]
 fn a_message_is_written_byte_for_byte_as_the_mesh_client_does() {
     assert_eq!(
-        received(&data_envelope(), ACCEPTED_AT),
+        received(&data_envelope(), ACCEPTED_AT, LineEnds::Lf),
         "\
 <DTSControl>
   <Version>1.0</Version>
@@ -41,7 +41,7 @@ fn a_message_is_written_byte_for_byte_as_the_mesh_client_does() {
 #[test]
 fn a_report_is_written_byte_for_byte_as_the_mesh_client_does() {
     assert_eq!(
-        received(&report_envelope(), ACCEPTED_AT),
+        received(&report_envelope(), ACCEPTED_AT, LineEnds::Lf),
         "\
 <DTSControl>
   <Version>1.0</Version>
@@ -77,7 +77,7 @@ fn headers_that_were_not_served_leave_empty_elements_or_the_usual_status() {
     let mut envelope = data_envelope();
     (envelope.from, envelope.to, envelope.subject, envelope.local_id) = (None, None, None, None);
     envelope.status = Status::default();
-    let text = received(&envelope, ACCEPTED_AT);
+    let text = received(&envelope, ACCEPTED_AT, LineEnds::Lf);
     for line in [
         "<From_DTS></From_DTS>",
         "<To_DTS>X26ABC2</To_DTS>",
@@ -98,7 +98,7 @@ fn a_report_without_the_failed_message_still_names_one() {
     envelope.linked_message_id = None;
     envelope.to = None;
     envelope.status = Status::default();
-    let text = received(&envelope, ACCEPTED_AT);
+    let text = received(&envelope, ACCEPTED_AT, LineEnds::Lf);
     for line in ["<DTSId>R1</DTSId>", "<To_DTS>X26ABC1</To_DTS>", "<Status>ERROR</Status>", "<StatusCode></StatusCode>"]
     {
         assert!(text.contains(line), "{line} in {text}");
@@ -111,7 +111,7 @@ fn what_the_sender_says_of_its_payload_passes_through() {
     envelope.content_encrypted = true;
     envelope.checksum = Some(Sensitive::new("SHA-256:00ff"));
     envelope.partner_id = Some(Sensitive::new("sub|tag"));
-    let text = received(&envelope, ACCEPTED_AT);
+    let text = received(&envelope, ACCEPTED_AT, LineEnds::Lf);
     for line in
         ["<Encrypted>Y</Encrypted>", "<DataChecksum>SHA-256:00ff</DataChecksum>", "<PartnerId>sub|tag</PartnerId>"]
     {
@@ -123,7 +123,7 @@ fn what_the_sender_says_of_its_payload_passes_through() {
 fn an_automatic_routing_value_makes_no_mail_address() {
     let mut envelope = data_envelope();
     envelope.to = Some(Sensitive::new("GPPROVIDER_9990000001_19700101_O'TEST"));
-    let text = received(&envelope, ACCEPTED_AT);
+    let text = received(&envelope, ACCEPTED_AT, LineEnds::Lf);
     assert!(text.contains("<To_DTS>GPPROVIDER_9990000001_19700101_O&apos;TEST</To_DTS>"));
     assert!(text.contains("<To_ESMTP>x26abc2@dts.nhs.uk</To_ESMTP>"));
 }
@@ -134,7 +134,7 @@ fn hostile_values_stay_inside_their_element() {
     let mut envelope = data_envelope();
     envelope.subject = Some(Sensitive::new(&*subject));
     envelope.file_name = Some(Sensitive::new("../../etc/x"));
-    let text = received(&envelope, ACCEPTED_AT);
+    let text = received(&envelope, ACCEPTED_AT, LineEnds::Lf);
     let expected = format!(
         "  <Subject>&lt;/Subject&gt;&lt;To_DTS&gt;X&lt;/To_DTS&gt;&amp;&quot;&apos;  [2J  \t  é€{}</Subject>\n",
         "ü".repeat(500)
@@ -150,11 +150,25 @@ proptest::proptest! {
     fn any_subject_reads_back_as_it_was_but_for_forbidden_characters(subject in "\\PC{0,500}|.{0,500}") {
         let mut envelope = data_envelope();
         envelope.subject = Some(Sensitive::new(&*subject));
-        let text = received(&envelope, ACCEPTED_AT);
+        let text = received(&envelope, ACCEPTED_AT, LineEnds::Lf);
         let start = text.find("<Subject>").expect("opened") + "<Subject>".len();
         let end = text.find("</Subject>").expect("closed");
         let read = quick_xml::escape::unescape(&text[start..end]).expect("well formed").into_owned();
         let kept = |c: char| if c != '\t' && c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c };
         proptest::prop_assert_eq!(read, subject.chars().map(kept).collect::<String>());
+    }
+}
+
+/// Golden, as the two at the top are: they differ in nothing else.
+#[test]
+fn lines_end_as_the_plan_says() {
+    for envelope in [data_envelope(), report_envelope()] {
+        let unix = received(&envelope, ACCEPTED_AT, LineEnds::Lf);
+        let windows = received(&envelope, ACCEPTED_AT, LineEnds::Crlf);
+        assert!(windows.starts_with("<DTSControl>\r\n  <Version>1.0</Version>\r\n  <AddressType>"), "{windows}");
+        assert!(windows.ends_with("  </StatusRecord>\r\n</DTSControl>\r\n"), "{windows}");
+        assert_eq!(windows.matches("\r\n").count(), unix.lines().count());
+        assert_eq!(windows.replace("\r\n", "\n"), unix);
+        assert!(!unix.contains('\r'), "{unix}");
     }
 }

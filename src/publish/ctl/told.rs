@@ -4,6 +4,7 @@
 use super::{File, in_digits, text};
 use crate::domain::control::{Control, Told};
 use crate::domain::ids::{MailboxId, MessageId, Sensitive};
+use crate::domain::output::LineEnds;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,13 @@ pub(in crate::publish) enum Kind {
 
 /// The file. Without a known recipient that is the mailbox, since an empty `To_DTS` is an
 /// error to readers.
-pub(in crate::publish) fn told(kind: Kind, mailbox: &MailboxId, control: Option<&Control>, told: &Told) -> String {
+pub(in crate::publish) fn told(
+    kind: Kind,
+    mailbox: &MailboxId,
+    control: Option<&Control>,
+    told: &Told,
+    line_ends: LineEnds,
+) -> String {
     let mut file = File::default();
     let flag = |is: bool| if is { "Y" } else { "N" };
     file.open("DTSControl");
@@ -48,12 +55,14 @@ pub(in crate::publish) fn told(kind: Kind, mailbox: &MailboxId, control: Option<
     let success = if told.is_success { "SUCCESS" } else { "ERROR" };
     file.status(&in_digits(told.at), told.event.as_str(), success, &told.code, &told.description);
     file.close("DTSControl");
-    file.text
+    file.finish(line_ends)
 }
 
-/// The same but for its time: what was written before a crash is not written again.
+/// The same but for its time and ends of lines: what was written before a crash is not written again, whatever the
+/// configuration says since.
 pub(in crate::publish) fn is_same(one: &str, other: &str) -> bool {
     let timeless = |text: &str| {
+        let text = text.replace("\r\n", "\n");
         let (before, rest) = text.split_once("<DateTime>")?;
         let (_, after) = rest.split_once("</DateTime>")?;
         Some((before.to_owned(), after.to_owned()))
@@ -123,10 +132,10 @@ mod tests {
 </DTSControl>
 ";
         let from = MailboxId::new("X26ABC1").expect("a mailbox id");
-        let told_at = |at| told(Kind::Rewritten, &from, Some(&control()), &sent(at));
+        let told_at = |at| told(Kind::Rewritten, &from, Some(&control()), &sent(at), LineEnds::Lf);
         assert_eq!(told_at(1_767_605_413_000), expected);
         assert!(is_same(&told_at(1), &told_at(1_767_605_413_000)));
-        let report = told(Kind::Report, &from, Some(&control()), &sent(1));
+        let report = told(Kind::Report, &from, Some(&control()), &sent(1), LineEnds::Lf);
         assert!(!is_same(&report, &told_at(1)), "another kind");
         assert!(!is_same("no control file", "another"));
     }
@@ -136,7 +145,7 @@ mod tests {
         let from = MailboxId::new("X26ABC1").expect("a mailbox id");
         let failed =
             Told { message: None, event: StatusEvent::Collect, is_success: false, code: "01".into(), ..sent(0) };
-        let report = told(Kind::Report, &from, None, &failed);
+        let report = told(Kind::Report, &from, None, &failed, LineEnds::Lf);
         for part in ["<MessageType>Report<", "<To_DTS>X26ABC1<", "<Event>COLLECT<", "<Status>ERROR<", "<StatusCode>01<"]
         {
             assert!(report.contains(part), "{part}");

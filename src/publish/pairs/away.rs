@@ -82,6 +82,10 @@ impl Work<'_> {
         move |error| self.of.trouble(doing, &error)
     }
 
+    fn told(&self, kind: Kind, control: Option<&Control>, about: &Told) -> String {
+        told(kind, &self.of.mailbox, control, about, self.of.plan.line_ends)
+    }
+
     /// What is to be done about a pair; none if it is not as it was seen.
     fn plan(&self, away: &Away<'_>) -> Result<Option<Moves>, Fault> {
         let looked = self.failed("look at a pair in OUT");
@@ -99,7 +103,7 @@ impl Work<'_> {
             }
         };
         let sound = away.control.filter(|_| away.rewrites);
-        let rewritten = sound.map(|control| told(Kind::Rewritten, &self.of.mailbox, Some(control), away.told));
+        let rewritten = sound.map(|control| self.told(Kind::Rewritten, Some(control), away.told));
         let (stem, is_written) = self.place(folder, away.pair, rewritten.as_deref())?;
         let Moves { drafts, renames, removals } = &mut moves;
         for file in lying {
@@ -177,7 +181,7 @@ impl Work<'_> {
     /// A report is named after the pair, the time of its control file and what happened, so that it is the same after a
     /// crash. None if it is there.
     fn report(&self, pair: &PairSeen, control: Option<&Control>, about: &Told) -> Result<Option<Draft>, Fault> {
-        let text = told(Kind::Report, &self.of.mailbox, control, about);
+        let text = self.told(Kind::Report, control, about);
         let time = pair.control.as_ref().or(pair.data.as_ref()).map_or(about.at, |file| file.modified);
         let time = in_digits(time);
         let stem = format!("{}_{time}_{}-{}", pair.base.reveal(), about.event.as_str(), about.code);

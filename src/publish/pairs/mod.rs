@@ -44,7 +44,7 @@ struct Folders {
 }
 
 impl PairFolders {
-    /// The folders beside the output folder of `plan`, whose mode and group its files get.
+    /// The folders beside the output folder of `plan`, whose mode, group and ends of lines its files get.
     pub fn new(publisher: Publisher, mailbox: MailboxId, plan: FolderPlan) -> Self {
         Self { publisher, mailbox, plan, out: Mutex::default() }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::control::{Control, StatusEvent, Told};
 use crate::domain::ids::{MessageId, Sensitive, WorkflowId};
+use crate::domain::output::LineEnds;
 use crate::domain::step::Step;
 use crate::domain::time::Timestamp;
 use crate::ports::pairs::Shelf;
@@ -23,7 +24,11 @@ fn world(seed: u64) -> (Simulated, World) {
 }
 
 fn folders(world: &World, disk: Arc<dyn Disk>) -> PairFolders {
-    PairFolders::new(world.publisher_on(disk), mailbox(), world.mesh())
+    folders_with(LineEnds::Lf, world, disk)
+}
+
+fn folders_with(line_ends: LineEnds, world: &World, disk: Arc<dyn Disk>) -> PairFolders {
+    PairFolders::new(world.publisher_on(disk), mailbox(), FolderPlan { line_ends, ..world.mesh() })
 }
 
 /// A pair in `OUT`, durable as its sender may have made it.
@@ -89,7 +94,8 @@ fn a_crash_at_any_change_is_finished_by_the_next_look() {
                 if dying.is_dead() && power {
                     disk.crash();
                 }
-                let alive = folders(&world, world.disk.clone());
+                // Ends of lines that were configured meanwhile make no second file.
+                let alive = folders_with(LineEnds::Crlf, &world, world.disk.clone());
                 assert!(put_all_away(&alive, to, 9_000), "{to:?} {power} {sides}");
                 assert_eq!(alive.look().expect("it is there").pairs, [], "{to:?} {power} {sides}");
                 let expected: &[&str] = match to {
@@ -171,4 +177,21 @@ fn a_root_that_is_not_the_one_that_was_set_up_is_left_alone() {
     world.disk.create_folder(Step::MarkerWrite, &world.base.join("mesh/out")).expect("made");
     let fault = folders_of(&world, world.disk.clone()).look().expect_err("which of the two?");
     assert!(fault.detail.contains("two spellings"), "{}", fault.detail);
+}
+
+#[test]
+fn reports_and_rewritten_control_files_have_the_configured_ends_of_lines() {
+    for line_ends in [LineEnds::Lf, LineEnds::Crlf] {
+        let (_, world) = world(1);
+        put(&world, "a");
+        assert!(put_all_away(&folders_with(line_ends, &world, world.disk.clone()), Shelf::Sent, 1_000));
+        let reports = world.names("mesh/IN");
+        for file in ["mesh/SENT/a.ctl".to_owned(), format!("mesh/IN/{}", reports[0])] {
+            let text = String::from_utf8(world.bytes(&file)).expect("text");
+            let returns = if line_ends == LineEnds::Crlf { text.matches('\n').count() } else { 0 };
+            assert_eq!(text.matches("\r\n").count(), returns, "{text}");
+            assert!(text.ends_with("</DTSControl>\r\n") == (line_ends == LineEnds::Crlf), "{text}");
+        }
+        assert_eq!(world.bytes("mesh/SENT/a.dat"), b"bytes");
+    }
 }

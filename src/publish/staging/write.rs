@@ -140,7 +140,10 @@ impl Draft<'_> {
             MessageKind::Report => None,
         };
         let (extension, bytes) = match plan.layout {
-            Layout::MeshFolder => (naming::CONTROL, mesh_client::control(&opened.envelope, delivery)),
+            Layout::MeshFolder => {
+                let control = mesh_client::control(&opened.envelope, delivery, plan.line_ends);
+                (naming::CONTROL, control)
+            }
             Layout::Folder => (naming::JSON, plain::document(&opened.envelope, delivery, payload.as_ref())),
         };
         self.write_file(extension, |file, hasher| {

@@ -111,3 +111,14 @@ fn hostile_and_broken_files_are_refused_whole() {
     }
     assert!(read(b"\xff\xfe\x00\xd8").is_err(), "half a pair");
 }
+
+#[test]
+fn every_element_that_says_something_is_told_by_its_path() {
+    let file = "<DTSControl><Subject>Demo</Subject><PartnerId></PartnerId><ProcessId/><StatusRecord>\n \
+        <Event>TRANSFER</Event><StatusCode>00</StatusCode></StatusRecord><Odd>1</Odd></DTSControl>";
+    let said = texts(file.as_bytes()).expect("it reads");
+    let said: Vec<_> = said.iter().map(|(path, text)| (path.as_str(), text.reveal())).collect();
+    let status = [("StatusRecord/Event", "TRANSFER"), ("StatusRecord/StatusCode", "00")];
+    assert_eq!(said, [&[("Subject", "Demo")], &status[..], &[("Odd", "1")]].concat());
+    assert!(texts(b"<DTSControl>").is_err());
+}

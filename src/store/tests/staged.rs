@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::ids::Name;
 use crate::domain::output::{
-    FolderPlan, Layout, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet,
+    FolderPlan, Layout, LineEnds, OutputPlan, OutputState, Progress, Publication, StagedFile, StagedSet,
 };
 
 pub(super) fn output(progress: Progress) -> Vec<OutputState> {
@@ -11,6 +11,7 @@ pub(super) fn output(progress: Progress) -> Vec<OutputState> {
     let plan = FolderPlan {
         name,
         layout: Layout::Folder,
+        line_ends: LineEnds::Lf,
         folder: "/srv".into(),
         group: None,
         mode: 0o640,

@@ -13,7 +13,7 @@ use crate::domain::digest::{ContentDigest, DigestKey};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, Name, WorkflowId};
 use crate::domain::operator::Operator;
-use crate::domain::output::{FolderPlan, Layout, OutputPlan, OutputState, Progress, StagedFile, StagedSet};
+use crate::domain::output::{FolderPlan, Layout, LineEnds, OutputPlan, OutputState, Progress, StagedFile, StagedSet};
 use crate::domain::retry::Backoff;
 use crate::domain::settlement::{DeathCause, Settlement};
 use crate::pipeline::{MailboxOutputs, Pipelines};
@@ -135,6 +135,7 @@ pub(super) fn output(name: &str, progress: Progress) -> OutputState {
     let plan = FolderPlan {
         name: Name::new(name).expect("a name"),
         layout: Layout::Folder,
+        line_ends: LineEnds::Lf,
         folder: "/srv/mesh".into(),
         group: None,
         mode: 0o640,
@@ -174,7 +175,8 @@ pub(super) fn pipelines_under(root: &Path, small: &str) -> Pipelines {
         (PathBuf::from(name), text)
     });
     let mailbox = |id: &str| {
-        let outputs = MailboxOutputs { output: root.join(id), group: None, mode: 0o640, waiting: None };
+        let outputs =
+            MailboxOutputs { output: root.join(id), group: None, mode: 0o640, line_ends: LineEnds::Lf, waiting: None };
         (MailboxId::new(id).expect("letters and digits"), outputs)
     };
     let mailboxes: BTreeMap<_, _> = ["MB1", "MB2"].into_iter().map(mailbox).collect();

@@ -9,7 +9,7 @@ use super::fakes::Behaviour;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{DeliveryId, MailboxId, Name, WorkflowId};
 use crate::domain::onward::MeshPlan;
-use crate::domain::output::{OutputPlan, OutputState, Progress, Publication};
+use crate::domain::output::{LineEnds, OutputPlan, OutputState, Progress, Publication};
 use crate::domain::settlement::Settlement;
 use crate::pipeline::{MailboxOutputs, Pipelines};
 use crate::ports::store::{Delivery, NotBroughtIn};
@@ -44,7 +44,8 @@ to = "RX2"
 
 fn bench() -> Bench {
     let bench = Bench::new();
-    let outputs = MailboxOutputs { output: "/srv".into(), group: None, mode: 0o640, waiting: None };
+    let outputs =
+        MailboxOutputs { output: "/srv".into(), group: None, mode: 0o640, line_ends: LineEnds::Lf, waiting: None };
     let mailboxes = BTreeMap::from([(mailbox("MB1"), outputs)]);
     let files = [("both.toml", PIPELINE.to_owned()), ("only.toml", ONLY.to_owned())];
     let files = files.map(|(name, text)| (PathBuf::from(name), text));

@@ -13,7 +13,7 @@ use super::fakes::{Calls, FakeOutputs, FakeSpool};
 use crate::domain::envelope::Envelope;
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{MailboxId, MessageId};
-use crate::domain::output::{OutputPlan, OutputState, Progress, StagedSet, Transform};
+use crate::domain::output::{LineEnds, OutputPlan, OutputState, Progress, StagedSet, Transform};
 use crate::pipeline::{MailboxOutputs, Pipelines};
 use crate::ports::outputs::{Outputs, PublishJob, Published, StageJob};
 use crate::ports::spool::{Intake, Opened, Payload, PayloadSource, Spool, SpoolError};
@@ -151,7 +151,7 @@ impl Scene {
         let bench = Bench::new();
         let mailbox = (
             MailboxId::new("MB1").expect("letters"),
-            MailboxOutputs { output: "/srv".into(), group: None, mode: 0o640, waiting: None },
+            MailboxOutputs { output: "/srv".into(), group: None, mode: 0o640, line_ends: LineEnds::Lf, waiting: None },
         );
         let files = [(PathBuf::from("letters.toml"), pipeline.to_owned())];
         let compiled = Pipelines::compile(&files, &BTreeMap::from([mailbox])).expect("no findings");

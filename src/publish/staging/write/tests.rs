@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::domain::fault::{Class, FaultCode, Origin};
 use crate::domain::ids::Sensitive;
-use crate::domain::output::FolderPlan;
+use crate::domain::output::{FolderPlan, LineEnds};
 use crate::ports::outputs::Outputs;
 use crate::ports::spool::PayloadSource;
 use crate::publish::testing::{Dying, Mail, World, mail, mail_from, report, stage};
@@ -222,4 +222,23 @@ fn nothing_a_sender_wrote_reaches_a_name_or_a_fault() {
         assert!(!fault.to_string().contains("999"), "{fault}");
         disk.limit_bytes(None);
     }
+}
+
+/// As after a restart, whatever the configuration says since.
+#[test]
+fn a_plan_that_was_journalled_makes_the_same_bytes_again() {
+    let (_, world) = simulated();
+    let mail = mail("A", b"payload");
+    let mut digests = Vec::new();
+    for line_ends in [LineEnds::Lf, LineEnds::Crlf] {
+        let plan = FolderPlan { line_ends, ..world.mesh() };
+        let journalled = serde_json::to_string(&plan).unwrap();
+        for plan in [plan, serde_json::from_str(&journalled).unwrap()] {
+            let set = stage(&world.publisher(), &plan, &mail).unwrap();
+            digests.push(set.files.last().unwrap().digest.clone());
+        }
+    }
+    assert_eq!(digests[0], digests[1]);
+    assert_eq!(digests[2], digests[3]);
+    assert_ne!(digests[0], digests[2], "the ends of lines are in it");
 }
