@@ -100,9 +100,11 @@ impl Pickup {
         }
         // Somebody may have touched it.
         let (pairs, data, keys) = (Arc::clone(&self.parts.pairs), data.clone(), self.parts.key.clone());
+        let beat = self.beat.clone();
         let digests = unblocked(move || {
             let (mut reader, mut hasher, mut slice) = (pairs.read(&data)?, Hasher::new(), vec![0; 128 * 1024]);
             loop {
+                beat.strike();
                 match reader.read(&mut slice)? {
                     0 => return Ok::<_, std::io::Error>(keys.sign_each(hasher)),
                     count => hasher.update(&slice[..count]),
@@ -167,7 +169,9 @@ impl Pickup {
             let away: Vec<Away<'_>> = of_batch.iter().map(Finished::away).collect();
             pairs.put_away(&away)
         };
-        let put = match unblocked(put).await? {
+        let put = unblocked(put).await?;
+        self.beat.strike();
+        let put = match put {
             Ok(put) => put,
             Err(fault) => return Ok(Err(fault)),
         };

@@ -22,6 +22,7 @@
 //! | `away` | a pair is put away |
 //! | `reports` | what is told of pairs that stay |
 //! | `told` | the words |
+//! | `vigil` | a file system that does not answer is told of |
 //!
 //! A pair is recognised by keyed digests of its name, its control file and its data, and by the time of the latter.
 //! What MESH refuses is refused here before the first byte goes out, all faults of a pair together.
@@ -32,6 +33,7 @@ mod reports;
 mod settle;
 mod take;
 mod told;
+mod vigil;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::look::Work;
 use self::settle::Settling;
+use self::vigil::{Beat, PATIENCE, Vigil};
 use crate::domain::control::{Control, Told};
 use crate::domain::digest::{ContentDigest, DigestKey};
 use crate::domain::fault::Fault;
@@ -139,6 +142,8 @@ pub struct Pickup {
     look_took: Duration,
     /// Files in `OUT` that are no halves of pairs, as last told.
     strangers: u64,
+    /// What gets done.
+    beat: Beat,
 }
 
 /// Why something waits: a code, and words.
@@ -160,15 +165,23 @@ impl Pickup {
             delayed: BTreeSet::new(),
             look_took: Duration::ZERO,
             strangers: 0,
+            beat: Beat::default(),
         }
     }
 
     /// Picks up until told to stop.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Halt> {
         let mut watch = self.parts.store.watch();
+        let vigil = Vigil {
+            mailbox: self.mailbox.clone(),
+            obstacles: self.parts.obstacles.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            beat: self.beat.clone(),
+            patience: PATIENCE,
+        };
         loop {
             let stood = of_sends(&watch.borrow_and_update(), &self.mailbox);
-            let next = self.turn(&stop).await?;
+            let next = vigil.over(self.turn(&stop)).await?;
             let now = self.parts.clock.monotonic();
             // A look at many pairs takes its time, and must not be all that is done.
             let pause = PAUSE.max(REST * self.look_took).min(self.rules.scan);

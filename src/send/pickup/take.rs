@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::away::{Finished, Spoken};
+use super::vigil::Beat;
 use super::{AutoRule, Pickup, Waits, told, unblocked};
 use crate::domain::control::{Control, Told};
 use crate::domain::digest::{ContentDigest, Hasher};
@@ -51,6 +52,7 @@ impl Pickup {
             if stop.is_cancelled() || failures >= MOST_FAILURES {
                 break;
             }
+            self.beat.strike();
             match self.take(&pair).await? {
                 Taken::Queued(delivery, control) => {
                     tracing::info!(mailbox = %self.mailbox, %delivery, "picked up");
@@ -201,8 +203,8 @@ impl Pickup {
             }
             Err(why) => return Ok(Taken::NotNow(why)),
         };
-        let (pairs, seen) = (Arc::clone(&self.parts.pairs), pair.clone());
-        let (upload, read) = match unblocked(move || fill(&*pairs, &seen, upload)).await? {
+        let (pairs, seen, beat) = (Arc::clone(&self.parts.pairs), pair.clone(), self.beat.clone());
+        let (upload, read) = match unblocked(move || fill(&*pairs, &seen, upload, &beat)).await? {
             Ok(filled) => filled,
             Err(Unfilled::NotNow(why)) => return Ok(Taken::NotNow(why)),
             Err(Unfilled::Halted(halt)) => return Err(halt),
@@ -251,6 +253,7 @@ fn fill(
     pairs: &dyn Pairs,
     pair: &PairSeen,
     mut upload: Box<dyn Upload>,
+    beat: &Beat,
 ) -> Result<(Box<dyn Upload>, Hasher), Unfilled> {
     let Some(data) = &pair.data else { return Err(Unfilled::Changed) };
     let mut reader = pairs.read(data).map_err(Unfilled::Unread)?;
@@ -262,6 +265,7 @@ fn fill(
         if count == 0 {
             return Err(Unfilled::Changed);
         }
+        beat.strike();
         left -= count as u64;
         hasher.update(&slice[..count]);
         if let Err(why) = upload.write(&slice[..count]).map_err(Unfilled::Halted)? {
