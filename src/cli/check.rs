@@ -1,6 +1,6 @@
 //! `meshd check`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -276,6 +276,18 @@ fn writable(loaded: &Loaded, key: &str, folder: &Path) -> Option<Finding> {
     Some(loaded.finding(key, problem, "a folder that this user may write to"))
 }
 
+/// The folders between which pairs are moved, as far as this user may not.
+fn immovable(loaded: &Loaded, mailbox: &MailboxId, root: &Path) -> Vec<Finding> {
+    let known = loaded.mailboxes().find(|(_, known)| known.id == *mailbox);
+    let key = known.map_or("mailbox".into(), |(name, _)| format!("{name}.pickup"));
+    let finding = |folder: PathBuf| {
+        let error = access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).err()?;
+        let problem = format!("pairs cannot be moved: {}: {error}", folder.display());
+        Some(loaded.finding(&key, problem, "a folder that `meshd output init` made, and this user may write to"))
+    };
+    ["OUT", "SENT", "FAILED"].map(|folder| finding(root.join(folder))).into_iter().flatten().collect()
+}
+
 fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Report) {
     let disk: Arc<dyn Disk> = Arc::new(Real::new());
     // Of a mailbox that lacks something, the output may be a stand-in.
@@ -295,6 +307,9 @@ fn outputs(loaded: &Loaded, pipelines: &Pipelines, trial: Trial, report: &mut Re
         match found {
             Ok(found) => {
                 let output = format!("{mailbox}, {what}");
+                if is_pickup {
+                    report.away.extend(immovable(loaded, &mailbox, &root));
+                }
                 if !report.roots.iter().any(|(told, _)| *told == output) {
                     report.roots.push((output, found));
                 }

@@ -367,3 +367,14 @@ fn after_a_restore_what_lies_there_waits_for_a_person() {
     assert_eq!(house.messages_at_mesh(), 3);
     daemon.stop_in_order();
 }
+
+#[test]
+fn check_names_a_folder_between_which_pairs_cannot_be_moved() {
+    let house = house_with(QUICK);
+    house.meshd(&["check"]).expect_done();
+    fs::remove_dir(house.folder("SENT")).expect("it is empty");
+    let checked = house.meshd(&["check"]);
+    assert_ne!(checked.code, Some(0), "{checked:?}");
+    let said = checked.stderr + &checked.stdout;
+    assert!(said.contains("mailbox[1].pickup") && said.contains("SENT: No such file"), "{said}");
+}
