@@ -76,6 +76,8 @@
 //!   so of sends.
 //! - **A pair in `OUT` is kept as a send too**, sealed, before its first request: what goes out can change no more, and is
 //!   replayed, held and proven like all else. The pair itself stays until the outcome is known.
+//! - **What a pipeline sends on is queued by the record that publishes its output**, not by one beside its settlement: a
+//!   commit is several records, and a power cut may leave the first of them. The settlement follows.
 //! - **No try to send is the last one**: what only MESH fails at waits without an end and raises an alarm, where a MESH
 //!   client gives up after a few (I5).
 //! - **A send without an answer is asked for by its local id**, which MESH calls deprecated, and only if that id is ours
