@@ -6,15 +6,15 @@ use std::path::Path;
 use super::MailboxOutputs;
 use super::definition::Definition;
 use super::matching::Condition;
-use super::onward::Onward;
+use super::onward::{Onward, Recipient};
 use super::outputs::{OutputTemplate, Target};
 use super::stages::Stage;
 use crate::domain::envelope::MessageKind;
 use crate::domain::finding::Finding;
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{MailboxId, WorkflowId};
 
-/// Finds every output that sends to a mailbox of ours whose pipelines can bring the message back to it, and every one to
-/// which reports would go.
+/// Finds every output that sends to a mailbox of ours whose pipelines can bring the message back to it, every one whose
+/// answers would be answered the same way, and every one to which reports would go.
 ///
 /// It may find one where a `when` or a `from` would break the circle; never none where there is one.
 pub(super) fn check(
@@ -39,6 +39,13 @@ pub(super) fn check(
         .collect();
     for (place, (file, definition)) in read.iter().enumerate() {
         let mut told: Vec<usize> = Vec::new();
+        for (output, onward) in sending(definition).filter(|(_, onward)| is_answered_alike(onward, definition)) {
+            told.push(output.line);
+            let problem = format!("two that answer each other as `{}` does would never end", output.name);
+            let expected = "a `workflow` that this pipeline's [match] does not take, such as one that ends in _ACK";
+            let key = if onward.workflow.is_some() { "workflow" } else { "to" };
+            findings.push(finding(file, definition, output, key, problem, expected));
+        }
         for (taker, output) in &next[place] {
             if comes_back(*taker, place, &next) && !told.contains(&output.line) {
                 told.push(output.line);
@@ -71,6 +78,12 @@ fn could_take(taker: &Condition, own: &MailboxId, onward: &Onward, sender: &Cond
         None => taker.workflow_meets(sender),
     };
     workflow && taker.admits(own) && taker.kind != Some(MessageKind::Report)
+}
+
+/// Whether an answer to an answer would be answered too: the far side may do as we do.
+fn is_answered_alike(onward: &Onward, definition: &Definition) -> bool {
+    let is_taken = |workflow: &WorkflowId| definition.matching.admits_workflow(workflow);
+    matches!(onward.to, Recipient::Sender { .. }) && onward.workflow.as_ref().is_none_or(is_taken)
 }
 
 /// Whether a message that pipeline `from` takes can come to pipeline `to`.

@@ -7,7 +7,7 @@ use std::io;
 
 use super::WorkError;
 use super::round::Round;
-use super::worker::{Desk, blocking};
+use super::worker::{Desk, blocking, guarded, panicked};
 use crate::domain::fault::{Fault, FaultCode};
 use crate::domain::ids::{Name, Sensitive};
 use crate::domain::onward::{KeptHeader, MeshPlan, Onward};
@@ -53,7 +53,9 @@ impl Desk {
             Err(why) => return Ok(Err(fault(&plan.name, why))),
         };
         let payload = opened.payload.clone();
-        let upload = match blocking(move || fill(&payload, upload)).await?? {
+        let filled = blocking(move || guarded(|| fill(&payload, upload))).await?;
+        let Some(filled) = filled else { return Ok(Err(panicked("sending on"))) };
+        let upload = match filled? {
             Ok(upload) => upload,
             Err(Unfilled::NotKept(why)) => return Ok(Err(fault(&plan.name, why))),
             Err(Unfilled::Unread(error)) => return Ok(Err(unreadable(&error))),

@@ -353,11 +353,11 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// Catches a panic. What the panic says is dropped: it may quote the message (I8).
-fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-fn panicked(place: &str) -> Fault {
+pub(super) fn panicked(place: &str) -> Fault {
     Fault::new(FaultCode::MsgPanic, Class::Poison, Origin::Message, format!("{place} panicked"))
 }
 

@@ -6,6 +6,10 @@ use crate::domain::output::OutputPlan;
 
 const DATA: &str = "type = \"data\"\n";
 
+/// An answer, by a workflow that is not answered.
+const ANSWERED: &str = "workflow = \"A\"\ntype = \"data\"\n";
+const ANSWER: &str = "to = \"{message.from}\"\nworkflow = \"A_ACK\"";
+
 fn onward(matching: &str, output: &str) -> String {
     format!("[match]\n{matching}[[output]]\nname = \"onward\"\nkind = \"mesh\"\n{output}")
 }
@@ -21,10 +25,13 @@ fn plan(pipelines: &Pipelines) -> MeshPlan {
 
 #[test]
 fn what_is_left_out_is_as_the_message_has_it() {
-    let pipelines = compile_all(&[("on", &onward(DATA, "to = \"{message.from}\""))]).expect("no findings");
+    let pipelines = compile_all(&[("on", &onward(DATA, "to = \"RX9\""))]).expect("no findings");
     let MeshPlan { from, to, workflow, subject, keep, .. } = plan(&pipelines);
-    assert_eq!((from.as_str(), to.as_str(), workflow.as_str()), ("X26ABC1", "RX1", "A"));
+    assert_eq!((from.as_str(), to.as_str(), workflow.as_str()), ("X26ABC1", "RX9", "A"));
     assert_eq!((subject, keep), (None, vec![]));
+    let pipelines = compile_all(&[("on", &onward(ANSWERED, ANSWER))]).expect("no findings");
+    let MeshPlan { to, workflow, .. } = plan(&pipelines);
+    assert_eq!((to.as_str(), workflow.as_str()), ("RX1", "A_ACK"));
     let all =
         "to = \"RX2\"\nfrom = \"X26ABC2\"\nworkflow = \"B\"\nsubject = \"s\"\nkeep = [\"file_name\", \"local_id\"]";
     let pipelines = compile_all(&[("on", &onward(DATA, all))]).expect("no findings");
@@ -98,6 +105,20 @@ fn pipelines_that_would_send_to_each_other_for_ever_do_not_compile() {
 }
 
 #[test]
+fn answers_that_would_be_answered_the_same_way_do_not_compile() {
+    let answer = "to = \"{message.from}\"\n";
+    for (matching, output) in [
+        (ANSWERED.to_owned(), answer.to_owned()),
+        (DATA.to_owned(), format!("{answer}workflow = \"A_ACK\"")),
+        (format!("workflow = \"A*\"\n{DATA}"), format!("{answer}workflow = \"A_ACK\"")),
+    ] {
+        let findings = compile_all(&[("on", &onward(&matching, &output))]).expect_err("it would never end");
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].problem.contains("would never end"), "{findings:?}");
+    }
+}
+
+#[test]
 fn reports_are_kept_from_it_by_the_match_or_by_a_route() {
     let findings = compile_all(&[("on", &onward("", "to = \"RX1\""))]).expect_err("reports come");
     assert!(findings[0].problem.contains("reports would come to `onward`"), "{findings:?}");
@@ -109,7 +130,7 @@ fn reports_are_kept_from_it_by_the_match_or_by_a_route() {
 
 #[test]
 fn nobody_of_ours_is_answered_and_no_report_is_sent_on() {
-    let pipelines = compile_all(&[("on", &onward(DATA, "to = \"{message.from}\""))]).expect("no findings");
+    let pipelines = compile_all(&[("on", &onward(ANSWERED, ANSWER))]).expect("no findings");
     for from in [None, Some("x26abc3")] {
         assert_eq!(run(&pipelines, "A", from).expect_err("nobody").code, FaultCode::SendNoRecipient);
     }

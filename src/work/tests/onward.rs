@@ -172,3 +172,12 @@ async fn nobody_is_answered_who_is_not_there_and_no_mailbox_of_our_own() {
     let expected = ["d1 dead Permanent SEND-NO-RECIPIENT", "d2 dead Permanent SEND-NO-RECIPIENT"];
     assert_eq!(bench.words(), expected);
 }
+
+#[tokio::test]
+async fn a_payload_that_panics_on_its_way_is_bad_mail_and_ends_nothing_else() {
+    let bench = bench();
+    bench.post.panic();
+    bench.store.queue(of("ONLY", 1));
+    bench.run_until_settled(1).await.expect("work goes on");
+    assert_eq!(bench.words(), ["d1 dead Poison MSG-PANIC"]);
+}

@@ -276,7 +276,7 @@ async fn a_recipient_is_found_by_its_organisation_and_workflow() {
 /// Published into the folder and answered to whoever sent it: NHS's client gets back what it sent, each once.
 #[tokio::test]
 async fn what_a_pipeline_sends_on_nhs_client_collects() {
-    let answering = "name = \"answering\"\n[match]\ntype = \"data\"\n[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\n\
+    let answering = "name = \"answering\"\n[match]\nworkflow = \"TEST_WORKFLOW\"\ntype = \"data\"\n[[output]]\nname = \"inbox\"\nkind = \"mesh-folder\"\n\
                      path = \"{mailbox.output}/IN\"\n[[output]]\nname = \"answer\"\nkind = \"mesh\"\nto = \"{message.from}\"\n\
                      workflow = \"TEST_ANSWER\"\nsubject = \"it came\"\nkeep = [\"local_id\", \"file_name\"]\n";
     let pipelines = vec![("answering.toml", answering.to_owned())];

@@ -18,6 +18,7 @@ pub(in crate::work::tests) struct FakePost {
 #[derive(Default)]
 struct Shelf {
     refusal: Option<NotBroughtIn>,
+    panics: bool,
     taken: Vec<(Letter, Vec<u8>)>,
 }
 
@@ -29,6 +30,11 @@ impl FakePost {
     /// Has everything refused from now on, or nothing.
     pub(in crate::work::tests) fn script(&self, refusal: Option<NotBroughtIn>) {
         lock(&self.shelf).refusal = refusal;
+    }
+
+    /// Has each payload panic on its way in.
+    pub(in crate::work::tests) fn panic(&self) {
+        lock(&self.shelf).panics = true;
     }
 
     /// What was taken in.
@@ -60,6 +66,8 @@ struct Taking {
 
 impl Upload for Taking {
     fn write(&mut self, bytes: &[u8]) -> Result<Result<(), NotBroughtIn>, Halt> {
+        let panics = lock(&self.shelf).panics;
+        assert!(!panics, "scripted");
         self.bytes.extend_from_slice(bytes);
         Ok(Ok(()))
     }
